@@ -1,0 +1,11 @@
+//! Histories of operations, and what they prove.
+//!
+//! Pure: no sockets, no clock, no threads of its own, no randomness outside tests. The only I/O is reading and
+//! writing histories through `Read` and `Write`. The same history under the same [`Budget`] (without a deadline) gets
+//! the same [`Verdict`], always.
+
+pub mod history;
+pub mod verdict;
+
+pub use history::{Event, History, Kind, Nanos, Process};
+pub use verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict};

@@ -1,0 +1,70 @@
+//! What a checker says: valid, invalid with a witness, or unknown with a reason.
+
+use crate::history::History;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Instant;
+
+/// How much work a checker may do. Work limits shape an answer; a deadline can only turn it into unknown.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// Search configurations to visit at most, over the whole check.
+    pub states: u64,
+    /// Bytes that the search's own tables may hold at most.
+    pub bytes: u64,
+    /// When to give up, if ever.
+    pub deadline: Option<Instant>,
+}
+
+/// Something that must not have happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Anomaly {
+    /// The anomaly's name: `nonlinearizable`, `lost`, `stale`, `not-recovered`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The checker that found it.
+    pub checker: String,
+    /// One sentence for a person: what was promised and what was seen.
+    pub summary: String,
+    /// The evidence: a small sub-history and why it cannot be explained; shape documented by each checker.
+    pub witness: Value,
+}
+
+/// Why a checker cannot say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The checker that cannot say.
+    pub checker: String,
+    /// A sentence for a person: what is missing and what to do.
+    pub text: String,
+}
+
+/// A checker's answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// Every promise that the checker knows was kept.
+    Valid,
+    /// At least one was broken: never empty.
+    Invalid(Vec<Anomaly>),
+    /// It cannot be told: never empty.
+    Unknown(Vec<Reason>),
+}
+
+/// A verdict with what the checker measured on the way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// The answer.
+    pub verdict: Verdict,
+    /// Breaches of what the contract does not owe under the faults that were active: reported, never invalid.
+    pub outside_contract: Vec<Anomaly>,
+    /// What was measured, for `results.json` (shape documented by each checker).
+    pub details: Value,
+}
+
+/// A pure function from a history to a finding.
+pub trait Checker: Send + Sync {
+    /// The checker's name, as `results.json` has it.
+    fn name(&self) -> &'static str;
+    /// Judges the history within the budget.
+    fn check(&self, history: &History, budget: &Budget) -> Finding;
+}
