@@ -1,1 +1,7 @@
 //! A ZooKeeper-compatible coordination service.
+//!
+//! Three pure layers, `zab` below `prep` and `tree`; sockets, clocks, files and threads live at the edge. It shares
+//! no code with what judges it.
+
+pub mod storage;
+pub mod zab;

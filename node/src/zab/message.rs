@@ -1,0 +1,163 @@
+//! What replicas say to each other. Framing and version are the transport's matter.
+
+use super::types::{Entry, Epoch, NodeId, Zxid};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// A candidate, in the order in which candidates are preferred: epoch, then zxid, then id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Vote {
+    /// The candidate's current epoch.
+    pub epoch: Epoch,
+    /// The candidate's last logged zxid.
+    pub zxid: Zxid,
+    /// The candidate.
+    pub leader: NodeId,
+}
+
+/// What the sender of a notification is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    /// It looks for a leader.
+    Looking,
+    /// It follows the candidate that it votes for.
+    Following,
+    /// It leads.
+    Leading,
+}
+
+/// One message of the election.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notification {
+    /// The election round (ZooKeeper's logical clock).
+    pub round: u64,
+    /// Whom the sender votes for, or follows.
+    pub vote: Vote,
+    /// What it is doing.
+    pub standing: Standing,
+    /// Its vote does not count: it may have lost what it acknowledged.
+    pub amnesiac: bool,
+    /// The peers whose notifications reached the sender lately.
+    pub hears: BTreeSet<NodeId>,
+    /// Of these, the peers that said that they hear the sender.
+    pub mutual: BTreeSet<NodeId>,
+}
+
+/// A learner's word to its leader.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToLeader {
+    /// "I want to follow you": the first message of a session.
+    FollowerInfo {
+        /// The highest epoch that it promised to follow.
+        accepted: Epoch,
+        /// Its acknowledgements must not count.
+        amnesiac: bool,
+    },
+    /// It promised to follow the leader's epoch, durably.
+    AckEpoch {
+        /// The epoch whose initial history it holds.
+        current: Epoch,
+        /// Its last logged zxid.
+        last: Zxid,
+        /// It had promised this epoch before, so that this promise must not be counted towards establishing it.
+        again: bool,
+    },
+    /// The leader's initial history is on its disk, and so is the epoch.
+    AckNewLeader,
+    /// Everything up to here is on its disk.
+    Ack {
+        /// The last one.
+        zxid: Zxid,
+    },
+    /// It is there; the answer to a heartbeat.
+    Pong {
+        /// The heartbeat's number.
+        beat: u64,
+    },
+    /// It leaves.
+    Leave,
+}
+
+/// A leader's word to a learner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromLeader {
+    /// The epoch that the leader wants to lead.
+    LeaderInfo {
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// Synchronisation: cut the log after this zxid.
+    Truncate {
+        /// The last zxid that stays.
+        zxid: Zxid,
+    },
+    /// Synchronisation: a piece of a snapshot; the whole history is replaced when the last has come.
+    Snap {
+        /// The zxid of the whole snapshot.
+        zxid: Zxid,
+        /// Position of this piece in the snapshot, in bytes.
+        offset: u64,
+        /// The piece.
+        piece: Bytes,
+        /// It is the last one.
+        last: bool,
+    },
+    /// An entry of the history or a proposal, and the zxid of the one before it.
+    Propose {
+        /// The zxid of the entry before.
+        after: Zxid,
+        /// The entry.
+        entry: Entry,
+    },
+    /// The initial history is complete: put it on disk and acknowledge.
+    NewLeader,
+    /// A quorum holds the initial history: serve. Everything up to here is committed.
+    UpToDate {
+        /// The last committed zxid.
+        commit: Zxid,
+    },
+    /// Everything up to here is committed.
+    Commit {
+        /// The last committed zxid.
+        zxid: Zxid,
+    },
+    /// A heartbeat.
+    Ping {
+        /// Its number.
+        beat: u64,
+    },
+    /// The leader no longer leads, or never did.
+    Resign,
+}
+
+/// A message between two replicas.
+///
+/// `session` tells the conversations of one learner with one leader apart, so that what is left of an earlier one is
+/// never taken for a word of this one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// Election.
+    Notification(Notification),
+    /// A learner speaks to its leader.
+    ToLeader {
+        /// The conversation.
+        session: u64,
+        /// What it says.
+        body: ToLeader,
+    },
+    /// A leader speaks to a learner.
+    FromLeader {
+        /// The conversation.
+        session: u64,
+        /// What it says.
+        body: FromLeader,
+    },
+    /// The layer above speaks, within a conversation (either way).
+    App {
+        /// The conversation.
+        session: u64,
+        /// What it says.
+        payload: Bytes,
+    },
+}

@@ -1,0 +1,26 @@
+//! Zab: replicates opaque transactions in one order, on a majority's disks.
+//!
+//! A pure state machine: messages, ticks and disk completions in ([`Input`]); messages, disk writes and deliveries out
+//! ([`Output`]). No socket, clock, file or thread is reached from here.
+
+mod message;
+mod types;
+mod replica;
+
+pub use message::{FromLeader, Message, Notification, Standing, ToLeader, Vote};
+pub use replica::Replica;
+pub use types::{
+    Config, DiskOp, Entry, Epoch, Epochs, Input, Millis, NodeId, Output, Recovered, Snapshot, Status, Ticket, Zxid,
+};
+
+/// A protocol bug planted on purpose, to prove that tests and harness catch it.
+#[cfg(feature = "bugs")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// The leader commits what only it has on disk.
+    CommitWithoutQuorum,
+    /// Acknowledges what is still only in memory.
+    AckBeforeWrite,
+    /// Answers `sync` without asking a majority whether it still leads.
+    StaleSync,
+}

@@ -1,0 +1,279 @@
+//! The words of the protocol: identifiers, entries of the log, and what the core takes in and gives out.
+
+use super::message::Message;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A server's id, as the configuration has it (1 to 63).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeId(pub u64);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A leader's number: each has at most one leader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(pub u32);
+
+/// Position of a transaction in the one order: the epoch in the high 32 bits, a counter from 1 in the low ones.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Zxid(pub u64);
+
+impl Zxid {
+    /// Before every transaction.
+    pub const ZERO: Zxid = Zxid(0);
+
+    /// The zxid of the given epoch and counter.
+    pub fn new(epoch: Epoch, counter: u32) -> Zxid {
+        Zxid(u64::from(epoch.0) << 32 | u64::from(counter))
+    }
+
+    /// The epoch in which it was proposed.
+    pub fn epoch(self) -> Epoch {
+        Epoch((self.0 >> 32) as u32)
+    }
+
+    /// Its position within the epoch.
+    pub fn counter(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+impl fmt::Debug for Zxid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.epoch().0, self.counter())
+    }
+}
+
+impl fmt::Display for Zxid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{:x}", self.0)
+    }
+}
+
+/// Milliseconds of the node's own monotonic clock. Only for liveness: no promise rests on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// The time that has passed since `earlier`, in milliseconds; 0 if `earlier` is later.
+    pub fn since(self, earlier: Millis) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// One transaction of the log; the core never looks into `txn`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Where it stands.
+    pub zxid: Zxid,
+    /// What it does, for the layer above.
+    pub txn: Bytes,
+}
+
+/// The promises of a replica that survive a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Epochs {
+    /// The highest epoch that this replica promised to follow.
+    pub accepted: Epoch,
+    /// The epoch of the leader whose whole initial history it has on disk.
+    pub current: Epoch,
+    /// It may have lost what it acknowledged: it neither votes nor acknowledges until a leader whose quorum has no
+    /// amnesiac member has brought it up to date.
+    pub amnesiac: bool,
+}
+
+/// A state of the layer above, at a zxid.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Snapshot {
+    /// The last transaction in it.
+    pub zxid: Zxid,
+    /// The state, for the layer above.
+    pub state: Bytes,
+}
+
+/// What a replica finds on its disk when it starts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recovered {
+    /// Its promises.
+    pub epochs: Epochs,
+    /// Its newest snapshot, if there is one.
+    pub snapshot: Option<Snapshot>,
+    /// The zxid after which the log on disk is whole: a peer that has everything up to it needs no snapshot.
+    pub log_start: Zxid,
+    /// The log after the snapshot, in order. Not all of it need be committed.
+    pub entries: Vec<Entry>,
+}
+
+/// Limits and delays of the protocol. All times in milliseconds.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// This replica.
+    pub id: NodeId,
+    /// All voters, this replica among them.
+    pub voters: Vec<NodeId>,
+    /// Between two heartbeats of a leader, and two notifications of a replica that looks for one.
+    pub tick: u64,
+    /// A leader that does not hear a quorum for so long steps down; a follower that does not hear its leader looks.
+    pub sync_limit: u64,
+    /// Discovery and synchronisation must end within this, and must make progress.
+    pub init_limit: u64,
+    /// How long a replica waits for a better vote once a quorum agrees.
+    pub finalize_wait: u64,
+    /// Delivered entries that are kept in memory for followers that lag a little.
+    pub window: usize,
+    /// Entries delivered between two snapshots.
+    pub snapshot_every: u64,
+    /// Entries read from the log on disk at a time.
+    pub read_batch: usize,
+    /// A bug planted on purpose.
+    #[cfg(feature = "bugs")]
+    pub bug: Option<super::Bug>,
+}
+
+/// What a replica is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It looks for a leader, or is being brought up to date: it serves nobody.
+    Looking,
+    /// It follows a leader.
+    Following {
+        /// The leader.
+        leader: NodeId,
+        /// Its epoch, 0 until it is known.
+        epoch: Epoch,
+        /// It is up to date and may serve clients.
+        serving: bool,
+    },
+    /// It leads.
+    Leading {
+        /// Its epoch, 0 until a quorum has agreed to it.
+        epoch: Epoch,
+        /// A quorum holds its history: it may serve clients and propose.
+        serving: bool,
+    },
+}
+
+impl Status {
+    /// Whether clients may be served.
+    pub fn serving(self) -> bool {
+        matches!(self, Status::Following { serving: true, .. } | Status::Leading { serving: true, .. })
+    }
+
+    /// Whether this replica leads, with a quorum that holds its history.
+    pub fn leads(self) -> bool {
+        matches!(self, Status::Leading { serving: true, .. })
+    }
+}
+
+/// Names a question of the core, so that its answer finds the way back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// One operation on the disk. They are carried out strictly in order; each is durable before it is reported done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DiskOp {
+    /// Append an entry to the log.
+    Append(Entry),
+    /// Cut the log after this zxid.
+    Truncate(Zxid),
+    /// Replace the epochs.
+    SaveEpochs(Epochs),
+    /// Keep this snapshot of delivered state beside the log, and drop what it and its predecessor make superfluous.
+    SaveSnapshot(Snapshot),
+    /// Replace the whole history: this snapshot and an empty log.
+    InstallSnapshot(Snapshot),
+    /// Read at most `limit` entries after `after`; answered by [`Input::LogRead`].
+    ReadLog {
+        /// To be returned with the answer.
+        ticket: Ticket,
+        /// The zxid before the first wanted.
+        after: Zxid,
+        /// How many at most.
+        limit: usize,
+    },
+}
+
+/// What happens to a replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Time has passed. To be given at least once a tick.
+    Tick,
+    /// A connection to this peer stands: what is sent on it arrives in order or not at all.
+    PeerUp(NodeId),
+    /// The connection is gone, and with it whatever was under way on it.
+    PeerDown(NodeId),
+    /// A peer's message.
+    Message {
+        /// The peer.
+        from: NodeId,
+        /// What it says.
+        message: Message,
+    },
+    /// The first `count` disk operations ever given out (reads included) are done and durable.
+    DiskDone {
+        /// How many, since the start.
+        count: u64,
+    },
+    /// The answer to [`DiskOp::ReadLog`]; `None` if the log on disk no longer (or not) holds what follows `after`.
+    LogRead {
+        /// The question's.
+        ticket: Ticket,
+        /// The entries, in order.
+        entries: Option<Vec<Entry>>,
+    },
+    /// The answer to [`Output::TakeSnapshot`]: the state as it is after everything delivered so far.
+    SnapshotTaken {
+        /// The question's.
+        ticket: Ticket,
+        /// The state.
+        snapshot: Snapshot,
+    },
+}
+
+/// What a replica wants done. To be carried out in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Send this to a peer, if it is connected.
+    Send {
+        /// The peer.
+        to: NodeId,
+        /// What to say.
+        message: Message,
+    },
+    /// Break the connection to this peer: what it says makes no sense.
+    Disconnect(NodeId),
+    /// Do this on the disk, after all that was asked before.
+    Disk(DiskOp),
+    /// Replace the state of the layer above.
+    Restore(Snapshot),
+    /// A committed transaction: apply it.
+    Deliver(Entry),
+    /// Serialise the state of the layer above as it is at this point of the outputs, and answer with
+    /// [`Input::SnapshotTaken`] before any other input.
+    TakeSnapshot(Ticket),
+    /// The status changed.
+    Status(Status),
+    /// A message of the layer above has come from a peer in the same ensemble under the same leader.
+    App {
+        /// The peer.
+        from: NodeId,
+        /// For the layer above.
+        payload: Bytes,
+    },
+    /// A majority has confirmed, after [`super::Replica::confirm`] was called with this token, that this replica still
+    /// leads: everything committed before that call is at or below `zxid`, and has been delivered here.
+    Confirmed {
+        /// The call's.
+        token: u64,
+        /// The last delivered zxid.
+        zxid: Zxid,
+    },
+}
