@@ -1,0 +1,1 @@
+//! How every operation can end, and what that says about it.

@@ -1,0 +1,1 @@
+//! The raw client of the ZooKeeper protocol.
