@@ -7,5 +7,5 @@
 pub mod history;
 pub mod verdict;
 
-pub use history::{Event, History, Kind, Nanos, Process};
+pub use history::{Event, Extra, History, HistoryError, Kind, Nanos, Note, Operation, Process};
 pub use verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict};

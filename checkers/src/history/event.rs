@@ -1,11 +1,15 @@
 //! One line of a history.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use super::extra::Extra;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// Nanoseconds since the run's start, by the controller's monotonic clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Nanos(pub u64);
 
@@ -36,7 +40,7 @@ pub enum Kind {
 }
 
 /// One line of a history, in Jepsen's conventions.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// Position in the global order, from 0.
     pub index: u64,
@@ -44,18 +48,31 @@ pub struct Event {
     pub time: Nanos,
     /// Who.
     pub process: Process,
-    /// Invocation, completion, or information.
-    #[serde(rename = "type")]
+    /// Invocation, completion, or information (`type` on the line).
     pub kind: Kind,
     /// The function: `read`, `write`, `cas`, `add`, …; or the fault's or the controller's word.
     pub f: Arc<str>,
-    /// The independent object, where a history has several.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The independent object, where a history has several; absent on the line where there is none.
     pub key: Option<Arc<str>>,
     /// Argument of an invocation, result of a completion. Always written, `null` when there is none.
-    #[serde(default)]
     pub value: Value,
     /// Everything else on the line (`server`, `session`, `zxid`, `version`, `error`, …), kept as it was.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("index", &self.index)?;
+        map.serialize_entry("time", &self.time)?;
+        map.serialize_entry("process", &self.process)?;
+        map.serialize_entry("type", &self.kind)?;
+        map.serialize_entry("f", &*self.f)?;
+        if let Some(key) = &self.key {
+            map.serialize_entry("key", &**key)?;
+        }
+        map.serialize_entry("value", &self.value)?;
+        self.extra.serialize_into(&mut map)?;
+        map.end()
+    }
 }
