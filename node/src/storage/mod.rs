@@ -1,13 +1,35 @@
 //! What a replica keeps on disk: its log, its snapshots, its epochs.
+//!
+//! ```text
+//! lock                  held by the process that uses the directory
+//! epochs                promises, and the number N of the history in use
+//! history-N/log-Z       log segments, each beginning after zxid Z (hexadecimal)
+//! history-N/snapshot-Z  the state at zxid Z: the newest two are kept, and the log from the older one on
+//! ```
+//!
+//! Operations are carried out in order, and are durable when reported done; appends that stand together share one fsync.
+//! A torn tail of the log is cut with a warning; a broken middle is refused with file and offset. A directory that was
+//! never formatted makes an amnesiac replica: nobody can tell what it has forgotten. What this cannot tell: a disk
+//! that loses the very last synced records and nothing behind them looks like one that never got them.
 
-use crate::zab::{DiskOp, Entry, Recovered, Ticket};
+mod files;
+mod promises;
+mod record;
+mod segments;
+mod snapshots;
+
+use crate::zab::{DiskOp, Entry, Epochs, Recovered, Snapshot, Ticket, Zxid};
+use promises::Promises;
+use segments::Segments;
 use std::path::{Path, PathBuf};
+
+pub use files::Files;
 
 /// Why the disk cannot be used. The node stops: it never acknowledges what it could not write.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// The operating system refused.
-    #[error("{action} {path}: {source}; the node stops, because it must not acknowledge what it cannot write")]
+    #[error("cannot {action} {path}: {source}; the node stops, because it must not acknowledge what it cannot write")]
     Io {
         /// What was tried: "append to", "sync", …
         action: &'static str,
@@ -17,15 +39,8 @@ pub enum StorageError {
         source: std::io::Error,
     },
     /// A file does not hold what was written to it.
-    #[error("{path} is damaged at byte {offset}: {problem}; the node does not start on a history with a hole")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The first byte that is wrong.
-        offset: u64,
-        /// What is wrong.
-        problem: String,
-    },
+    #[error(transparent)]
+    Damaged(Damage),
     /// Another process uses the directory, or it is not a data directory.
     #[error("{path}: {problem}")]
     Refused {
@@ -34,6 +49,28 @@ pub enum StorageError {
         /// Why.
         problem: String,
     },
+}
+
+/// Where a file does not hold what was written to it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{path} is damaged at byte {offset}: {problem}; the node does not start on a history with a hole. \
+     Move the data directory away: the node then comes back without memory, and without a vote until a leader has \
+     brought it up to date"
+)]
+pub struct Damage {
+    /// The file.
+    pub path: PathBuf,
+    /// The first byte that is wrong.
+    pub offset: u64,
+    /// What is wrong.
+    pub problem: String,
+}
+
+impl StorageError {
+    fn io<T>(action: &'static str, path: PathBuf, result: std::io::Result<T>) -> Result<T, StorageError> {
+        result.map_err(|source| StorageError::Io { action, path, source })
+    }
 }
 
 /// Sizes of the store's files.
@@ -54,29 +91,167 @@ impl Default for StoreOptions {
 pub struct LogRead {
     /// The question's.
     pub ticket: Ticket,
-    /// `None` if the log does not reach back so far.
+    /// `None` if what follows the given zxid is not in the log on disk.
     pub entries: Option<Vec<Entry>>,
 }
 
 /// An open data directory.
 #[derive(Debug)]
-pub struct Store {}
+pub struct Store {
+    files: Box<dyn Files>,
+    options: StoreOptions,
+    promises: Promises,
+    log: Segments,
+}
+
+fn folder(history: u64) -> String {
+    format!("history-{history}")
+}
 
 impl Store {
     /// Makes a new, empty data directory: the set-up step that tells a new member from one that lost its disk.
     /// Refuses a directory that holds a history already.
-    pub fn format(_dir: &Path) -> Result<(), StorageError> {
-        Ok(())
+    pub fn format(dir: &Path) -> Result<(), StorageError> {
+        Store::format_on(&mut *lock(dir)?)
     }
 
     /// Opens the data directory and reads what is there. A directory that was never formatted makes an amnesiac.
-    pub fn open(_dir: &Path, _options: StoreOptions) -> Result<(Store, Recovered), StorageError> {
-        Ok((Store {}, Recovered::default()))
+    pub fn open(dir: &Path, options: StoreOptions) -> Result<(Store, Recovered), StorageError> {
+        Store::open_on(lock(dir)?, options)
+    }
+
+    /// [`Store::format`] on given files.
+    pub fn format_on(files: &mut dyn Files) -> Result<(), StorageError> {
+        if promises::read(files)?.is_some() {
+            let problem = "it holds a history already, and formatting would forget it; choose another directory";
+            return Err(StorageError::Refused { path: files.path(""), problem: problem.to_owned() });
+        }
+        begin(files, Epochs::default())
+    }
+
+    /// [`Store::open`] on given files.
+    pub fn open_on(mut files: Box<dyn Files>, options: StoreOptions) -> Result<(Store, Recovered), StorageError> {
+        let f = &mut *files;
+        if promises::read(f)?.is_none() {
+            let names = StorageError::io("list", f.path(""), f.list(""))?;
+            if names.iter().any(|n| n.starts_with("history-") && n != &folder(0)) {
+                let problem = "it holds a history, but no file `epochs` that says what was promised".to_owned();
+                return Err(StorageError::Refused { path: f.path(""), problem });
+            }
+            tracing::warn!(directory = %f.path("").display(), "never formatted: starting without memory");
+            begin(f, Epochs { amnesiac: true, ..Epochs::default() })?;
+        }
+        let promises = promises::read(f)?.expect("written if it was not there");
+        remove_leftovers(f, promises.history)?;
+        let folder = folder(promises.history);
+        let snapshot = snapshots::newest(f, &folder)?;
+        let from = snapshot.as_ref().map_or(Zxid::ZERO, |s| s.zxid);
+        let mut entries = Vec::new();
+        let keep = |entry: Entry| {
+            if entry.zxid > from {
+                entries.push(entry);
+            }
+        };
+        let log = Segments::open(f, &folder, options.segment_bytes, keep)?;
+        check_reach(f, &folder, &log, from)?;
+        let recovered = Recovered { epochs: promises.epochs, snapshot, log_start: log.start(), entries };
+        Ok((Store { files, options, promises, log }, recovered))
     }
 
     /// Carries out the operations in order, with one fsync for all appends that stand together; when it returns, all
     /// are durable.
-    pub fn perform(&mut self, _operations: Vec<DiskOp>) -> Result<Vec<LogRead>, StorageError> {
-        Ok(Vec::new())
+    pub fn perform(&mut self, operations: Vec<DiskOp>) -> Result<Vec<LogRead>, StorageError> {
+        let mut reads = Vec::new();
+        for operation in operations {
+            self.perform_one(operation, &mut reads)?;
+        }
+        self.log.flush(&mut *self.files)?;
+        Ok(reads)
     }
+
+    fn perform_one(&mut self, operation: DiskOp, reads: &mut Vec<LogRead>) -> Result<(), StorageError> {
+        let files = &mut *self.files;
+        match operation {
+            DiskOp::Append(entry) => self.log.append(files, &entry),
+            DiskOp::Truncate(zxid) => self.log.truncate(files, zxid),
+            DiskOp::SaveEpochs(epochs) => {
+                // What is promised includes the history before it.
+                self.log.flush(files)?;
+                self.promises.epochs = epochs;
+                promises::write(files, &self.promises)
+            }
+            DiskOp::SaveSnapshot(snapshot) => self.save_snapshot(&snapshot),
+            DiskOp::InstallSnapshot(snapshot) => self.install_snapshot(&snapshot),
+            DiskOp::ReadLog { ticket, after, limit } => {
+                let entries = self.log.read(files, after, limit)?;
+                reads.push(LogRead { ticket, entries });
+                Ok(())
+            }
+        }
+    }
+
+    fn save_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), StorageError> {
+        let (files, folder) = (&mut *self.files, folder(self.promises.history));
+        self.log.flush(files)?;
+        snapshots::write(files, &folder, snapshot)?;
+        match snapshots::purge(files, &folder)? {
+            Some(older) => self.log.purge(files, older),
+            None => Ok(()),
+        }
+    }
+
+    fn install_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), StorageError> {
+        let files = &mut *self.files;
+        let old = self.promises.history;
+        let new = folder(old + 1);
+        self.log.flush(files)?;
+        StorageError::io("make", files.path(&new), files.make_dir(&new))?;
+        snapshots::write(files, &new, snapshot)?;
+        let log = Segments::create(files, &new, snapshot.zxid, self.options.segment_bytes)?;
+        StorageError::io("sync", files.path(""), files.sync_dir(""))?;
+        self.promises.history = old + 1;
+        promises::write(files, &self.promises)?;
+        self.log = log;
+        StorageError::io("remove", files.path(&folder(old)), files.remove_dir(&folder(old)))
+    }
+}
+
+fn lock(dir: &Path) -> Result<Box<dyn Files>, StorageError> {
+    match files::Directory::lock(dir) {
+        Ok(directory) => Ok(Box::new(directory)),
+        Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
+            let problem = "another process uses this data directory; stop it first".to_owned();
+            Err(StorageError::Refused { path: dir.to_owned(), problem })
+        }
+        Err(source) => Err(StorageError::Io { action: "open", path: dir.to_owned(), source }),
+    }
+}
+
+/// Writes an empty history and the first epochs.
+fn begin(files: &mut dyn Files, epochs: Epochs) -> Result<(), StorageError> {
+    let first = folder(0);
+    StorageError::io("clear", files.path(&first), files.remove_dir(&first))?;
+    StorageError::io("make", files.path(&first), files.make_dir(&first))?;
+    Segments::create(files, &first, Zxid::ZERO, u64::MAX)?;
+    StorageError::io("sync", files.path(""), files.sync_dir(""))?;
+    promises::write(files, &Promises { epochs, history: 0 })
+}
+
+/// Removes histories that a crash left: one that was not yet in use, or no longer.
+fn remove_leftovers(files: &mut dyn Files, in_use: u64) -> Result<(), StorageError> {
+    for name in StorageError::io("list", files.path(""), files.list(""))? {
+        if name.starts_with("history-") && name != folder(in_use) {
+            StorageError::io("remove", files.path(&name), files.remove_dir(&name))?;
+        }
+    }
+    Ok(())
+}
+
+/// The log must reach back to the snapshot, or to the beginning, and not end before it.
+fn check_reach(files: &dyn Files, folder: &str, log: &Segments, snapshot: Zxid) -> Result<(), StorageError> {
+    if log.start() <= snapshot && log.last() >= snapshot {
+        return Ok(());
+    }
+    let problem = format!("the log holds {} to {}, but the state is that of {snapshot}", log.start(), log.last());
+    Err(StorageError::Refused { path: files.path(folder), problem })
 }

@@ -34,6 +34,8 @@ pub struct Notification {
     pub round: u64,
     /// Whom the sender votes for, or follows.
     pub vote: Vote,
+    /// The sender as a candidate.
+    pub own: Vote,
     /// What it is doing.
     pub standing: Standing,
     /// Its vote does not count: it may have lost what it acknowledged.
@@ -75,6 +77,8 @@ pub enum ToLeader {
         /// The heartbeat's number.
         beat: u64,
     },
+    /// It is no longer amnesiac, durably: from here on its acknowledgements count.
+    Cured,
     /// It leaves.
     Leave,
 }

@@ -3,9 +3,16 @@
 //! A pure state machine: messages, ticks and disk completions in ([`Input`]); messages, disk writes and deliveries out
 //! ([`Output`]). No socket, clock, file or thread is reached from here.
 
+mod core;
+mod election;
+mod leader;
+mod learner;
+mod log;
 mod message;
-mod types;
+mod peers;
 mod replica;
+mod sync;
+mod types;
 
 pub use message::{FromLeader, Message, Notification, Standing, ToLeader, Vote};
 pub use replica::Replica;

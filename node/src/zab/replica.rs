@@ -1,54 +1,288 @@
-//! The replica.
+//! The replica: hands each input to the role that it plays, and changes roles.
 
+use super::core::{Core, Next};
+use super::election::{self, Election};
+use super::leader::Leader;
+use super::learner::Follower;
+use super::message::{FromLeader, Message, Notification, Standing, ToLeader, Vote};
 use super::types::*;
 use bytes::Bytes;
+use std::collections::BTreeMap;
+
+#[derive(Debug)]
+enum Role {
+    Looking(Election),
+    Following(Follower),
+    Leading(Leader),
+}
 
 /// One replica of the ensemble.
 #[derive(Debug)]
 pub struct Replica {
-    outputs: Vec<Output>,
+    core: Core,
+    role: Role,
+    sessions: u64,
 }
 
 impl Replica {
     /// A replica that starts with what it found on its disk. The layer above must already hold
     /// `recovered.snapshot`'s state.
-    pub fn new(_config: Config, _recovered: Recovered, _now: Millis) -> Replica {
-        Replica { outputs: Vec::new() }
+    pub fn new(config: Config, recovered: Recovered, now: Millis) -> Replica {
+        assert!(config.voters.contains(&config.id), "a replica is one of its voters");
+        let mut core = Core::new(config, recovered, now);
+        let election = Election::start(&mut core);
+        Replica { core, role: Role::Looking(election), sessions: 0 }
     }
 
     /// Takes one input; what is to be done stands in [`Replica::outputs`] afterwards.
-    pub fn step(&mut self, _now: Millis, _input: Input) {}
+    pub fn step(&mut self, now: Millis, input: Input) {
+        self.core.now = self.core.now.max(now);
+        match input {
+            Input::Tick => self.tick(),
+            Input::PeerUp(peer) => self.peer_up(peer),
+            Input::PeerDown(peer) => self.peer_down(peer),
+            Input::Message { from, message } => self.message(from, message),
+            Input::DiskDone { count } => self.disk_done(count),
+            Input::LogRead { ticket, entries } => {
+                if let Role::Leading(leader) = &mut self.role {
+                    leader.log_read(&mut self.core, ticket, entries);
+                }
+            }
+            Input::SnapshotTaken { ticket, snapshot } => {
+                let for_peer = self.core.snapshot_taken(ticket, snapshot);
+                if let (Role::Leading(leader), Some(snapshot)) = (&mut self.role, for_peer) {
+                    leader.snapshot_for_peer(&mut self.core, ticket, snapshot);
+                }
+            }
+        }
+    }
 
     /// Takes what is to be done since the last call, in order.
     pub fn outputs(&mut self) -> Vec<Output> {
-        std::mem::take(&mut self.outputs)
+        std::mem::take(&mut self.core.outputs)
     }
 
     /// Proposes a transaction and returns its zxid; `None` unless this replica leads ([`Status::leads`]).
-    pub fn propose(&mut self, _now: Millis, _txn: Bytes) -> Option<Zxid> {
-        None
+    pub fn propose(&mut self, now: Millis, txn: Bytes) -> Option<Zxid> {
+        self.core.now = self.core.now.max(now);
+        if !self.status().leads() {
+            return None;
+        }
+        let Role::Leading(leader) = &mut self.role else { return None };
+        let zxid = leader.propose(&mut self.core, txn);
+        if zxid.is_none() {
+            // All zxids of the epoch are used up: the next epoch has new ones.
+            self.become_next(Next::Look);
+        }
+        zxid
     }
 
     /// Asks a majority whether this replica still leads; answered by [`Output::Confirmed`], or never if it does not.
     /// Does nothing unless this replica leads.
-    pub fn confirm(&mut self, _now: Millis, _token: u64) {}
+    pub fn confirm(&mut self, now: Millis, token: u64) {
+        self.core.now = self.core.now.max(now);
+        if !self.status().leads() {
+            return;
+        }
+        if let Role::Leading(leader) = &mut self.role {
+            leader.confirm(&mut self.core, token);
+        }
+    }
 
     /// Sends a message of the layer above: to the leader if this replica follows, to that follower if it leads.
     /// Dropped when there is no such conversation.
-    pub fn send_app(&mut self, _to: NodeId, _payload: Bytes) {}
+    pub fn send_app(&mut self, to: NodeId, payload: Bytes) {
+        let session = match &self.role {
+            Role::Following(f) if f.serving() && f.leader == to => f.session,
+            Role::Leading(l) if l.status().leads() && l.is_active(to) => l.learners[&to].session,
+            _ => return,
+        };
+        self.core.send(to, Message::App { session, payload });
+    }
 
     /// What this replica is doing.
     pub fn status(&self) -> Status {
-        Status::Looking
+        match &self.role {
+            Role::Looking(_) => Status::Looking,
+            Role::Following(follower) => follower.status(),
+            Role::Leading(leader) => leader.status(),
+        }
     }
 
     /// The last zxid given to the layer above.
     pub fn delivered(&self) -> Zxid {
-        Zxid::ZERO
+        self.core.delivered
     }
 
     /// The last zxid in the log, committed or not.
     pub fn last_logged(&self) -> Zxid {
-        Zxid::ZERO
+        self.core.log.last()
+    }
+
+    /// The promises, as they are on disk or on their way to it.
+    pub fn epochs(&self) -> Epochs {
+        self.core.epochs
+    }
+
+    fn tick(&mut self) {
+        let next = match &mut self.role {
+            Role::Looking(election) => election.tick(&mut self.core),
+            Role::Following(follower) => follower.tick(&mut self.core),
+            Role::Leading(leader) => leader.tick(&mut self.core),
+        };
+        self.become_next(next);
+    }
+
+    fn peer_up(&mut self, peer: NodeId) {
+        self.core.peers.set_connected(peer, true);
+        if let Role::Looking(election) = &mut self.role {
+            election.peer_up(&mut self.core, peer);
+        }
+    }
+
+    fn peer_down(&mut self, peer: NodeId) {
+        self.core.peers.set_connected(peer, false);
+        let next = match &mut self.role {
+            Role::Looking(election) => {
+                election.early.remove(&peer);
+                election.review(&mut self.core)
+            }
+            Role::Following(follower) if follower.leader == peer => Next::Look,
+            Role::Following(_) => Next::Stay,
+            Role::Leading(leader) => leader.lost(&mut self.core, peer),
+        };
+        self.become_next(next);
+    }
+
+    fn message(&mut self, from: NodeId, message: Message) {
+        let next = match message {
+            Message::Notification(notification) => self.notified(from, notification),
+            Message::ToLeader { session, body } => self.learner_says(from, session, body),
+            Message::FromLeader { session, body } => match &mut self.role {
+                Role::Following(f) if f.leader == from && f.session == session => f.leader_says(&mut self.core, body),
+                _ => Next::Stay,
+            },
+            Message::App { session, payload } => {
+                self.app_says(from, session, payload);
+                Next::Stay
+            }
+        };
+        self.become_next(next);
+    }
+
+    fn notified(&mut self, from: NodeId, notification: Notification) -> Next {
+        self.core.peers.hear(self.core.now, from, notification.clone());
+        if let Role::Looking(election) = &mut self.role {
+            return election.notified(&mut self.core, from, &notification);
+        }
+        if notification.standing == Standing::Looking {
+            let (leader, standing) = match &self.role {
+                Role::Following(follower) => (follower.leader, Standing::Following),
+                _ => (self.core.me(), Standing::Leading),
+            };
+            let vote = Vote { epoch: self.core.epochs.current, zxid: self.core.log.last(), leader };
+            let answer = election::notification(&self.core, vote, standing);
+            self.core.send(from, Message::Notification(answer));
+        }
+        Next::Stay
+    }
+
+    fn learner_says(&mut self, from: NodeId, session: u64, body: ToLeader) -> Next {
+        match (&mut self.role, body) {
+            (Role::Leading(leader), body) => leader.learner_says(&mut self.core, from, session, body),
+            (Role::Looking(election), body @ ToLeader::FollowerInfo { .. }) => {
+                election.early.insert(from, (session, body));
+                Next::Stay
+            }
+            (Role::Looking(election), ToLeader::Leave) => {
+                election.early.retain(|&id, &mut (s, _)| (id, s) != (from, session));
+                Next::Stay
+            }
+            (Role::Following(_), ToLeader::FollowerInfo { .. }) => {
+                self.core.tell_learner(from, session, FromLeader::Resign);
+                Next::Stay
+            }
+            _ => Next::Stay,
+        }
+    }
+
+    fn app_says(&mut self, from: NodeId, session: u64, payload: Bytes) {
+        let known = match &self.role {
+            Role::Looking(_) => false,
+            Role::Following(f) => f.serving() && f.leader == from && f.session == session,
+            Role::Leading(l) => l.status().leads() && l.is_active(from) && l.learners[&from].session == session,
+        };
+        if known {
+            self.core.out(Output::App { from, payload });
+        }
+    }
+
+    fn disk_done(&mut self, count: u64) {
+        let mut due = self.core.disk_done(count).into_iter().peekable();
+        while let Some(then) = due.next() {
+            // Acknowledgements are cumulative: of several, only the last need be said.
+            if let (super::core::Then::Logged(_), Some(super::core::Then::Logged(_))) = (then, due.peek()) {
+                continue;
+            }
+            let next = match &mut self.role {
+                Role::Looking(_) => Next::Stay,
+                Role::Following(follower) => {
+                    follower.durable(&mut self.core, then);
+                    Next::Stay
+                }
+                Role::Leading(leader) => leader.durable(&mut self.core, then),
+            };
+            if next != Next::Stay {
+                return self.become_next(next);
+            }
+        }
+    }
+
+    /// Changes roles until the new one stays.
+    fn become_next(&mut self, mut next: Next) {
+        while next != Next::Stay {
+            self.core.term += 1;
+            next = match next {
+                Next::Stay => unreachable!("the loop's condition"),
+                Next::Look => self.look(),
+                Next::Lead => self.lead(),
+                Next::Follow(leader) => self.follow(leader),
+            };
+        }
+    }
+
+    fn look(&mut self) -> Next {
+        match &mut self.role {
+            Role::Looking(_) => {}
+            Role::Following(follower) => follower.leave(&mut self.core),
+            Role::Leading(leader) => leader.resign(&mut self.core),
+        }
+        self.core.out(Output::Status(Status::Looking));
+        self.role = Role::Looking(Election::start(&mut self.core));
+        Next::Stay
+    }
+
+    fn lead(&mut self) -> Next {
+        let early = self.take_early();
+        let (leader, next) = Leader::start(&mut self.core, early);
+        self.role = Role::Leading(leader);
+        next
+    }
+
+    fn follow(&mut self, leader: NodeId) -> Next {
+        for (from, (session, _)) in self.take_early() {
+            self.core.tell_learner(from, session, FromLeader::Resign);
+        }
+        self.sessions += 1;
+        let (follower, next) = Follower::start(&mut self.core, leader, self.sessions);
+        self.role = Role::Following(follower);
+        next
+    }
+
+    fn take_early(&mut self) -> BTreeMap<NodeId, (u64, ToLeader)> {
+        match &mut self.role {
+            Role::Looking(election) => std::mem::take(&mut election.early),
+            _ => BTreeMap::new(),
+        }
     }
 }

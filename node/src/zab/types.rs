@@ -204,7 +204,7 @@ pub enum DiskOp {
 /// What happens to a replica.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// Time has passed. To be given at least once a tick.
+    /// Time has passed. To be given several times in each of the configured delays: every 10 ms, say.
     Tick,
     /// A connection to this peer stands: what is sent on it arrives in order or not at all.
     PeerUp(NodeId),

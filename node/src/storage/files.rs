@@ -1,0 +1,126 @@
+//! The few file operations that the store needs, so that it runs on a real directory and on a simulated disk alike.
+//!
+//! Names are relative to the data directory. Nothing is durable before `sync` (contents) and `sync_dir` (names).
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// A directory with files and folders.
+pub trait Files: Send + std::fmt::Debug {
+    /// Where a name is, for messages.
+    fn path(&self, name: &str) -> PathBuf;
+    /// The names in a folder (`""` is the data directory itself), in order; empty if there is no such folder.
+    fn list(&self, folder: &str) -> io::Result<Vec<String>>;
+    /// The bytes of a file from `offset`, at most `limit`.
+    fn read(&self, name: &str, offset: u64, limit: usize) -> io::Result<Vec<u8>>;
+    /// Adds bytes at the end of a file, which is made if it is not there.
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts a file to `length` bytes.
+    fn truncate(&mut self, name: &str, length: u64) -> io::Result<()>;
+    /// Makes a file's contents durable.
+    fn sync(&mut self, name: &str) -> io::Result<()>;
+    /// Makes a folder's names durable.
+    fn sync_dir(&mut self, folder: &str) -> io::Result<()>;
+    /// Makes a folder, if it is not there.
+    fn make_dir(&mut self, folder: &str) -> io::Result<()>;
+    /// Renames a file, replacing the other.
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&mut self, name: &str) -> io::Result<()>;
+    /// Removes a folder and all in it; no error if it is not there.
+    fn remove_dir(&mut self, folder: &str) -> io::Result<()>;
+}
+
+/// Files in a directory of the operating system. Files that are appended to stay open.
+#[derive(Debug)]
+pub(super) struct Directory {
+    root: PathBuf,
+    open: BTreeMap<String, File>,
+    /// Holds the lock on the directory for as long as this value lives.
+    _lock: File,
+}
+
+impl Directory {
+    /// Takes the directory for this process alone.
+    pub(super) fn lock(root: &Path) -> io::Result<Directory> {
+        fs::create_dir_all(root)?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(root.join("lock"))?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Directory { root: root.to_owned(), open: BTreeMap::new(), _lock: lock })
+    }
+
+    fn file(&mut self, name: &str) -> io::Result<&mut File> {
+        if !self.open.contains_key(name) {
+            let file = OpenOptions::new().create(true).append(true).open(self.root.join(name))?;
+            self.open.insert(name.to_owned(), file);
+        }
+        Ok(self.open.get_mut(name).expect("just inserted"))
+    }
+}
+
+impl Files for Directory {
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(self.root.join(folder)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let name = |e: io::Result<fs::DirEntry>| e.map(|e| e.file_name().to_string_lossy().into_owned());
+        let mut names = entries.map(name).collect::<io::Result<Vec<String>>>()?;
+        names.sort();
+        Ok(names)
+    }
+
+    fn read(&self, name: &str, offset: u64, limit: usize) -> io::Result<Vec<u8>> {
+        let mut file = File::open(self.root.join(name))?;
+        file.seek(SeekFrom::Start(offset))?;
+        let mut bytes = Vec::new();
+        file.take(limit as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.file(name)?.write_all(bytes)
+    }
+
+    fn truncate(&mut self, name: &str, length: u64) -> io::Result<()> {
+        self.file(name)?.set_len(length)
+    }
+
+    fn sync(&mut self, name: &str) -> io::Result<()> {
+        self.file(name)?.sync_data()
+    }
+
+    fn sync_dir(&mut self, folder: &str) -> io::Result<()> {
+        File::open(self.root.join(folder))?.sync_all()
+    }
+
+    fn make_dir(&mut self, folder: &str) -> io::Result<()> {
+        fs::create_dir_all(self.root.join(folder))
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.open.remove(from);
+        self.open.remove(to);
+        fs::rename(self.root.join(from), self.root.join(to))
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.open.remove(name);
+        fs::remove_file(self.root.join(name))
+    }
+
+    fn remove_dir(&mut self, folder: &str) -> io::Result<()> {
+        let inside = format!("{folder}/");
+        self.open.retain(|name, _| !name.starts_with(&inside));
+        match fs::remove_dir_all(self.root.join(folder)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+}

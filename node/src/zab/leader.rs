@@ -1,0 +1,395 @@
+//! The leader: discovery, synchronisation, broadcast.
+//!
+//! Discovery: a majority names the epochs it promised; the leader takes a higher one, writes it down, and only then
+//! announces it; a majority promises it. A leader that learns of a more recent history than its own resigns.
+//! Synchronisation: each learner is brought to the leader's history (see `sync`). Once a majority has it on disk, the
+//! history is committed and the leader serves. Broadcast: proposals in zxid order, committed when a majority has
+//! them on disk. Amnesiac learners are served, but counted nowhere until they are cured.
+
+use super::core::{Core, Next, Then};
+use super::message::{FromLeader, ToLeader};
+use super::sync::Position;
+use super::types::*;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// Waiting for a majority to name its promises.
+    Discovering,
+    /// The new epoch is on its way to the disk.
+    Deciding,
+    /// Waiting for a majority to promise the epoch.
+    Promising,
+    /// Waiting for a majority to have the history.
+    Synchronising,
+    /// Broadcast.
+    Serving,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It has named the epoch that it promised.
+    Introduced { accepted: Epoch },
+    /// It has promised ours, and says where its history ends.
+    Promised { again: bool, last: Zxid },
+    /// It is being brought to our history.
+    Syncing(Position),
+    /// It was told all our history, and gets the proposals.
+    Told,
+    /// It has all our history on disk.
+    Active,
+}
+
+#[derive(Debug)]
+pub(super) struct Learner {
+    pub(super) session: u64,
+    pub(super) amnesiac: bool,
+    pub(super) stage: Stage,
+    pub(super) acked: Zxid,
+    heard: Millis,
+    pong: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Leader {
+    pub(super) phase: Phase,
+    pub(super) epoch: Epoch,
+    pub(super) learners: BTreeMap<NodeId, Learner>,
+    since: Millis,
+    /// The last zxid of the history that the leader began with.
+    initial: Zxid,
+    own_history_on_disk: bool,
+    own_acked: Zxid,
+    beat: u64,
+    last_beat: Millis,
+    /// Questions of whether we still lead, with the heartbeat that a majority must answer; by heartbeat.
+    confirming: Vec<(u64, u64)>,
+}
+
+impl Leader {
+    pub(super) fn start(core: &mut Core, early: BTreeMap<NodeId, (u64, ToLeader)>) -> (Leader, Next) {
+        core.out(Output::Status(Status::Leading { epoch: Epoch(0), serving: false }));
+        let mut leader = Leader {
+            phase: Phase::Discovering,
+            epoch: Epoch(0),
+            learners: BTreeMap::new(),
+            since: core.now,
+            initial: core.log.last(),
+            own_history_on_disk: false,
+            own_acked: Zxid::ZERO,
+            beat: 0,
+            last_beat: core.now,
+            confirming: Vec::new(),
+        };
+        let mut next = leader.try_decide(core);
+        for (from, (session, body)) in early {
+            if next == Next::Stay {
+                next = leader.learner_says(core, from, session, body);
+            }
+        }
+        (leader, next)
+    }
+
+    pub(super) fn status(&self) -> Status {
+        Status::Leading { epoch: self.epoch, serving: self.phase == Phase::Serving }
+    }
+
+    pub(super) fn is_active(&self, learner: NodeId) -> bool {
+        self.learners.get(&learner).is_some_and(|l| l.stage == Stage::Active)
+    }
+
+    /// Tells every learner that it is over.
+    pub(super) fn resign(&mut self, core: &mut Core) {
+        for (&id, learner) in &self.learners {
+            core.tell_learner(id, learner.session, FromLeader::Resign);
+        }
+        self.learners.clear();
+    }
+
+    pub(super) fn tick(&mut self, core: &mut Core) -> Next {
+        self.drop_silent(core);
+        if core.now.since(self.last_beat) >= core.config.tick {
+            self.send_beat(core);
+        }
+        let too_long = core.now.since(self.since) > core.config.init_limit;
+        match self.phase {
+            Phase::Serving if !self.hears_quorum(core) => Next::Look,
+            Phase::Serving => Next::Stay,
+            _ if too_long => Next::Look,
+            _ => Next::Stay,
+        }
+    }
+
+    fn drop_silent(&mut self, core: &mut Core) {
+        let limit = core.config.sync_limit;
+        let silent = |l: &Learner| core.now.since(l.heard) > limit;
+        let gone: Vec<NodeId> = self.learners.iter().filter(|(_, l)| silent(l)).map(|(&id, _)| id).collect();
+        for id in gone {
+            let learner = self.learners.remove(&id).expect("just seen");
+            core.tell_learner(id, learner.session, FromLeader::Resign);
+        }
+    }
+
+    /// Silent learners are dropped, so whoever is still here was heard lately.
+    fn hears_quorum(&self, core: &Core) -> bool {
+        self.counted(|l| l.stage == Stage::Active) + 1 >= core.quorum()
+    }
+
+    /// How many learners that may be counted are like this.
+    fn counted(&self, like: impl Fn(&Learner) -> bool) -> usize {
+        self.learners.values().filter(|l| !l.amnesiac && like(l)).count()
+    }
+
+    fn send_beat(&mut self, core: &mut Core) {
+        self.beat += 1;
+        self.last_beat = core.now;
+        for (&id, learner) in &self.learners {
+            core.tell_learner(id, learner.session, FromLeader::Ping { beat: self.beat });
+        }
+    }
+
+    pub(super) fn lost(&mut self, core: &mut Core, peer: NodeId) -> Next {
+        self.learners.remove(&peer);
+        match self.phase {
+            Phase::Serving if !self.hears_quorum(core) => Next::Look,
+            _ => Next::Stay,
+        }
+    }
+
+    pub(super) fn learner_says(&mut self, core: &mut Core, from: NodeId, session: u64, body: ToLeader) -> Next {
+        if let ToLeader::FollowerInfo { accepted, amnesiac } = body {
+            return self.introduced(core, from, session, accepted, amnesiac);
+        }
+        let Some(learner) = self.learners.get_mut(&from).filter(|l| l.session == session) else {
+            return Next::Stay;
+        };
+        learner.heard = core.now;
+        match body {
+            ToLeader::FollowerInfo { .. } => unreachable!("handled above"),
+            ToLeader::AckEpoch { current, last, again } => self.promised(core, from, current, last, again),
+            ToLeader::AckNewLeader => self.has_history(core, from),
+            ToLeader::Ack { zxid } => {
+                learner.acked = learner.acked.max(zxid);
+                self.try_commit(core);
+                Next::Stay
+            }
+            ToLeader::Pong { beat } => {
+                learner.pong = learner.pong.max(beat);
+                self.try_confirm(core);
+                Next::Stay
+            }
+            ToLeader::Cured => {
+                learner.amnesiac = false;
+                self.try_commit(core);
+                Next::Stay
+            }
+            ToLeader::Leave => self.lost(core, from),
+        }
+    }
+
+    fn introduced(&mut self, core: &mut Core, from: NodeId, session: u64, accepted: Epoch, amnesiac: bool) -> Next {
+        let stage = Stage::Introduced { accepted };
+        let learner = Learner { session, amnesiac, stage, acked: Zxid::ZERO, heard: core.now, pong: 0 };
+        self.learners.insert(from, learner);
+        core.tell_learner(from, session, FromLeader::Ping { beat: self.beat });
+        match self.phase {
+            Phase::Discovering => self.try_decide(core),
+            Phase::Deciding => Next::Stay,
+            // It promised a later epoch, so it can never follow this one. A new election finds an epoch for all.
+            _ if accepted > self.epoch => Next::Look,
+            _ => {
+                core.tell_learner(from, session, FromLeader::LeaderInfo { epoch: self.epoch });
+                Next::Stay
+            }
+        }
+    }
+
+    fn try_decide(&mut self, core: &mut Core) -> Next {
+        if self.counted(|_| true) + 1 < core.quorum() {
+            return Next::Stay;
+        }
+        let promised = self.learners.values().filter_map(|l| match l.stage {
+            Stage::Introduced { accepted } => Some(accepted),
+            _ => None,
+        });
+        let highest = promised.max().unwrap_or_default().max(core.epochs.accepted);
+        self.epoch = Epoch(highest.0 + 1);
+        self.phase = Phase::Deciding;
+        core.epochs.accepted = self.epoch;
+        core.save_epochs();
+        core.when_durable(Then::EpochAccepted);
+        Next::Stay
+    }
+
+    pub(super) fn durable(&mut self, core: &mut Core, then: Then) -> Next {
+        match then {
+            Then::EpochAccepted => self.announce(core),
+            Then::HistoryOnDisk => {
+                self.own_history_on_disk = true;
+                self.try_serve(core)
+            }
+            Then::Logged(zxid) => {
+                self.own_acked = self.own_acked.max(zxid);
+                self.try_commit(core);
+                Next::Stay
+            }
+            Then::Cured => Next::Stay,
+        }
+    }
+
+    fn announce(&mut self, core: &mut Core) -> Next {
+        self.phase = Phase::Promising;
+        let late = |l: &Learner| matches!(l.stage, Stage::Introduced { accepted } if accepted > self.epoch);
+        if self.learners.values().any(late) {
+            return Next::Look;
+        }
+        for (&id, learner) in &self.learners {
+            core.tell_learner(id, learner.session, FromLeader::LeaderInfo { epoch: self.epoch });
+        }
+        self.try_establish(core)
+    }
+
+    fn promised(&mut self, core: &mut Core, from: NodeId, current: Epoch, last: Zxid, again: bool) -> Next {
+        let own = (core.epochs.current, core.log.last());
+        let learner = self.learners.get_mut(&from).expect("checked by the caller");
+        learner.stage = Stage::Promised { again, last };
+        if self.phase >= Phase::Synchronising {
+            self.sync(core, from, last);
+            return Next::Stay;
+        }
+        if !learner.amnesiac && (current, last) > own {
+            return Next::Look;
+        }
+        self.try_establish(core)
+    }
+
+    /// Once a majority has promised this epoch to nobody else before, it is ours.
+    fn try_establish(&mut self, core: &mut Core) -> Next {
+        let promises = self.counted(|l| matches!(l.stage, Stage::Promised { again: false, .. }));
+        if self.phase != Phase::Promising || promises + 1 < core.quorum() {
+            return Next::Stay;
+        }
+        self.phase = Phase::Synchronising;
+        self.initial = core.log.last();
+        core.epochs.current = self.epoch;
+        core.save_epochs();
+        core.when_durable(Then::HistoryOnDisk);
+        core.out(Output::Status(self.status()));
+        let promised = |(&id, l): (&NodeId, &Learner)| match l.stage {
+            Stage::Promised { last, .. } => Some((id, last)),
+            _ => None,
+        };
+        let waiting: Vec<(NodeId, Zxid)> = self.learners.iter().filter_map(promised).collect();
+        for (id, last) in waiting {
+            self.sync(core, id, last);
+        }
+        Next::Stay
+    }
+
+    fn has_history(&mut self, core: &mut Core, from: NodeId) -> Next {
+        let learner = self.learners.get_mut(&from).expect("checked by the caller");
+        if learner.stage != Stage::Told {
+            return Next::Stay;
+        }
+        learner.stage = Stage::Active;
+        let session = learner.session;
+        if self.phase == Phase::Serving {
+            core.tell_learner(from, session, FromLeader::UpToDate { commit: core.delivered });
+            self.try_commit(core);
+            return Next::Stay;
+        }
+        self.try_serve(core)
+    }
+
+    /// A majority has the initial history on disk: it is committed.
+    fn try_serve(&mut self, core: &mut Core) -> Next {
+        let have = self.counted(|l| l.stage == Stage::Active);
+        if self.phase != Phase::Synchronising || !self.own_history_on_disk || have + 1 < core.quorum() {
+            return Next::Stay;
+        }
+        self.phase = Phase::Serving;
+        core.deliver(self.initial);
+        for (&id, learner) in self.learners.iter().filter(|(_, l)| l.stage == Stage::Active) {
+            core.tell_learner(id, learner.session, FromLeader::UpToDate { commit: self.initial });
+        }
+        core.out(Output::Status(self.status()));
+        Next::Stay
+    }
+
+    /// Proposes; `None` (and the role must end) when this epoch has no zxid left.
+    pub(super) fn propose(&mut self, core: &mut Core, txn: Bytes) -> Option<Zxid> {
+        assert_eq!(self.phase, Phase::Serving, "only a leader that serves proposes");
+        let after = core.log.last();
+        let counter = if after.epoch() == self.epoch { after.counter() } else { 0 };
+        let zxid = Zxid::new(self.epoch, counter.checked_add(1)?);
+        let entry = Entry { zxid, txn };
+        core.append(entry.clone());
+        core.when_durable(Then::Logged(zxid));
+        for (&id, learner) in &self.learners {
+            if matches!(learner.stage, Stage::Told | Stage::Active) {
+                core.tell_learner(id, learner.session, FromLeader::Propose { after, entry: entry.clone() });
+            }
+        }
+        #[cfg(feature = "bugs")]
+        if core.config.bug == Some(super::Bug::AckBeforeWrite) {
+            self.own_acked = zxid;
+            self.try_commit(core);
+        }
+        Some(zxid)
+    }
+
+    /// Commits what a majority has on disk.
+    fn try_commit(&mut self, core: &mut Core) {
+        if self.phase != Phase::Serving {
+            return;
+        }
+        let commit = self.held_by_majority(core);
+        if commit <= core.delivered {
+            return;
+        }
+        core.deliver(commit);
+        for (&id, learner) in self.learners.iter().filter(|(_, l)| l.stage == Stage::Active) {
+            core.tell_learner(id, learner.session, FromLeader::Commit { zxid: core.delivered });
+        }
+    }
+
+    fn held_by_majority(&self, core: &Core) -> Zxid {
+        #[cfg(feature = "bugs")]
+        if core.config.bug == Some(super::Bug::CommitWithoutQuorum) {
+            return self.own_acked;
+        }
+        let active = self.learners.values().filter(|l| !l.amnesiac && l.stage == Stage::Active);
+        let mut acked: Vec<Zxid> = active.map(|l| l.acked).chain([self.own_acked]).collect();
+        acked.sort_unstable_by(|a, b| b.cmp(a));
+        acked.get(core.quorum() - 1).copied().unwrap_or_default()
+    }
+
+    pub(super) fn confirm(&mut self, core: &mut Core, token: u64) {
+        #[cfg(feature = "bugs")]
+        if core.config.bug == Some(super::Bug::StaleSync) {
+            core.out(Output::Confirmed { token, zxid: core.delivered });
+            return;
+        }
+        // The heartbeat must be sent after the question came. One round is under way at a time, and the next one
+        // serves all who have asked meanwhile.
+        let idle = self.confirming.is_empty();
+        self.confirming.push((token, self.beat + 1));
+        if idle {
+            self.send_beat(core);
+        }
+        self.try_confirm(core);
+    }
+
+    fn try_confirm(&mut self, core: &mut Core) {
+        let answered = |beat: u64| self.counted(|l| l.stage == Stage::Active && l.pong >= beat) + 1 >= core.quorum();
+        let done = self.confirming.iter().take_while(|&&(_, beat)| beat <= self.beat && answered(beat)).count();
+        for (token, _) in self.confirming.drain(..done) {
+            core.out(Output::Confirmed { token, zxid: core.delivered });
+        }
+        if done > 0 && self.confirming.first().is_some_and(|&(_, beat)| beat > self.beat) {
+            self.send_beat(core);
+            self.try_confirm(core);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The follower: promises the leader's epoch, takes its history, then its proposals.
+//!
+//! What it says to the leader is always on its disk first: the promise, the history with the epoch (in this order), each
+//! acknowledged proposal. Anything that does not fit (a proposal that does not come next, a cut below what is delivered)
+//! ends the following: a failed synchronisation is never taken for a success.
+
+use super::core::{Core, Next, Then};
+use super::message::{FromLeader, ToLeader};
+use super::types::*;
+use bytes::{Bytes, BytesMut};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// The leader has been told that we are here.
+    Introduced,
+    /// The promise is on its way to the disk.
+    Promising,
+    /// The leader sends its history.
+    Syncing,
+    /// The leader has sent it all.
+    Told,
+    /// The leader serves, and so may we.
+    UpToDate,
+}
+
+#[derive(Debug)]
+pub(super) struct Follower {
+    pub(super) leader: NodeId,
+    pub(super) session: u64,
+    stage: Stage,
+    epoch: Epoch,
+    promised_before: bool,
+    heard: Millis,
+    since: Millis,
+    snapshot: BytesMut,
+}
+
+impl Follower {
+    pub(super) fn start(core: &mut Core, leader: NodeId, session: u64) -> (Follower, Next) {
+        let follower = Follower {
+            leader,
+            session,
+            stage: Stage::Introduced,
+            epoch: Epoch(0),
+            promised_before: false,
+            heard: core.now,
+            since: core.now,
+            snapshot: BytesMut::new(),
+        };
+        core.out(Output::Status(follower.status()));
+        let info = ToLeader::FollowerInfo { accepted: core.epochs.accepted, amnesiac: core.epochs.amnesiac };
+        follower.say(core, info);
+        let next = if core.peers.is_connected(leader) { Next::Stay } else { Next::Look };
+        (follower, next)
+    }
+
+    pub(super) fn status(&self) -> Status {
+        Status::Following { leader: self.leader, epoch: self.epoch, serving: self.serving() }
+    }
+
+    pub(super) fn serving(&self) -> bool {
+        self.stage == Stage::UpToDate
+    }
+
+    fn say(&self, core: &mut Core, body: ToLeader) {
+        core.tell_leader(self.leader, self.session, body);
+    }
+
+    pub(super) fn leave(&self, core: &mut Core) {
+        self.say(core, ToLeader::Leave);
+    }
+
+    pub(super) fn tick(&mut self, core: &mut Core) -> Next {
+        let silent = core.now.since(self.heard) > core.config.sync_limit;
+        let too_long = !self.serving() && core.now.since(self.since) > core.config.init_limit;
+        if silent || too_long { Next::Look } else { Next::Stay }
+    }
+
+    pub(super) fn leader_says(&mut self, core: &mut Core, body: FromLeader) -> Next {
+        self.heard = core.now;
+        match body {
+            FromLeader::LeaderInfo { epoch } => return self.promise(core, epoch),
+            FromLeader::Truncate { zxid } => return self.truncate(core, zxid),
+            FromLeader::Snap { zxid, offset, piece, last } => return self.snap(core, zxid, offset, piece, last),
+            FromLeader::Propose { after, entry } => return self.proposed(core, after, entry),
+            FromLeader::NewLeader => self.told(core),
+            FromLeader::UpToDate { commit } => self.up_to_date(core, commit),
+            FromLeader::Commit { zxid } if self.serving() => core.deliver(zxid),
+            FromLeader::Commit { .. } => {}
+            FromLeader::Ping { beat } => self.say(core, ToLeader::Pong { beat }),
+            FromLeader::Resign => return Next::Look,
+        }
+        Next::Stay
+    }
+
+    fn promise(&mut self, core: &mut Core, epoch: Epoch) -> Next {
+        if self.stage != Stage::Introduced || epoch < core.epochs.accepted {
+            return Next::Look;
+        }
+        self.stage = Stage::Promising;
+        self.epoch = epoch;
+        self.promised_before = epoch == core.epochs.accepted;
+        core.epochs.accepted = epoch;
+        if !self.promised_before {
+            core.save_epochs();
+        }
+        core.when_durable(Then::EpochAccepted);
+        Next::Stay
+    }
+
+    pub(super) fn durable(&mut self, core: &mut Core, then: Then) {
+        match then {
+            Then::EpochAccepted => {
+                self.stage = Stage::Syncing;
+                let (current, last) = (core.epochs.current, core.log.last());
+                self.say(core, ToLeader::AckEpoch { current, last, again: self.promised_before });
+            }
+            Then::HistoryOnDisk => self.say(core, ToLeader::AckNewLeader),
+            Then::Logged(zxid) => self.say(core, ToLeader::Ack { zxid }),
+            Then::Cured => self.say(core, ToLeader::Cured),
+        }
+    }
+
+    fn truncate(&mut self, core: &mut Core, zxid: Zxid) -> Next {
+        if self.stage != Stage::Syncing || !core.log.contains(zxid) || zxid < core.delivered {
+            return Next::Look;
+        }
+        core.log.truncate(zxid);
+        core.disk(DiskOp::Truncate(zxid));
+        Next::Stay
+    }
+
+    fn snap(&mut self, core: &mut Core, zxid: Zxid, offset: u64, piece: Bytes, last: bool) -> Next {
+        if self.stage != Stage::Syncing || offset != self.snapshot.len() as u64 {
+            return Next::Look;
+        }
+        self.snapshot.extend_from_slice(&piece);
+        if last {
+            let state = std::mem::take(&mut self.snapshot).freeze();
+            core.install(zxid, state);
+        }
+        Next::Stay
+    }
+
+    fn proposed(&mut self, core: &mut Core, after: Zxid, entry: Entry) -> Next {
+        if self.stage < Stage::Syncing || after != core.log.last() || entry.zxid <= after {
+            return Next::Look;
+        }
+        let zxid = entry.zxid;
+        core.append(entry);
+        if self.stage < Stage::Told {
+            return Next::Stay;
+        }
+        #[cfg(feature = "bugs")]
+        if core.config.bug == Some(super::Bug::AckBeforeWrite) {
+            self.say(core, ToLeader::Ack { zxid });
+        }
+        core.when_durable(Then::Logged(zxid));
+        Next::Stay
+    }
+
+    fn told(&mut self, core: &mut Core) {
+        if self.stage != Stage::Syncing {
+            return;
+        }
+        self.stage = Stage::Told;
+        // The disk works in order: the epoch is written only after the history before it.
+        core.epochs.current = self.epoch;
+        core.save_epochs();
+        core.when_durable(Then::HistoryOnDisk);
+    }
+
+    fn up_to_date(&mut self, core: &mut Core, commit: Zxid) {
+        if self.stage != Stage::Told {
+            return;
+        }
+        self.stage = Stage::UpToDate;
+        core.deliver(commit);
+        if core.epochs.amnesiac {
+            // The leader serves, so its quorum has everything committed, without us; and so have we now.
+            core.epochs.amnesiac = false;
+            core.save_epochs();
+            core.when_durable(Then::Cured);
+        }
+        core.out(Output::Status(self.status()));
+    }
+}

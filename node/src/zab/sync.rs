@@ -1,0 +1,128 @@
+//! Synchronisation: how a leader brings a learner to its own history.
+//!
+//! By the learner's last zxid: the missing entries (DIFF), from memory or from the log on disk; or first a cut, where the
+//! learner has more of an epoch than the leader (TRUNC); or else a snapshot (SNAP), then the entries after it. Each
+//! step moves the learner to a position in the leader's history, and the next step is chosen from there. The leader may
+//! meanwhile propose; the last step, from memory, catches up with that and is the only one that ends it.
+
+use super::core::Core;
+use super::leader::{Leader, Stage};
+use super::message::FromLeader;
+use super::types::*;
+
+/// How much of a snapshot goes into one message, in bytes.
+const PIECE: usize = 256 << 10;
+
+/// What a synchronisation waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Position {
+    /// Entries after this zxid from the log on disk.
+    Log { ticket: Ticket, after: Zxid },
+    /// The delivered state.
+    Snapshot { ticket: Ticket },
+}
+
+enum Step {
+    Memory,
+    Cut(Zxid),
+    Disk,
+    Snapshot,
+}
+
+fn choose(core: &Core, last: Zxid) -> Step {
+    if core.log.contains(last) {
+        return Step::Memory;
+    }
+    match core.log.floor(last) {
+        // Of the epoch that both know, the learner has more. What came before it is the same on both: whoever accepted
+        // a proposal of an epoch had that epoch's initial history first.
+        Some(common) if common.epoch() == last.epoch() && last.epoch() > Epoch(0) => Step::Cut(common),
+        Some(_) => Step::Snapshot,
+        None if last >= core.log.disk_start => Step::Disk,
+        None => Step::Snapshot,
+    }
+}
+
+impl Leader {
+    /// The learner has the leader's history up to `last`, if `last` is in it: takes the next step.
+    pub(super) fn sync(&mut self, core: &mut Core, id: NodeId, last: Zxid) {
+        match choose(core, last) {
+            Step::Memory => self.sync_from_memory(core, id, last),
+            Step::Cut(zxid) => {
+                let session = self.learners[&id].session;
+                core.tell_learner(id, session, FromLeader::Truncate { zxid });
+                self.sync_from_memory(core, id, zxid);
+            }
+            Step::Disk => self.ask_log(core, id, last),
+            Step::Snapshot => self.ask_snapshot(core, id),
+        }
+    }
+
+    fn sync_from_memory(&mut self, core: &mut Core, id: NodeId, last: Zxid) {
+        let learner = self.learners.get_mut(&id).expect("a learner of ours");
+        let (session, mut after) = (learner.session, last);
+        let entries: Vec<Entry> = core.log.range(last, core.log.last()).cloned().collect();
+        for entry in entries {
+            let zxid = entry.zxid;
+            core.tell_learner(id, session, FromLeader::Propose { after, entry });
+            after = zxid;
+        }
+        learner.stage = Stage::Told;
+        // Its acknowledgement of the new leader says that it has all this.
+        learner.acked = after;
+        core.tell_learner(id, session, FromLeader::NewLeader);
+    }
+
+    fn ask_log(&mut self, core: &mut Core, id: NodeId, after: Zxid) {
+        let (ticket, limit) = (core.ticket(), core.config.read_batch);
+        core.disk(DiskOp::ReadLog { ticket, after, limit });
+        self.set_stage(id, Stage::Syncing(Position::Log { ticket, after }));
+    }
+
+    fn ask_snapshot(&mut self, core: &mut Core, id: NodeId) {
+        let ticket = core.snapshot_for_peer();
+        self.set_stage(id, Stage::Syncing(Position::Snapshot { ticket }));
+    }
+
+    fn set_stage(&mut self, id: NodeId, stage: Stage) {
+        self.learners.get_mut(&id).expect("a learner of ours").stage = stage;
+    }
+
+    pub(super) fn log_read(&mut self, core: &mut Core, asked: Ticket, entries: Option<Vec<Entry>>) {
+        let waiting = self.learners.iter().find_map(|(&id, l)| match l.stage {
+            Stage::Syncing(Position::Log { ticket, after }) if ticket == asked => Some((id, l.session, after)),
+            _ => None,
+        });
+        let Some((id, session, mut after)) = waiting else { return };
+        let Some(entries) = entries.filter(|e| !e.is_empty()) else {
+            // The learner's last zxid is not in our history, or no longer on our disk.
+            return self.ask_snapshot(core, id);
+        };
+        for entry in entries {
+            let zxid = entry.zxid;
+            core.tell_learner(id, session, FromLeader::Propose { after, entry });
+            after = zxid;
+        }
+        self.sync(core, id, after);
+    }
+
+    pub(super) fn snapshot_for_peer(&mut self, core: &mut Core, asked: Ticket, snapshot: Snapshot) {
+        let waiting = self.learners.iter().find_map(|(&id, l)| match l.stage {
+            Stage::Syncing(Position::Snapshot { ticket }) if ticket == asked => Some((id, l.session)),
+            _ => None,
+        });
+        let Some((id, session)) = waiting else { return };
+        let (zxid, state) = (snapshot.zxid, snapshot.state);
+        let mut offset = 0;
+        loop {
+            let end = (offset + PIECE).min(state.len());
+            let (piece, last) = (state.slice(offset..end), end == state.len());
+            core.tell_learner(id, session, FromLeader::Snap { zxid, offset: offset as u64, piece, last });
+            if last {
+                break;
+            }
+            offset = end;
+        }
+        self.sync(core, id, zxid);
+    }
+}
