@@ -3,5 +3,10 @@
 //! Three pure layers, `zab` below `prep` and `tree`; sockets, clocks, files and threads live at the edge. It shares
 //! no code with what judges it.
 
+pub mod jute;
+pub mod prep;
+pub mod request;
 pub mod storage;
+pub mod tree;
+pub mod txn;
 pub mod zab;

@@ -1,0 +1,203 @@
+//! Decodes connect requests and requests.
+
+use super::Garbage;
+use super::reader::Reader;
+use super::reply::ReplyKind;
+use crate::request::{Acl, Read, Write};
+use bytes::Bytes;
+
+/// ZooKeeper's operation codes.
+pub(crate) mod opcode {
+    pub(crate) const CREATE: i32 = 1;
+    pub(crate) const DELETE: i32 = 2;
+    pub(crate) const EXISTS: i32 = 3;
+    pub(crate) const GET_DATA: i32 = 4;
+    pub(crate) const SET_DATA: i32 = 5;
+    pub(crate) const GET_ACL: i32 = 6;
+    pub(crate) const GET_CHILDREN: i32 = 8;
+    pub(crate) const SYNC: i32 = 9;
+    pub(crate) const PING: i32 = 11;
+    pub(crate) const GET_CHILDREN2: i32 = 12;
+    pub(crate) const CHECK: i32 = 13;
+    pub(crate) const MULTI: i32 = 14;
+    pub(crate) const CREATE2: i32 = 15;
+    pub(crate) const CLOSE_SESSION: i32 = -11;
+    pub(crate) const ERROR: i32 = -1;
+}
+
+/// The first frame of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectRequest {
+    /// The protocol's version; 0.
+    pub protocol: i32,
+    /// The newest zxid that the client has seen.
+    pub last_zxid_seen: i64,
+    /// The time-out wished for, in milliseconds.
+    pub timeout_ms: i32,
+    /// The session to go on with, or 0.
+    pub session: i64,
+    /// The password of that session.
+    pub password: Bytes,
+    /// Whether a server that only reads will do; clients before 3.4 leave it out.
+    pub read_only: Option<bool>,
+}
+
+impl ConnectRequest {
+    /// Decodes the first frame.
+    pub fn decode(frame: Bytes) -> Result<ConnectRequest, Garbage> {
+        let mut r = Reader::new(frame);
+        Ok(ConnectRequest {
+            protocol: r.int("connect.protocolVersion")?,
+            last_zxid_seen: r.long("connect.lastZxidSeen")?,
+            timeout_ms: r.int("connect.timeOut")?,
+            session: r.long("connect.sessionId")?,
+            password: r.buffer("connect.passwd")?.unwrap_or_default(),
+            read_only: if r.is_empty() {
+                None
+            } else {
+                Some(r.boolean("connect.readOnly")?)
+            },
+        })
+    }
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// Answered by the contacted server.
+    Read(Read),
+    /// Goes through the log; the answer has this form.
+    Write(Write, ReplyKind),
+    /// Bring the contacted server up to date.
+    Sync(String),
+    /// A sign of life.
+    Ping,
+    /// Not implemented.
+    Unknown(i32),
+}
+
+/// A request after the connect request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The client's number for it.
+    pub xid: i32,
+    /// What it asks for.
+    pub operation: Operation,
+}
+
+impl Request {
+    /// Decodes a frame after the first. What stands behind the request is ignored, as ZooKeeper does.
+    pub fn decode(frame: Bytes) -> Result<Request, Garbage> {
+        let mut r = Reader::new(frame);
+        let xid = r.int("header.xid")?;
+        let code = r.int("header.type")?;
+        Ok(Request {
+            xid,
+            operation: operation(code, &mut r)?,
+        })
+    }
+}
+
+fn operation(code: i32, r: &mut Reader) -> Result<Operation, Garbage> {
+    let operation = match code {
+        opcode::EXISTS => Operation::Read(Read::Exists(watched_path(r)?)),
+        opcode::GET_DATA => Operation::Read(Read::GetData(watched_path(r)?)),
+        opcode::GET_CHILDREN => Operation::Read(Read::GetChildren(watched_path(r)?)),
+        opcode::GET_CHILDREN2 => Operation::Read(Read::GetChildren2(watched_path(r)?)),
+        opcode::GET_ACL => Operation::Read(Read::GetAcl(r.string("path")?)),
+        opcode::SYNC => Operation::Sync(r.string("path")?),
+        opcode::PING => Operation::Ping,
+        opcode::CLOSE_SESSION => Operation::Write(Write::CloseSession, ReplyKind::Empty),
+        opcode::MULTI => multi(r)?,
+        _ => match write(code, r)? {
+            Some((write, kind)) => Operation::Write(write, kind),
+            None => Operation::Unknown(code),
+        },
+    };
+    Ok(operation)
+}
+
+/// The writes that can also stand in a multi; `None` if the code is none of them.
+fn write(code: i32, r: &mut Reader) -> Result<Option<(Write, ReplyKind)>, Garbage> {
+    let found = match code {
+        opcode::CREATE => (create(r)?, ReplyKind::Path),
+        opcode::CREATE2 => (create(r)?, ReplyKind::PathAndStat),
+        opcode::DELETE => (
+            Write::Delete {
+                path: r.string("path")?,
+                version: r.int("version")?,
+            },
+            ReplyKind::Empty,
+        ),
+        opcode::SET_DATA => {
+            let (path, data) = (r.string("path")?, r.buffer("data")?);
+            (
+                Write::SetData {
+                    path,
+                    data,
+                    version: r.int("version")?,
+                },
+                ReplyKind::Stat,
+            )
+        }
+        opcode::CHECK => (
+            Write::Check {
+                path: r.string("path")?,
+                version: r.int("version")?,
+            },
+            ReplyKind::Empty,
+        ),
+        _ => return Ok(None),
+    };
+    Ok(Some(found))
+}
+
+fn create(r: &mut Reader) -> Result<Write, Garbage> {
+    let (path, data) = (r.string("path")?, r.buffer("data")?);
+    // An entry takes at least its permissions and two lengths.
+    let count = r.count("acl", 12)?;
+    let mut acl = Vec::with_capacity(count);
+    for _ in 0..count {
+        let permissions = r.int("acl.perms")?;
+        acl.push(Acl {
+            permissions,
+            scheme: r.string("acl.scheme")?,
+            id: r.string("acl.id")?,
+        });
+    }
+    Ok(Write::Create {
+        path,
+        data,
+        acl,
+        flags: r.int("flags")?,
+    })
+}
+
+fn multi(r: &mut Reader) -> Result<Operation, Garbage> {
+    let (mut writes, mut kinds) = (Vec::new(), Vec::new());
+    loop {
+        let code = r.int("multi.type")?;
+        let done = r.boolean("multi.done")?;
+        r.int("multi.err")?;
+        if done {
+            return Ok(Operation::Write(
+                Write::Multi(writes),
+                ReplyKind::Multi(kinds),
+            ));
+        }
+        match write(code, r)? {
+            Some((write, kind)) => {
+                writes.push(write);
+                kinds.push((code, kind));
+            }
+            // Where it ends is not known, so nothing after it can be read.
+            None => return Ok(Operation::Unknown(code)),
+        }
+    }
+}
+
+fn watched_path(r: &mut Reader) -> Result<String, Garbage> {
+    let path = r.string("path")?;
+    r.boolean("watch")?;
+    Ok(path)
+}

@@ -1,0 +1,157 @@
+//! The changes that are proposed and not yet applied, over the tree (ZooKeeper's `outstandingChanges`).
+
+use crate::request::SessionId;
+use crate::tree::{Tree, path};
+use crate::zab::Zxid;
+use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// What later requests must know about a znode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Outlook {
+    pub(super) version: i32,
+    /// Children ever created.
+    pub(super) creates: i32,
+    pub(super) children: usize,
+    pub(super) owner: SessionId,
+}
+
+/// What one transaction will change: znodes as they will be, `None` where there will be none.
+#[derive(Debug, Default)]
+pub struct Changes {
+    znodes: BTreeMap<String, Option<Outlook>>,
+}
+
+/// All that is proposed and not yet applied.
+#[derive(Debug, Default)]
+pub struct Overlay {
+    /// The newest outlook of each znode, and the transaction that it comes from.
+    znodes: FxHashMap<String, (Zxid, Option<Outlook>)>,
+    /// Which paths each transaction touches, in the order of the transactions.
+    touched: VecDeque<(Zxid, Vec<String>)>,
+}
+
+impl Overlay {
+    /// The transaction with these changes was proposed.
+    pub fn proposed(&mut self, zxid: Zxid, changes: Changes) {
+        if changes.znodes.is_empty() {
+            return;
+        }
+        let mut paths = Vec::with_capacity(changes.znodes.len());
+        for (path, outlook) in changes.znodes {
+            self.znodes.insert(path.clone(), (zxid, outlook));
+            paths.push(path);
+        }
+        self.touched.push_back((zxid, paths));
+    }
+
+    /// The tree has applied everything up to this transaction.
+    pub fn applied(&mut self, zxid: Zxid) {
+        while self
+            .touched
+            .front()
+            .is_some_and(|(first, _)| *first <= zxid)
+        {
+            let (first, paths) = self
+                .touched
+                .pop_front()
+                .expect("there is a front, as the line above found");
+            for path in paths {
+                if self
+                    .znodes
+                    .get(&path)
+                    .is_some_and(|(from, _)| *from == first)
+                {
+                    self.znodes.remove(&path);
+                }
+            }
+        }
+    }
+
+    /// Whether everything that was proposed has been applied.
+    pub fn is_empty(&self) -> bool {
+        self.touched.is_empty()
+    }
+
+    /// The ephemeral znodes that the session will have.
+    fn ephemerals(&self, tree: &Tree, session: SessionId) -> BTreeSet<String> {
+        let mut paths = tree
+            .session(session)
+            .map(|s| s.ephemerals.clone())
+            .unwrap_or_default();
+        // The order of iteration does not matter: each path stands in the map once.
+        for (path, (_, outlook)) in &self.znodes {
+            match outlook {
+                Some(znode) if znode.owner == session => paths.insert(path.clone()),
+                _ => paths.remove(path),
+            };
+        }
+        paths
+    }
+}
+
+/// The state that one request sees and changes: its own changes, over those proposed, over the tree.
+pub(super) struct Draft<'a> {
+    tree: &'a Tree,
+    overlay: &'a Overlay,
+    changes: Changes,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(tree: &'a Tree, overlay: &'a Overlay) -> Draft<'a> {
+        Draft {
+            tree,
+            overlay,
+            changes: Changes::default(),
+        }
+    }
+
+    pub(super) fn get(&self, path: &str) -> Option<Outlook> {
+        if let Some(outlook) = self.changes.znodes.get(path) {
+            return *outlook;
+        }
+        if let Some((_, outlook)) = self.overlay.znodes.get(path) {
+            return *outlook;
+        }
+        let view = self.tree.get(path)?;
+        let stat = view.stat();
+        Some(Outlook {
+            version: stat.version,
+            creates: view.creates(),
+            children: view.children().len(),
+            owner: stat.ephemeral_owner,
+        })
+    }
+
+    pub(super) fn set(&mut self, path: String, outlook: Option<Outlook>) {
+        self.changes.znodes.insert(path, outlook);
+    }
+
+    /// The znode, which exists and has no children, goes.
+    pub(super) fn remove(&mut self, path: String) {
+        let (parent_path, _) = path::split(&path).expect("the root is never removed");
+        let parent = self
+            .get(parent_path)
+            .expect("a znode that exists has a parent");
+        let children = parent
+            .children
+            .checked_sub(1)
+            .expect("the parent counts this child");
+        self.set(parent_path.to_owned(), Some(Outlook { children, ..parent }));
+        self.set(path, None);
+    }
+
+    pub(super) fn close_session(&mut self, session: SessionId) {
+        for path in self.overlay.ephemerals(self.tree, session) {
+            self.remove(path);
+        }
+    }
+
+    pub(super) fn discard(&mut self) {
+        self.changes = Changes::default();
+    }
+
+    pub(super) fn changes(self) -> Changes {
+        self.changes
+    }
+}

@@ -1,0 +1,334 @@
+//! What each request becomes, as ZooKeeper's `PrepRequestProcessor` decides it.
+
+use super::*;
+use crate::tree::Outcome;
+use crate::txn::{Incarnation, Origin, Txn};
+use crate::zab::{Epoch, NodeId, Zxid};
+use bytes::Bytes;
+use std::collections::VecDeque;
+
+/// A leader that applies what it proposes only when it is told to.
+struct Leader {
+    tree: Tree,
+    overlay: Overlay,
+    proposed: VecDeque<(Zxid, SessionId, Body)>,
+    next: u32,
+}
+
+const S: SessionId = SessionId(0x0100_0001_0000_0001);
+
+impl Leader {
+    fn new() -> Leader {
+        let mut leader = Leader {
+            tree: Tree::new(),
+            overlay: Overlay::default(),
+            proposed: VecDeque::new(),
+            next: 1,
+        };
+        leader.ask(Write::OpenSession {
+            timeout_ms: 1000,
+            password: [0; 16],
+        });
+        leader.apply_all();
+        assert!(leader.tree.session(S).is_some());
+        leader
+    }
+
+    fn ask(&mut self, write: Write) -> Body {
+        let zxid = Zxid::new(Epoch(1), self.next);
+        self.next += 1;
+        let prepared = prepare(&self.tree, &self.overlay, S, write);
+        self.overlay.proposed(zxid, prepared.changes);
+        self.proposed.push_back((zxid, S, prepared.body.clone()));
+        prepared.body
+    }
+
+    fn apply(&mut self) -> Outcome {
+        let (zxid, session, body) = self.proposed.pop_front().unwrap();
+        let origin = Origin {
+            node: NodeId(1),
+            incarnation: Incarnation(0),
+            number: 1,
+        };
+        let outcome = self
+            .tree
+            .apply(
+                zxid,
+                Txn {
+                    origin,
+                    session,
+                    cxid: 0,
+                    time_ms: 0,
+                    body,
+                },
+            )
+            .unwrap();
+        self.overlay.applied(zxid);
+        outcome
+    }
+
+    fn apply_all(&mut self) -> Vec<Outcome> {
+        (0..self.proposed.len()).map(|_| self.apply()).collect()
+    }
+
+    fn fails(&mut self, write: Write, code: ErrorCode) {
+        assert_eq!(self.ask(write.clone()), Body::Error(code), "{write:?}");
+    }
+
+    fn works(&mut self, write: Write) {
+        let body = self.ask(write.clone());
+        assert!(
+            !matches!(body, Body::Error(_) | Body::FailedMulti { .. }),
+            "{write:?} became {body:?}"
+        );
+    }
+}
+
+fn create_as(path: &str, flags: i32) -> Write {
+    Write::Create {
+        path: path.into(),
+        data: Some(Bytes::from_static(b"d")),
+        acl: vec![Acl::open()],
+        flags,
+    }
+}
+
+fn create(path: &str) -> Write {
+    create_as(path, 0)
+}
+
+fn delete(path: &str, version: i32) -> Write {
+    Write::Delete {
+        path: path.into(),
+        version,
+    }
+}
+
+fn set(path: &str, version: i32) -> Write {
+    Write::SetData {
+        path: path.into(),
+        data: None,
+        version,
+    }
+}
+
+fn check(path: &str, version: i32) -> Write {
+    Write::Check {
+        path: path.into(),
+        version,
+    }
+}
+
+#[test]
+fn requests_see_what_is_proposed_and_not_yet_applied() {
+    let mut leader = Leader::new();
+    leader.fails(create("/a/b"), ErrorCode::NoNode);
+    leader.works(create("/a"));
+    leader.works(create("/a/b"));
+    leader.fails(create("/a"), ErrorCode::NodeExists);
+    leader.fails(delete("/a", -1), ErrorCode::NotEmpty);
+    assert_eq!(
+        leader.ask(set("/a/b", 0)),
+        Body::SetData {
+            path: "/a/b".into(),
+            data: None,
+            version: 1
+        }
+    );
+    leader.fails(set("/a/b", 0), ErrorCode::BadVersion);
+    leader.fails(check("/a/b", 0), ErrorCode::BadVersion);
+    leader.works(check("/a/b", 1));
+    leader.works(delete("/a/b", 1));
+    leader.fails(set("/a/b", -1), ErrorCode::NoNode);
+    leader.works(delete("/a", 0));
+    leader.fails(create("/a/b"), ErrorCode::NoNode);
+    leader.apply_all();
+    assert!(leader.overlay.is_empty());
+    assert!(leader.tree.get("/a").is_none());
+}
+
+#[test]
+fn the_answer_is_the_same_whether_earlier_requests_are_applied_or_not() {
+    let script = || {
+        vec![
+            create("/p"),
+            create_as("/p/s-", 2),
+            create_as("/p/s-", 3),
+            delete("/p/s-0000000000", 0),
+            create_as("/p/s-", 2),
+            set("/p", 0),
+            set("/p", 0),
+            create_as("/p/", 2),
+            delete("/p", -1),
+            Write::Multi(vec![
+                create("/p/m"),
+                set("/p/m", 0),
+                delete("/p/m", 1),
+                create_as("/p/t", 2),
+            ]),
+            Write::Multi(vec![create("/p/x"), check("/p/x", 5), create("/p/y")]),
+            create("/p/x"),
+            Write::CloseSession,
+            create("/p/s-0000000001"),
+        ]
+    };
+    let (mut eager, mut lazy) = (Leader::new(), Leader::new());
+    let mut eagerly = Vec::new();
+    for write in script() {
+        eagerly.push(eager.ask(write));
+        eager.apply();
+    }
+    let lazily: Vec<_> = script().into_iter().map(|write| lazy.ask(write)).collect();
+    lazy.apply_all();
+    assert_eq!(eagerly, lazily);
+    assert_eq!(eager.tree.image(), lazy.tree.image());
+    assert!(lazy.overlay.is_empty());
+}
+
+#[test]
+fn sequence_numbers_count_every_create_under_the_parent_and_nothing_else() {
+    let mut leader = Leader::new();
+    leader.works(create("/q"));
+    let name = |body| match body {
+        Body::Create { path, .. } => path,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(name(leader.ask(create_as("/q/n-", 2))), "/q/n-0000000000");
+    leader.fails(create("/q/n-0000000000"), ErrorCode::NodeExists);
+    leader.works(create("/q/plain"));
+    leader.works(delete("/q/plain", -1));
+    let failed = Write::Multi(vec![create_as("/q/n-", 2), delete("/none", -1)]);
+    assert_eq!(
+        leader.ask(failed),
+        Body::FailedMulti {
+            operations: 2,
+            failed: 1,
+            code: ErrorCode::NoNode
+        }
+    );
+    assert_eq!(name(leader.ask(create_as("/q/", 3))), "/q/0000000002");
+    leader.apply_all();
+    assert_eq!(name(leader.ask(create_as("/q/n-", 2))), "/q/n-0000000003");
+}
+
+#[test]
+fn versions_are_checked_and_minus_one_always_fits() {
+    let mut leader = Leader::new();
+    leader.works(create("/v"));
+    for (version, expected) in [
+        (0, Ok(())),
+        (1, Ok(())),
+        (1, Err(())),
+        (-1, Ok(())),
+        (-2, Err(())),
+    ] {
+        match expected {
+            Ok(()) => leader.works(set("/v", version)),
+            Err(()) => leader.fails(set("/v", version), ErrorCode::BadVersion),
+        }
+    }
+    leader.fails(delete("/v", 2), ErrorCode::BadVersion);
+    leader.works(delete("/v", 3));
+}
+
+#[test]
+fn ephemerals_have_no_children_and_go_with_their_session_even_if_only_proposed() {
+    let mut leader = Leader::new();
+    leader.works(create("/d"));
+    leader.works(create_as("/d/applied", 1));
+    leader.apply_all();
+    leader.works(create_as("/d/proposed", 1));
+    leader.fails(create("/d/proposed/x"), ErrorCode::NoChildrenForEphemerals);
+    leader.works(create_as("/d/gone", 1));
+    leader.works(delete("/d/gone", -1));
+    leader.fails(delete("/d", -1), ErrorCode::NotEmpty);
+    leader.works(Write::CloseSession);
+    leader.fails(set("/d/applied", -1), ErrorCode::NoNode);
+    leader.works(delete("/d", -1));
+    leader.apply_all();
+    assert!(leader.tree.get("/d").is_none());
+    assert_eq!(leader.tree.ephemeral_count(), 0);
+}
+
+#[test]
+fn a_multi_is_all_or_nothing() {
+    let mut leader = Leader::new();
+    leader.works(Write::Multi(vec![
+        create("/m"),
+        create("/m/a"),
+        set("/m", 0),
+        check("/m", 1),
+    ]));
+    let failing = Write::Multi(vec![
+        delete("/m/a", 0),
+        delete("/m", 1),
+        set("/none", 0),
+        create("/n"),
+    ]);
+    assert_eq!(
+        leader.ask(failing),
+        Body::FailedMulti {
+            operations: 4,
+            failed: 2,
+            code: ErrorCode::NoNode
+        }
+    );
+    leader.works(check("/m/a", 0));
+    leader.works(Write::Multi(Vec::new()));
+    let outcomes = leader.apply_all();
+    assert_eq!(
+        outcomes[1],
+        Outcome::Multi(vec![
+            Outcome::Failed(ErrorCode::Ok),
+            Outcome::Failed(ErrorCode::Ok),
+            Outcome::Failed(ErrorCode::NoNode),
+            Outcome::Failed(ErrorCode::RuntimeInconsistency),
+        ])
+    );
+    assert!(leader.tree.get("/n").is_none());
+    assert!(leader.tree.get("/m/a").is_some());
+}
+
+#[test]
+fn illegal_requests_have_zookeepers_codes() {
+    let mut leader = Leader::new();
+    for path in ["", "relative", "/x/../y", "/trailing/", "/nul\0"] {
+        leader.fails(delete(path, -1), ErrorCode::BadArguments);
+        leader.fails(set(path, -1), ErrorCode::BadArguments);
+    }
+    leader.fails(create("relative"), ErrorCode::BadArguments);
+    leader.fails(create("/."), ErrorCode::BadArguments);
+    leader.fails(create("/"), ErrorCode::NodeExists);
+    leader.fails(delete("/", -1), ErrorCode::BadArguments);
+    leader.fails(delete("/zookeeper/quota", -1), ErrorCode::BadArguments);
+    leader.fails(set("/zookeeper/config", -1), ErrorCode::NoAuth);
+    leader.fails(create_as("/c", 4), ErrorCode::Unimplemented);
+    leader.fails(create_as("/c", 9), ErrorCode::BadArguments);
+    for acl in [
+        vec![],
+        vec![Acl::read_only()],
+        vec![Acl {
+            scheme: "digest".into(),
+            ..Acl::open()
+        }],
+    ] {
+        leader.fails(
+            Write::Create {
+                path: "/c".into(),
+                data: None,
+                acl,
+                flags: 0,
+            },
+            ErrorCode::InvalidAcl,
+        );
+    }
+    let acl = vec![Acl::read_only(), Acl::open()];
+    leader.works(Write::Create {
+        path: "/c".into(),
+        data: None,
+        acl: acl.clone(),
+        flags: 0,
+    });
+    leader.apply_all();
+    assert_eq!(leader.tree.get("/c").unwrap().acl(), Some(&acl[..]));
+}

@@ -1,0 +1,162 @@
+//! The znodes themselves: an arena, in which each znode knows its children by name.
+//!
+//! A name is stored once, in its parent's map; a path is walked name by name. No rule of ZooKeeper's stands here.
+
+use super::stat::Stat;
+use crate::request::{Acl, SessionId};
+use crate::zab::Zxid;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+
+/// Where a znode stands in the arena.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slot(u32);
+
+/// The root is never moved.
+pub(super) const ROOT: Slot = Slot(0);
+
+/// One znode.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Znode {
+    pub(super) data: Option<Bytes>,
+    /// `None`: open to everybody, as nearly every znode is.
+    pub(super) acl: Option<Box<[Acl]>>,
+    pub(super) czxid: Zxid,
+    pub(super) mzxid: Zxid,
+    pub(super) pzxid: Zxid,
+    pub(super) ctime: i64,
+    pub(super) mtime: i64,
+    pub(super) version: i32,
+    /// Children ever created: the source of sequence numbers.
+    pub(super) creates: i32,
+    pub(super) aversion: i32,
+    pub(super) owner: SessionId,
+    pub(super) children: BTreeMap<Box<str>, Slot>,
+}
+
+impl Znode {
+    pub(super) fn stat(&self) -> Stat {
+        let children = self.children.len() as i32;
+        Stat {
+            czxid: self.czxid,
+            mzxid: self.mzxid,
+            ctime: self.ctime,
+            mtime: self.mtime,
+            version: self.version,
+            // Every child that was created and is not there any more was deleted: creates + deletes.
+            cversion: self.creates.wrapping_mul(2).wrapping_sub(children),
+            aversion: self.aversion,
+            ephemeral_owner: self.owner,
+            data_length: self.data.as_ref().map_or(0, |d| d.len() as i32),
+            num_children: children,
+            pzxid: self.pzxid,
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        self.data.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+/// All znodes.
+#[derive(Debug, Clone)]
+pub(super) struct Arena {
+    znodes: Vec<Znode>,
+    free: Vec<Slot>,
+    bytes: usize,
+}
+
+impl Arena {
+    /// The root alone.
+    pub(super) fn new() -> Arena {
+        Arena {
+            znodes: vec![Znode {
+                data: Some(Bytes::new()),
+                ..Znode::default()
+            }],
+            free: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.znodes.len() - self.free.len()
+    }
+
+    /// Names and data, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn find(&self, path: &str) -> Option<Slot> {
+        let rest = path.strip_prefix('/')?;
+        if rest.is_empty() {
+            return Some(ROOT);
+        }
+        rest.split('/').try_fold(ROOT, |slot, name| {
+            self.get(slot).children.get(name).copied()
+        })
+    }
+
+    pub(super) fn get(&self, slot: Slot) -> &Znode {
+        &self.znodes[slot.0 as usize]
+    }
+
+    /// Changes a znode's data.
+    pub(super) fn set_data(&mut self, slot: Slot, data: Option<Bytes>) {
+        let znode = &mut self.znodes[slot.0 as usize];
+        self.bytes -= znode.data_len();
+        znode.data = data;
+        self.bytes += znode.data_len();
+    }
+
+    /// A znode, to change anything but its data and its children.
+    pub(super) fn get_mut(&mut self, slot: Slot) -> &mut Znode {
+        &mut self.znodes[slot.0 as usize]
+    }
+
+    /// Puts a znode below `parent`, where no child has this name.
+    pub(super) fn insert(&mut self, parent: Slot, name: &str, znode: Znode) -> Slot {
+        self.bytes += name.len() + znode.data_len();
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.znodes[slot.0 as usize] = znode;
+                slot
+            }
+            None => {
+                let slot = Slot(
+                    u32::try_from(self.znodes.len()).expect("2^32 znodes do not fit into memory"),
+                );
+                self.znodes.push(znode);
+                slot
+            }
+        };
+        let before = self.get_mut(parent).children.insert(name.into(), slot);
+        assert!(before.is_none(), "{name} exists already");
+        slot
+    }
+
+    /// Takes the child `name` of `parent`, which has no children, out; `None` if there is none.
+    pub(super) fn remove(&mut self, parent: Slot, name: &str) -> Option<Znode> {
+        let slot = self.get_mut(parent).children.remove(name)?;
+        let znode = std::mem::take(self.get_mut(slot));
+        assert!(znode.children.is_empty(), "{name} has children");
+        self.bytes -= name.len() + znode.data_len();
+        self.free.push(slot);
+        Some(znode)
+    }
+
+    /// Every znode with its path, parents first, siblings by name.
+    pub(super) fn walk(&self) -> impl Iterator<Item = (String, &Znode)> {
+        let mut waiting = vec![(String::from("/"), ROOT)];
+        std::iter::from_fn(move || {
+            let (path, slot) = waiting.pop()?;
+            let znode = self.get(slot);
+            let prefix = if slot == ROOT { "" } else { path.as_str() };
+            for (name, child) in znode.children.iter().rev() {
+                waiting.push((format!("{prefix}/{name}"), *child));
+            }
+            Some((path, znode))
+        })
+    }
+}

@@ -1,0 +1,394 @@
+//! The replicated state: znodes and sessions, and what each transaction makes of them.
+//!
+//! Pure: the same transactions make the same tree, bit by bit, on every replica. The tree decides nothing (that is
+//! [`crate::prep`]'s part, on the leader): a transaction that does not fit is a sign that replicas have diverged, and
+//! is an error that stops the node.
+//!
+//! - [`path`]: legal paths. [`stat`]: what clients see of a znode.
+//! - `arena`: the znodes. `image`: the tree as bytes, for snapshots, and its digest.
+
+mod arena;
+mod image;
+pub mod path;
+mod stat;
+#[cfg(test)]
+mod tests;
+
+pub use image::ImageError;
+pub use stat::Stat;
+
+use crate::request::{Acl, ErrorCode, Password, SessionId};
+use crate::txn::{Body, Txn};
+use crate::zab::{NodeId, Zxid};
+use arena::{Arena, ROOT, Slot, Znode};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A session, as every replica knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// How long it lives without a sign of life, in milliseconds.
+    pub timeout_ms: i32,
+    /// What its client must show to take it to another connection.
+    pub password: Password,
+    /// The paths of its ephemeral znodes.
+    #[serde(skip)]
+    pub ephemerals: BTreeSet<String>,
+}
+
+/// What a transaction did, for the answer to the client that asked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// A znode was created.
+    Created {
+        /// Its path.
+        path: String,
+        /// Its Stat.
+        stat: Stat,
+    },
+    /// A znode was deleted.
+    Deleted,
+    /// A znode's data was replaced; its Stat now.
+    Set(Stat),
+    /// A version was checked.
+    Checked,
+    /// Each operation's outcome.
+    Multi(Vec<Outcome>),
+    /// Nothing was done.
+    Failed(ErrorCode),
+    /// A session was opened.
+    SessionOpened(SessionId),
+    /// A session was closed.
+    SessionClosed(SessionId),
+}
+
+/// A committed transaction that does not fit this tree.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "transaction {zxid} does not fit the tree ({problem} {path}): this replica has diverged; wipe it and let it rejoin"
+)]
+pub struct Diverged {
+    /// The transaction.
+    pub zxid: Zxid,
+    /// What does not fit.
+    pub problem: &'static str,
+    /// Where.
+    pub path: String,
+}
+
+/// A znode's data, list or children, as a read finds it.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    znode: &'a Znode,
+}
+
+impl<'a> View<'a> {
+    /// Its Stat.
+    pub fn stat(&self) -> Stat {
+        self.znode.stat()
+    }
+
+    /// Its data; `None` is Java's null.
+    pub fn data(&self) -> Option<&'a [u8]> {
+        self.znode.data.as_deref()
+    }
+
+    /// The names of its children, sorted.
+    pub fn children(&self) -> impl ExactSizeIterator<Item = &'a str> + use<'a> {
+        self.znode.children.keys().map(|name| &**name)
+    }
+
+    /// Its access control list; `None` if it is the open one.
+    pub fn acl(&self) -> Option<&'a [Acl]> {
+        self.znode.acl.as_deref()
+    }
+
+    /// How many children were ever created: the next sequence number.
+    pub fn creates(&self) -> i32 {
+        self.znode.creates
+    }
+}
+
+/// The whole replicated state, as it is after the transaction [`Tree::zxid`].
+#[derive(Debug, Clone)]
+pub struct Tree {
+    zxid: Zxid,
+    znodes: Arena,
+    sessions: BTreeMap<SessionId, Session>,
+    ephemerals: usize,
+}
+
+impl Default for Tree {
+    fn default() -> Tree {
+        Tree::new()
+    }
+}
+
+impl Tree {
+    /// A tree before every transaction: the root, and ZooKeeper's own znodes.
+    pub fn new() -> Tree {
+        let mut znodes = Arena::new();
+        // As in ZooKeeper these do not count as creates, so that the visible cversion of / starts at -1.
+        let own = || Znode {
+            data: Some(Bytes::new()),
+            ..Znode::default()
+        };
+        let zookeeper = znodes.insert(ROOT, "zookeeper", own());
+        znodes.insert(zookeeper, "quota", own());
+        let read_only = Some(vec![Acl::read_only()].into_boxed_slice());
+        znodes.insert(
+            zookeeper,
+            "config",
+            Znode {
+                acl: read_only,
+                ..own()
+            },
+        );
+        Tree {
+            zxid: Zxid::ZERO,
+            znodes,
+            sessions: BTreeMap::new(),
+            ephemerals: 0,
+        }
+    }
+
+    /// The last transaction that was applied.
+    pub fn zxid(&self) -> Zxid {
+        self.zxid
+    }
+
+    /// How many znodes there are.
+    pub fn len(&self) -> usize {
+        self.znodes.len()
+    }
+
+    /// Never: the root always exists.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// How many ephemeral znodes there are.
+    pub fn ephemeral_count(&self) -> usize {
+        self.ephemerals
+    }
+
+    /// Names and data of all znodes, in bytes.
+    pub fn data_bytes(&self) -> usize {
+        self.znodes.bytes()
+    }
+
+    /// The znode at `path`, if there is one.
+    pub fn get(&self, path: &str) -> Option<View<'_>> {
+        self.znodes.find(path).map(|slot| View {
+            znode: self.znodes.get(slot),
+        })
+    }
+
+    /// The session, if it is open.
+    pub fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(&id)
+    }
+
+    /// All open sessions, by id.
+    pub fn sessions(&self) -> impl Iterator<Item = (SessionId, &Session)> {
+        self.sessions.iter().map(|(id, session)| (*id, session))
+    }
+
+    /// Applies a committed transaction, the next one in order.
+    ///
+    /// A new session's id is made of the origin's id (the highest byte, as in ZooKeeper) and the zxid (24 bits of the
+    /// epoch, 32 bits of the counter): unique without a clock.
+    pub fn apply(&mut self, zxid: Zxid, txn: Txn) -> Result<Outcome, Diverged> {
+        assert!(zxid > self.zxid, "{zxid} was delivered after {}", self.zxid);
+        self.zxid = zxid;
+        match txn.body {
+            Body::OpenSession {
+                timeout_ms,
+                password,
+            } => {
+                let id = session_id(txn.origin.node, zxid);
+                self.sessions.insert(
+                    id,
+                    Session {
+                        timeout_ms,
+                        password,
+                        ephemerals: BTreeSet::new(),
+                    },
+                );
+                Ok(Outcome::SessionOpened(id))
+            }
+            Body::CloseSession => {
+                self.close_session(txn.session)?;
+                Ok(Outcome::SessionClosed(txn.session))
+            }
+            body => self.apply_body(txn.time_ms, body),
+        }
+    }
+
+    fn apply_body(&mut self, time_ms: i64, body: Body) -> Result<Outcome, Diverged> {
+        match body {
+            Body::Create {
+                path,
+                data,
+                acl,
+                owner,
+                parent_creates,
+            } => {
+                let acl = if acl == [Acl::open()] {
+                    None
+                } else {
+                    Some(acl.into_boxed_slice())
+                };
+                let (zxid, time) = (self.zxid, time_ms);
+                let znode = Znode {
+                    data,
+                    acl,
+                    czxid: zxid,
+                    mzxid: zxid,
+                    pzxid: zxid,
+                    ctime: time,
+                    mtime: time,
+                    owner,
+                    ..Znode::default()
+                };
+                let stat = self.create(&path, znode, parent_creates)?;
+                Ok(Outcome::Created { path, stat })
+            }
+            Body::Delete { path } => {
+                let owner = self.delete(&path)?;
+                if let Some(session) = self.sessions.get_mut(&owner) {
+                    session.ephemerals.remove(&path);
+                }
+                Ok(Outcome::Deleted)
+            }
+            Body::SetData {
+                path,
+                data,
+                version,
+            } => self.set_data(&path, data, version, time_ms),
+            Body::Check => Ok(Outcome::Checked),
+            Body::Multi(bodies) => {
+                let outcomes: Result<_, _> = bodies
+                    .into_iter()
+                    .map(|body| self.apply_body(time_ms, body))
+                    .collect();
+                Ok(Outcome::Multi(outcomes?))
+            }
+            Body::Error(code) => Ok(Outcome::Failed(code)),
+            Body::FailedMulti {
+                operations,
+                failed,
+                code,
+            } => Ok(failed_multi(operations, failed, code)),
+            Body::OpenSession { .. } | Body::CloseSession => {
+                Err(self.diverged("a session's change within", "a multi"))
+            }
+        }
+    }
+
+    fn create(&mut self, path: &str, znode: Znode, parent_creates: i32) -> Result<Stat, Diverged> {
+        let (parent, name) = self.parent(path)?;
+        if self.znodes.get(parent).children.contains_key(name) {
+            return Err(self.diverged("there is already", path));
+        }
+        if znode.owner != SessionId::NONE {
+            let Some(session) = self.sessions.get_mut(&znode.owner) else {
+                return Err(self.diverged("there is no session for", path));
+            };
+            session.ephemerals.insert(path.to_owned());
+            self.ephemerals += 1;
+        }
+        let slot = self.znodes.insert(parent, name, znode);
+        let zxid = self.zxid;
+        let parent = self.znodes.get_mut(parent);
+        parent.creates = parent_creates;
+        parent.pzxid = zxid;
+        Ok(self.znodes.get(slot).stat())
+    }
+
+    /// Deletes a znode and returns its owner.
+    fn delete(&mut self, path: &str) -> Result<SessionId, Diverged> {
+        let (parent, name) = self.parent(path)?;
+        match self.znodes.get(parent).children.get(name) {
+            None => return Err(self.diverged("there is no", path)),
+            Some(slot) if !self.znodes.get(*slot).children.is_empty() => {
+                return Err(self.diverged("there are children of", path));
+            }
+            Some(_) => {}
+        }
+        let owner = self
+            .znodes
+            .remove(parent, name)
+            .map_or(SessionId::NONE, |znode| znode.owner);
+        if owner != SessionId::NONE {
+            self.ephemerals -= 1;
+        }
+        self.znodes.get_mut(parent).pzxid = self.zxid;
+        Ok(owner)
+    }
+
+    fn set_data(
+        &mut self,
+        path: &str,
+        data: Option<Bytes>,
+        version: i32,
+        time: i64,
+    ) -> Result<Outcome, Diverged> {
+        let slot = self
+            .znodes
+            .find(path)
+            .ok_or_else(|| self.diverged("there is no", path))?;
+        let zxid = self.zxid;
+        self.znodes.set_data(slot, data);
+        let znode = self.znodes.get_mut(slot);
+        znode.version = version;
+        znode.mzxid = zxid;
+        znode.mtime = time;
+        Ok(Outcome::Set(znode.stat()))
+    }
+
+    fn close_session(&mut self, id: SessionId) -> Result<(), Diverged> {
+        let session = self
+            .sessions
+            .remove(&id)
+            .ok_or_else(|| self.diverged("there is no session", &id.to_string()))?;
+        for path in &session.ephemerals {
+            self.delete(path)?;
+        }
+        Ok(())
+    }
+
+    fn parent<'p>(&self, path: &'p str) -> Result<(Slot, &'p str), Diverged> {
+        let (parent, name) =
+            path::split(path).ok_or_else(|| self.diverged("there is no parent of", path))?;
+        let slot = self
+            .znodes
+            .find(parent)
+            .ok_or_else(|| self.diverged("there is no parent of", path))?;
+        Ok((slot, name))
+    }
+
+    fn diverged(&self, problem: &'static str, path: &str) -> Diverged {
+        Diverged {
+            zxid: self.zxid,
+            problem,
+            path: path.to_owned(),
+        }
+    }
+}
+
+fn session_id(origin: NodeId, zxid: Zxid) -> SessionId {
+    let epoch = i64::from(zxid.epoch().0 & 0xff_ffff);
+    SessionId((origin.0 as i64) << 56 | epoch << 32 | i64::from(zxid.counter()))
+}
+
+/// The operations before the one that failed report 0, it reports its code, and the rest were not tried.
+fn failed_multi(operations: u32, failed: u32, code: ErrorCode) -> Outcome {
+    let outcomes = (0..operations).map(|n| match n.cmp(&failed) {
+        std::cmp::Ordering::Less => Outcome::Failed(ErrorCode::Ok),
+        std::cmp::Ordering::Equal => Outcome::Failed(code),
+        std::cmp::Ordering::Greater => Outcome::Failed(ErrorCode::RuntimeInconsistency),
+    });
+    Outcome::Multi(outcomes.collect())
+}

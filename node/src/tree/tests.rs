@@ -1,0 +1,331 @@
+//! What each transaction makes of the tree, as ZooKeeper's `DataTree` does it.
+
+use super::*;
+use crate::txn::{Incarnation, Origin};
+use crate::zab::Epoch;
+
+fn zxid(counter: u32) -> Zxid {
+    Zxid::new(Epoch(1), counter)
+}
+
+/// Applies transactions one after the other, each at the next zxid and at a time of 1000 ms times its number.
+struct Story {
+    tree: Tree,
+    next: u32,
+}
+
+impl Story {
+    fn new() -> Story {
+        Story {
+            tree: Tree::new(),
+            next: 1,
+        }
+    }
+
+    fn by(&mut self, session: SessionId, body: Body) -> Outcome {
+        let origin = Origin {
+            node: NodeId(2),
+            incarnation: Incarnation(7),
+            number: 1,
+        };
+        let txn = Txn {
+            origin,
+            session,
+            cxid: 1,
+            time_ms: i64::from(self.next) * 1000,
+            body,
+        };
+        let read = Txn::decode(&txn.encode()).unwrap();
+        assert_eq!(read, txn);
+        let outcome = self.tree.apply(zxid(self.next), read).unwrap();
+        self.next += 1;
+        outcome
+    }
+
+    fn session(&mut self) -> SessionId {
+        match self.by(
+            SessionId::NONE,
+            Body::OpenSession {
+                timeout_ms: 4000,
+                password: [9; 16],
+            },
+        ) {
+            Outcome::SessionOpened(id) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn create(&mut self, path: &str, parent_creates: i32, owner: SessionId) -> Outcome {
+        self.by(owner, create(path, parent_creates, owner))
+    }
+
+    fn stat(&self, path: &str) -> Stat {
+        self.tree.get(path).unwrap().stat()
+    }
+}
+
+fn create(path: &str, parent_creates: i32, owner: SessionId) -> Body {
+    let data = Some(Bytes::from_static(b"abc"));
+    Body::Create {
+        path: path.into(),
+        data,
+        acl: vec![Acl::open()],
+        owner,
+        parent_creates,
+    }
+}
+
+#[test]
+fn a_new_tree_has_zookeepers_own_znodes_and_their_odd_cversions() {
+    let tree = Tree::new();
+    assert_eq!(tree.len(), 4);
+    assert_eq!(tree.get("/").unwrap().stat().cversion, -1);
+    assert_eq!(tree.get("/zookeeper").unwrap().stat().cversion, -2);
+    assert_eq!(
+        tree.get("/zookeeper")
+            .unwrap()
+            .children()
+            .collect::<Vec<_>>(),
+        ["config", "quota"]
+    );
+}
+
+#[test]
+fn a_created_znode_has_a_whole_stat_and_its_parent_counts_it() {
+    let mut story = Story::new();
+    story.create("/a", 1, SessionId::NONE);
+    let stat = Stat {
+        czxid: zxid(1),
+        mzxid: zxid(1),
+        pzxid: zxid(1),
+        ctime: 1000,
+        mtime: 1000,
+        data_length: 3,
+        ..Stat::default()
+    };
+    assert_eq!(story.stat("/a"), stat);
+    assert_eq!(
+        story.create("/a/b", 1, SessionId::NONE),
+        Outcome::Created {
+            path: "/a/b".into(),
+            stat: Stat {
+                czxid: zxid(2),
+                mzxid: zxid(2),
+                pzxid: zxid(2),
+                ctime: 2000,
+                mtime: 2000,
+                ..stat
+            }
+        }
+    );
+    assert_eq!(
+        story.stat("/a"),
+        Stat {
+            cversion: 1,
+            num_children: 1,
+            pzxid: zxid(2),
+            ..stat
+        }
+    );
+}
+
+#[test]
+fn the_visible_cversion_counts_creates_and_deletes() {
+    let mut story = Story::new();
+    story.create("/a", 1, SessionId::NONE);
+    for n in 1..=3 {
+        story.create(&format!("/a/{n}"), n, SessionId::NONE);
+    }
+    assert_eq!(
+        story.by(
+            SessionId::NONE,
+            Body::Delete {
+                path: "/a/2".into()
+            }
+        ),
+        Outcome::Deleted
+    );
+    let stat = story.stat("/a");
+    assert_eq!(
+        (stat.cversion, stat.num_children, stat.pzxid),
+        (4, 2, zxid(5))
+    );
+    assert_eq!((stat.version, stat.mzxid), (0, zxid(1)));
+    assert_eq!(story.tree.get("/a").unwrap().creates(), 3);
+}
+
+#[test]
+fn setting_data_changes_version_mzxid_and_mtime_only() {
+    let mut story = Story::new();
+    story.create("/a", 1, SessionId::NONE);
+    let before = story.stat("/a");
+    let set = Body::SetData {
+        path: "/a".into(),
+        data: None,
+        version: 1,
+    };
+    let after = Stat {
+        version: 1,
+        mzxid: zxid(2),
+        mtime: 2000,
+        data_length: 0,
+        ..before
+    };
+    assert_eq!(story.by(SessionId::NONE, set), Outcome::Set(after));
+    assert_eq!(story.tree.get("/a").unwrap().data(), None);
+}
+
+#[test]
+fn a_closed_session_takes_its_ephemerals_along_at_one_zxid() {
+    let mut story = Story::new();
+    let (first, second) = (story.session(), story.session());
+    assert_ne!(first, second);
+    assert_eq!(first.0 >> 56, 2);
+    story.create("/a", 1, SessionId::NONE);
+    story.create("/a/x", 1, first);
+    story.create("/a/y", 2, first);
+    story.create("/a/z", 3, second);
+    story.by(
+        second,
+        Body::Delete {
+            path: "/a/x".into(),
+        },
+    );
+    assert_eq!(story.stat("/a/y").ephemeral_owner, first);
+    assert_eq!(story.tree.ephemeral_count(), 2);
+    assert_eq!(
+        story.by(first, Body::CloseSession),
+        Outcome::SessionClosed(first)
+    );
+    assert_eq!(
+        story.tree.get("/a").unwrap().children().collect::<Vec<_>>(),
+        ["z"]
+    );
+    assert_eq!(story.stat("/a").pzxid, zxid(8));
+    assert_eq!(story.stat("/a").cversion, 5);
+    assert!(story.tree.session(first).is_none());
+    assert_eq!(story.tree.ephemeral_count(), 1);
+}
+
+#[test]
+fn a_multi_happens_at_one_zxid_and_a_failed_one_not_at_all() {
+    let mut story = Story::new();
+    let outcome = story.by(
+        SessionId::NONE,
+        Body::Multi(vec![
+            create("/a", 1, SessionId::NONE),
+            create("/a/b", 1, SessionId::NONE),
+            Body::Delete {
+                path: "/a/b".into(),
+            },
+            Body::Check,
+        ]),
+    );
+    assert!(matches!(&outcome, Outcome::Multi(all) if all.len() == 4));
+    assert_eq!(story.stat("/a").czxid, story.stat("/a").pzxid);
+    assert_eq!(story.stat("/a").cversion, 2);
+    let failed = Body::FailedMulti {
+        operations: 3,
+        failed: 1,
+        code: ErrorCode::BadVersion,
+    };
+    let expected = [
+        ErrorCode::Ok,
+        ErrorCode::BadVersion,
+        ErrorCode::RuntimeInconsistency,
+    ]
+    .map(Outcome::Failed)
+    .to_vec();
+    assert_eq!(story.by(SessionId::NONE, failed), Outcome::Multi(expected));
+}
+
+#[test]
+fn a_tree_that_was_written_and_read_back_is_the_same_and_goes_on_the_same() {
+    let mut story = Story::new();
+    let session = story.session();
+    story.create("/a", 1, SessionId::NONE);
+    story.create("/a/e", 1, session);
+    story.create("/b", 2, SessionId::NONE);
+    story.by(SessionId::NONE, Body::Delete { path: "/b".into() });
+    let image = story.tree.image();
+    let mut restored = Tree::restore(&image).unwrap();
+    assert_eq!(restored.image(), image);
+    assert_eq!(restored.digest(), story.tree.digest());
+    assert_eq!(restored.data_bytes(), story.tree.data_bytes());
+    assert_eq!(restored.get("/").unwrap().stat(), story.stat("/"));
+    story.by(session, Body::CloseSession);
+    let origin = Origin {
+        node: NodeId(2),
+        incarnation: Incarnation(7),
+        number: 1,
+    };
+    let close = Txn {
+        origin,
+        session,
+        cxid: 1,
+        time_ms: 0,
+        body: Body::CloseSession,
+    };
+    restored.apply(zxid(6), close).unwrap();
+    assert_eq!(restored.image(), story.tree.image());
+}
+
+#[test]
+fn a_damaged_image_is_an_error_and_never_a_panic() {
+    let mut story = Story::new();
+    let session = story.session();
+    story.create("/a", 1, session);
+    let image = story.tree.image();
+    for cut in 0..image.len() {
+        assert!(Tree::restore(&image[..cut]).is_err(), "cut at {cut}");
+    }
+    for at in 0..image.len() {
+        let mut changed = image.to_vec();
+        changed[at] ^= 0x41;
+        let _ = Tree::restore(&changed);
+    }
+    assert!(Tree::restore(&[&image[..], &[0]].concat()).is_err());
+}
+
+#[test]
+fn digests_tell_different_trees_apart() {
+    let (mut one, mut other) = (Story::new(), Story::new());
+    one.create("/a", 1, SessionId::NONE);
+    other.create("/b", 1, SessionId::NONE);
+    assert_ne!(one.tree.digest(), other.tree.digest());
+}
+
+#[test]
+fn a_transaction_that_does_not_fit_is_an_error() {
+    let mut tree = Tree::new();
+    let origin = Origin {
+        node: NodeId(2),
+        incarnation: Incarnation(7),
+        number: 1,
+    };
+    let bodies = [
+        create("/no/parent", 1, SessionId::NONE),
+        create("/zookeeper", 1, SessionId::NONE),
+        create("/e", 1, SessionId(77)),
+        Body::Delete {
+            path: "/zookeeper".into(),
+        },
+        Body::Delete { path: "/".into() },
+        Body::SetData {
+            path: "/no".into(),
+            data: None,
+            version: 1,
+        },
+        Body::CloseSession,
+    ];
+    for (n, body) in bodies.into_iter().enumerate() {
+        let txn = Txn {
+            origin,
+            session: SessionId(5),
+            cxid: 0,
+            time_ms: 0,
+            body,
+        };
+        assert!(tree.apply(zxid(n as u32 + 1), txn).is_err());
+    }
+}

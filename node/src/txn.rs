@@ -1,0 +1,135 @@
+//! Transactions: what the log holds.
+//!
+//! A transaction says what happens, not what was asked: versions and sequence numbers are decided, so that every
+//! replica that applies the same transactions has the same tree.
+
+use crate::request::{Acl, ErrorCode, Password, SessionId};
+use crate::zab::NodeId;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// One run of a server's process. Numbers of requests are only comparable within one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Incarnation(pub u64);
+
+/// The server that waits for a transaction, and under which number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The server.
+    pub node: NodeId,
+    /// Its run: a restarted server must not take an earlier run's transaction for its own.
+    pub incarnation: Incarnation,
+    /// Its number for the request; 0 if nobody waits (an expired session).
+    pub number: u64,
+}
+
+/// One transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Txn {
+    /// Who waits for it.
+    pub origin: Origin,
+    /// The session that asked.
+    pub session: SessionId,
+    /// The client's number for its request.
+    pub cxid: i32,
+    /// The leader's wall clock, in milliseconds since 1970.
+    pub time_ms: i64,
+    /// What happens.
+    pub body: Body,
+}
+
+/// What happens to the tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Body {
+    /// A znode comes into being.
+    Create {
+        /// Its whole path, sequence number included.
+        path: String,
+        /// Its data.
+        data: Option<Bytes>,
+        /// Its access control list.
+        acl: Vec<Acl>,
+        /// The session that it goes with, or none.
+        owner: SessionId,
+        /// The parent's counter of creates afterwards.
+        parent_creates: i32,
+    },
+    /// A znode goes.
+    Delete {
+        /// Its path.
+        path: String,
+    },
+    /// A znode's data is replaced.
+    SetData {
+        /// Its path.
+        path: String,
+        /// The new data.
+        data: Option<Bytes>,
+        /// Its version afterwards.
+        version: i32,
+    },
+    /// Nothing happens: a version was checked, and was right.
+    Check,
+    /// All of these happen, at one zxid.
+    Multi(Vec<Body>),
+    /// Nothing happens: the request failed.
+    Error(ErrorCode),
+    /// Nothing happens: one operation of a multi failed.
+    FailedMulti {
+        /// How many operations it had.
+        operations: u32,
+        /// The one that failed, from 0.
+        failed: u32,
+        /// Why.
+        code: ErrorCode,
+    },
+    /// A session comes into being. Its id is made of origin and zxid, see [`crate::tree::Tree::apply`].
+    OpenSession {
+        /// How long it lives without a sign of life, in milliseconds.
+        timeout_ms: i32,
+        /// What its client must show to take it elsewhere.
+        password: Password,
+    },
+    /// The transaction's session goes, with all its ephemeral znodes.
+    CloseSession,
+}
+
+/// The version of the encoding, the first byte of every transaction.
+const FORMAT: u8 = 1;
+
+/// A transaction in the log that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum TxnError {
+    /// Another version wrote it.
+    #[error(
+        "the transaction has format {found}, and this node reads format {FORMAT}: use the version that wrote it"
+    )]
+    Format {
+        /// The format found.
+        found: u8,
+    },
+    /// The bytes make no sense.
+    #[error(
+        "the transaction cannot be decoded ({0}): the log was written by another program, or is damaged"
+    )]
+    Garbage(#[from] postcard::Error),
+}
+
+impl Txn {
+    /// The bytes for the log.
+    pub fn encode(&self) -> Bytes {
+        let bytes = postcard::to_extend(self, vec![FORMAT])
+            .expect("a Vec grows, and every field has an encoding");
+        Bytes::from(bytes)
+    }
+
+    /// The transaction in the log's bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Txn, TxnError> {
+        match bytes.split_first() {
+            Some((&FORMAT, rest)) => Ok(postcard::from_bytes(rest)?),
+            Some((&found, _)) => Err(TxnError::Format { found }),
+            None => Err(TxnError::Format { found: 0 }),
+        }
+    }
+}
