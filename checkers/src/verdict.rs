@@ -61,6 +61,21 @@ pub struct Finding {
     pub details: Value,
 }
 
+impl Finding {
+    /// Nothing to report but why it cannot be told.
+    pub(crate) fn unknown(checker: &str, text: String) -> Finding {
+        let reason = Reason {
+            checker: checker.to_owned(),
+            text,
+        };
+        Finding {
+            verdict: Verdict::Unknown(vec![reason]),
+            outside_contract: Vec::new(),
+            details: Value::Null,
+        }
+    }
+}
+
 /// A pure function from a history to a finding.
 pub trait Checker: Send + Sync {
     /// The checker's name, as `results.json` has it.

@@ -1,0 +1,77 @@
+//! Operations in witnesses: as data, with one line that a person can read.
+
+use crate::history::{Kind, Operation};
+use serde_json::{Value, json};
+
+/// `{"index", "completed", "process", "f", "key", "outcome": "ok"|"fail"|"info", "from", "to", "text", …}`: `index` and
+/// `completed` are lines, `from` and `to` nanoseconds since the run's start (`null` without completion); `text` is one line;
+/// `argument`, `result` and the completion's other fields (`version`, `zxid`, `server`, `session`, `error`) follow.
+pub(crate) fn operation(operation: &Operation<'_>) -> Value {
+    let mut shown = json!({
+        "index": operation.inv(),
+        "completed": operation.completion.map(|completion| completion.index),
+        "process": operation.process(),
+        "f": operation.f(),
+        "key": operation.key().map(|key| &**key),
+        "outcome": operation.kind(),
+        "from": operation.start(),
+        "to": operation.end(),
+        "text": text(operation),
+        "argument": operation.argument(),
+        "result": operation.result(),
+    });
+    let answered = operation
+        .completion
+        .iter()
+        .flat_map(|completion| completion.extra.iter());
+    for (name, value) in operation.asked().iter().chain(answered) {
+        if shown.get(name).is_none() {
+            shown[name] = value;
+        }
+    }
+    shown
+}
+
+/// One line: `write 9 → ok, version 7 (n2)`.
+pub(crate) fn text(operation: &Operation<'_>) -> String {
+    let mut text = operation.f().to_owned();
+    if !operation.argument().is_null() {
+        text.push_str(&format!(" {}", operation.argument()));
+    }
+    if let Some(expected) = operation.asked().int("expected") {
+        text.push_str(&format!(" at version {expected}"));
+    }
+    text.push_str(" → ");
+    text.push_str(&outcome(operation));
+    if let Some(server) = operation
+        .completion
+        .and_then(|completion| completion.extra.text("server"))
+    {
+        text.push_str(&format!(" ({server})"));
+    }
+    text
+}
+
+fn outcome(operation: &Operation<'_>) -> String {
+    let error = operation
+        .error()
+        .map(|error| format!(" {error}"))
+        .unwrap_or_default();
+    match operation.kind() {
+        Kind::Ok if !error.is_empty() => error.trim_start().to_owned(),
+        Kind::Ok => {
+            let value = match operation.result() {
+                Some(value) if operation.f() == "read" => value.to_string(),
+                _ => "ok".to_owned(),
+            };
+            let version = operation
+                .answer()
+                .and_then(|answer| answer.extra.int("version"));
+            version.map_or(value.clone(), |version| {
+                format!("{value}, version {version}")
+            })
+        }
+        Kind::Fail => format!("failed{error}"),
+        Kind::Info | Kind::Invoke => format!("unknown{error}"),
+    }
+}

@@ -1,0 +1,43 @@
+//! The objects that histories are judged against: one file each.
+
+mod cas_register;
+mod register;
+mod versioned_register;
+
+pub use cas_register::CasRegister;
+pub use register::Register;
+pub use versioned_register::VersionedRegister;
+
+use crate::history::Operation;
+use crate::linear::{ValueId, Values};
+use serde_json::Value;
+
+/// The two values of a compare-and-set's argument `[old, new]`.
+fn old_and_new(
+    operation: &Operation<'_>,
+    values: &mut Values,
+) -> Result<(ValueId, ValueId), String> {
+    match operation.argument() {
+        Value::Array(pair) if pair.len() == 2 => Ok((values.id(&pair[0]), values.id(&pair[1]))),
+        other => Err(format!(
+            "is a cas with the argument {other}; expected [old, new]"
+        )),
+    }
+}
+
+/// What to say of a function that a model does not have.
+fn unknown_function(operation: &Operation<'_>, model: &str, known: &str) -> String {
+    format!(
+        "is `{}`, which the model {model} does not have: it knows {known}",
+        operation.f()
+    )
+}
+
+/// What to say of an error that a model does not know as an observation.
+fn unknown_error(operation: &Operation<'_>, model: &str, known: &str) -> String {
+    format!(
+        "is an ok `{}` with the error {}, which the model {model} cannot explain: it knows {known}",
+        operation.f(),
+        operation.error().unwrap_or("(not a text)"),
+    )
+}

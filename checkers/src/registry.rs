@@ -1,0 +1,103 @@
+//! The checkers by name: one row for each.
+
+use crate::history::Nanos;
+use crate::linear::Linearizable;
+use crate::models::{CasRegister, Register, VersionedRegister};
+use crate::reads::ReadMode;
+use crate::verdict::Checker;
+use serde::{Deserialize, Serialize};
+
+/// What some checkers must know of the run beside its history. Checkers that need none of it ignore it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Parameters {
+    /// Every node's name, in the order of the cluster (`n1`, `n2`, …); empty where it is not known.
+    pub nodes: Vec<String>,
+    /// Within how long after the final heal every node must serve again, in nanoseconds.
+    pub recovery_limit: Nanos,
+    /// The kinds of fault that were asked for: `kill`, `pause`, `partition`.
+    pub faults: Vec<String>,
+    /// How the workload reads, where it is known.
+    pub reads: Option<ReadMode>,
+    /// The contract by name: what the system owes under which faults.
+    pub contract: String,
+}
+
+impl Default for Parameters {
+    fn default() -> Parameters {
+        Parameters {
+            nodes: Vec::new(),
+            recovery_limit: Nanos(30_000_000_000),
+            faults: Vec::new(),
+            reads: None,
+            contract: "keelhaul-node".to_owned(),
+        }
+    }
+}
+
+/// A checker by name, with one line about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct CheckerInfo {
+    /// The name that [`by_name`] and `--model` take.
+    pub name: &'static str,
+    /// One line.
+    pub about: &'static str,
+    /// Whether it judges a bare history of client operations (`check FILE --model NAME`); the others need a run's lines.
+    pub model: bool,
+}
+
+struct Row {
+    info: CheckerInfo,
+    build: fn(&Parameters) -> Box<dyn Checker>,
+}
+
+const ROWS: &[Row] = &[
+    Row {
+        info: CheckerInfo {
+            name: "register-linearizable",
+            about: "znodes with versions: creates, writes, compare-and-sets by version and reads are linearizable",
+            model: true,
+        },
+        build: |_| {
+            Box::new(Linearizable::new(
+                "register-linearizable",
+                VersionedRegister,
+                true,
+            ))
+        },
+    },
+    Row {
+        info: CheckerInfo {
+            name: "register",
+            about: "plain registers: writes and reads are linearizable",
+            model: true,
+        },
+        build: |_| Box::new(Linearizable::new("register", Register, true)),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "cas-register",
+            about: "registers with compare-and-set by value are linearizable",
+            model: true,
+        },
+        build: |_| {
+            Box::new(Linearizable::new(
+                "cas-register",
+                CasRegister::default(),
+                true,
+            ))
+        },
+    },
+];
+
+/// All checkers, in the order in which they are listed.
+pub fn list() -> Vec<CheckerInfo> {
+    ROWS.iter().map(|row| row.info).collect()
+}
+
+/// The checker of this name.
+pub fn by_name(name: &str, parameters: &Parameters) -> Option<Box<dyn Checker>> {
+    ROWS.iter()
+        .find(|row| row.info.name == name)
+        .map(|row| (row.build)(parameters))
+}
