@@ -2,6 +2,7 @@
 
 use crate::failure::HarnessFailure;
 use crate::options::Server;
+use crate::wire::Zxid;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,7 +13,7 @@ pub struct Srvr {
     /// `leader`, `follower`, `observer` or `standalone`, as the node wrote it.
     pub mode: String,
     /// The last zxid that this node applied.
-    pub zxid: i64,
+    pub zxid: Zxid,
     /// How many znodes its tree has.
     pub znodes: u64,
 }

@@ -1,6 +1,7 @@
 //! Are the replicas identical at the end?
 
 use crate::options::Server;
+use crate::wire::Zxid;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +14,7 @@ pub struct Comparison {
     /// Why they could not be compared.
     pub reason: Option<String>,
     /// The zxid at which all trees were read; 0 if they were not.
-    pub zxid: i64,
+    pub zxid: Zxid,
     /// Each node's tree in short, by name.
     pub nodes: BTreeMap<String, ReplicaDigest>,
     /// Paths that differ, at most 100, in order.
@@ -46,7 +47,7 @@ pub async fn compare(servers: &[Server], limit: Duration) -> Comparison {
     Comparison {
         equal: None,
         reason: None,
-        zxid: 0,
+        zxid: Zxid::default(),
         nodes: BTreeMap::new(),
         differences: Vec::new(),
     }
