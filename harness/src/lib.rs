@@ -4,12 +4,17 @@
 //! directory (`store`) and what undoes each fault (`undo`). What can go wrong and when comes from keelhaul-nemesis, what
 //! clients do from keelhaul-workloads, and what a history proves from keelhaul-checkers: this crate never judges.
 
+pub mod cluster;
 pub mod exit;
 pub mod failure;
 pub mod identity;
 pub mod links;
 pub mod ports;
+pub mod roles;
+pub mod stall;
+pub mod store;
 pub mod supervisor;
+pub mod undo;
 
 pub use exit::Exit;
 pub use failure::Failure;

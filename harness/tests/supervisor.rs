@@ -1,5 +1,7 @@
 //! No node outlives whoever started it.
 
+#![allow(clippy::unwrap_used)]
+
 use keelhaul::identity::{ProcessIdentity, ProcessState};
 use keelhaul::supervisor::protocol::NodeSignal;
 use keelhaul::supervisor::{NodeProcess, Supervisor};
