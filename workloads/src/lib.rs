@@ -19,8 +19,16 @@ pub mod wire;
 pub mod worker;
 pub mod workload;
 
+mod pace;
+mod perform;
 mod readback;
+mod register;
+mod roam;
+mod set;
 mod setup;
+mod slots;
+mod steps;
+mod stream;
 
 pub use failure::HarnessFailure;
 pub use meter::{Meter, Snapshot};

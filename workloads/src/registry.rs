@@ -18,7 +18,20 @@ pub struct WorkloadInfo {
     build: fn(&WorkloadOptions) -> Arc<dyn Workload>,
 }
 
-const WORKLOADS: &[WorkloadInfo] = &[];
+const WORKLOADS: &[WorkloadInfo] = &[
+    WorkloadInfo {
+        name: "register",
+        about: "many independent znodes: read, write, compare-and-set by version",
+        proves: "every key behaves as one versioned register (local reads: every session sees its own order)",
+        build: crate::register::build,
+    },
+    WorkloadInfo {
+        name: "set",
+        about: "unique elements under rotating parents: add, read all",
+        proves: "no acknowledged element is lost, none is unexpected, duplicated or seen too late",
+        build: crate::set::build,
+    },
+];
 
 /// No workload has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,4 +70,26 @@ fn nearest(name: &str) -> &'static str {
         .map(|info| info.name)
         .min_by_key(|known| strsim::damerau_levenshtein(known, name))
         .unwrap_or("register")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_workload_is_built_under_its_own_name() {
+        for info in list() {
+            let workload = build(info.name, &WorkloadOptions::default());
+            assert_eq!(
+                workload.map(|workload| workload.name()).ok(),
+                Some(info.name)
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_gets_the_nearest_one() {
+        let error = build("regsiter", &WorkloadOptions::default()).err();
+        assert_eq!(error.map(|error| error.nearest), Some("register"));
+    }
 }
