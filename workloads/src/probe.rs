@@ -5,7 +5,7 @@
 use crate::failure::HarnessFailure;
 use crate::options::Server;
 use crate::wire::request::ANY_VERSION;
-use crate::wire::{Answer, ConnectOptions, ConnectTrouble, Connection, Request, Trouble, Zxid};
+use crate::wire::{Answer, ConnectOptions, Connection, Request, Zxid};
 use crate::workload::FENCE;
 use std::io;
 use std::net::SocketAddr;
@@ -184,13 +184,7 @@ async fn serves_once(server: &Server) -> Result<Result<(), String>, HarnessFailu
     };
     let mut connection = match Connection::open(server, None, &options).await {
         Ok(connection) => connection,
-        Err(error) => {
-            let why = error.to_string();
-            return match error.why {
-                ConnectTrouble::Harness(failure) => Err(failure),
-                _ => Ok(Err(why)),
-            };
-        }
+        Err(error) => return Ok(Err(error.by_system()?.to_string())),
     };
     let served = write_and_read(&mut connection).await;
     // A session that cannot be closed now expires by itself.
@@ -202,6 +196,7 @@ async fn serves_once(server: &Server) -> Result<Result<(), String>, HarnessFailu
     }
 }
 
+/// Why one try did not succeed.
 enum TryError {
     Failed(String),
     Harness(HarnessFailure),
@@ -239,9 +234,9 @@ async fn ask(connection: &mut Connection, request: &Request) -> Result<Answer, T
         Ok(reply) => reply
             .result
             .map_err(|code| TryError::Failed(format!("the server answered {code}"))),
-        Err(error) => Err(match error.trouble {
-            Trouble::Harness(failure) => TryError::Harness(failure),
-            trouble => TryError::Failed(trouble.to_string()),
+        Err(error) => Err(match error.by_system() {
+            Ok(error) => TryError::Failed(error.to_string()),
+            Err(failure) => TryError::Harness(failure),
         }),
     }
 }

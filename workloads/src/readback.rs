@@ -4,7 +4,7 @@ use crate::failure::HarnessFailure;
 use crate::options::Server;
 use crate::perform::Performer;
 use crate::record::Record;
-use crate::wire::{ConnectTrouble, Connection};
+use crate::wire::Connection;
 use crate::worker::connect_options;
 use crate::workload::{Operation, Workload};
 use std::sync::Arc;
@@ -141,10 +141,8 @@ impl<'a> Desk<'a> {
                         connection
                     }
                     Err(error) => {
-                        return match error.why {
-                            ConnectTrouble::Harness(failure) => Err(failure),
-                            _ => Ok(false),
-                        };
+                        error.by_system()?;
+                        return Ok(false);
                     }
                 }
             }

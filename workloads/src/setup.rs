@@ -3,7 +3,7 @@
 use crate::failure::HarnessFailure;
 use crate::options::Server;
 use crate::steps;
-use crate::wire::{ConnectTrouble, Connection, ErrorCode, Trouble};
+use crate::wire::{Connection, ErrorCode};
 use crate::worker::connect_options;
 use crate::workload::{FENCE, ROOT, Workload};
 use std::time::Duration;
@@ -82,11 +82,11 @@ async fn make_all(
     let mut connection = match Connection::open(server, None, &options).await {
         Ok(connection) => connection,
         Err(error) => {
-            let (path, why) = (paths[0].clone(), error.to_string());
-            return match error.why {
-                ConnectTrouble::Harness(failure) => Err(failure),
-                _ => Ok(Err(Failed { path, why })),
-            };
+            let why = error.by_system()?.to_string();
+            return Ok(Err(Failed {
+                path: paths[0].clone(),
+                why,
+            }));
         }
     };
     for path in paths {
@@ -119,12 +119,6 @@ async fn make(
             Ok(_) | Err(ErrorCode::NodeExists) => Ok(()),
             Err(code) => Err(format!("the server answered {code}")),
         }),
-        Err(error) => {
-            let why = error.to_string();
-            match error.trouble {
-                Trouble::Harness(failure) => Err(failure),
-                _ => Ok(Err(why)),
-            }
-        }
+        Err(error) => Ok(Err(error.by_system()?.to_string())),
     }
 }

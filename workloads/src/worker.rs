@@ -183,10 +183,8 @@ impl Worker {
     }
 
     fn not_connected(&mut self, error: ConnectError) -> Result<(), HarnessFailure> {
-        match error.why {
-            ConnectTrouble::Harness(failure) => return Err(failure),
-            ConnectTrouble::SessionExpired => self.resume = None,
-            _ => {}
+        if let ConnectTrouble::SessionExpired = error.by_system()?.why {
+            self.resume = None;
         }
         if let Some(roam) = &mut self.roam {
             self.at = roam.next_server(self.at, self.setup.servers.len());
@@ -214,10 +212,8 @@ impl Worker {
             Ok(()) => Ok(Some(connection)),
             Err(error) => {
                 self.leave(&connection);
-                match error.trouble {
-                    crate::wire::Trouble::Harness(failure) => Err(failure),
-                    _ => Ok(None),
-                }
+                error.by_system()?;
+                Ok(None)
             }
         }
     }

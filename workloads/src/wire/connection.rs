@@ -147,6 +147,32 @@ pub enum ConnectTrouble {
     Harness(#[from] HarnessFailure),
 }
 
+impl CallError {
+    /// The error itself if it is the system's doing.
+    ///
+    /// # Errors
+    /// The harness's own failure, if it is that: for `?`.
+    pub fn by_system(self) -> Result<CallError, HarnessFailure> {
+        match self.trouble {
+            Trouble::Harness(failure) => Err(failure),
+            _ => Ok(self),
+        }
+    }
+}
+
+impl ConnectError {
+    /// The error itself if it is the system's doing.
+    ///
+    /// # Errors
+    /// The harness's own failure, if it is that: for `?`.
+    pub fn by_system(self) -> Result<ConnectError, HarnessFailure> {
+        match self.why {
+            ConnectTrouble::Harness(failure) => Err(failure),
+            _ => Ok(self),
+        }
+    }
+}
+
 /// A request that has no answer yet.
 #[derive(Debug)]
 struct Open {
