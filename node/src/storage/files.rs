@@ -46,14 +46,25 @@ impl Directory {
     /// Takes the directory for this process alone.
     pub(super) fn lock(root: &Path) -> io::Result<Directory> {
         fs::create_dir_all(root)?;
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(root.join("lock"))?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(root.join("lock"))?;
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Directory { root: root.to_owned(), open: BTreeMap::new(), _lock: lock })
+        Ok(Directory {
+            root: root.to_owned(),
+            open: BTreeMap::new(),
+            _lock: lock,
+        })
     }
 
     fn file(&mut self, name: &str) -> io::Result<&mut File> {
         if !self.open.contains_key(name) {
-            let file = OpenOptions::new().create(true).append(true).open(self.root.join(name))?;
+            let file = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(self.root.join(name))?;
             self.open.insert(name.to_owned(), file);
         }
         Ok(self.open.get_mut(name).expect("just inserted"))
@@ -70,7 +81,8 @@ impl Files for Directory {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other?,
         };
-        let name = |e: io::Result<fs::DirEntry>| e.map(|e| e.file_name().to_string_lossy().into_owned());
+        let name =
+            |e: io::Result<fs::DirEntry>| e.map(|e| e.file_name().to_string_lossy().into_owned());
         let mut names = entries.map(name).collect::<io::Result<Vec<String>>>()?;
         names.sort();
         Ok(names)

@@ -29,7 +29,9 @@ pub use files::Files;
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// The operating system refused.
-    #[error("cannot {action} {path}: {source}; the node stops, because it must not acknowledge what it cannot write")]
+    #[error(
+        "cannot {action} {path}: {source}; the node stops, because it must not acknowledge what it cannot write"
+    )]
     Io {
         /// What was tried: "append to", "sync", …
         action: &'static str,
@@ -68,8 +70,16 @@ pub struct Damage {
 }
 
 impl StorageError {
-    fn io<T>(action: &'static str, path: PathBuf, result: std::io::Result<T>) -> Result<T, StorageError> {
-        result.map_err(|source| StorageError::Io { action, path, source })
+    fn io<T>(
+        action: &'static str,
+        path: PathBuf,
+        result: std::io::Result<T>,
+    ) -> Result<T, StorageError> {
+        result.map_err(|source| StorageError::Io {
+            action,
+            path,
+            source,
+        })
     }
 }
 
@@ -82,7 +92,9 @@ pub struct StoreOptions {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        StoreOptions { segment_bytes: 64 << 20 }
+        StoreOptions {
+            segment_bytes: 64 << 20,
+        }
     }
 }
 
@@ -124,22 +136,42 @@ impl Store {
     pub fn format_on(files: &mut dyn Files) -> Result<(), StorageError> {
         if promises::read(files)?.is_some() {
             let problem = "it holds a history already, and formatting would forget it; choose another directory";
-            return Err(StorageError::Refused { path: files.path(""), problem: problem.to_owned() });
+            return Err(StorageError::Refused {
+                path: files.path(""),
+                problem: problem.to_owned(),
+            });
         }
         begin(files, Epochs::default())
     }
 
     /// [`Store::open`] on given files.
-    pub fn open_on(mut files: Box<dyn Files>, options: StoreOptions) -> Result<(Store, Recovered), StorageError> {
+    pub fn open_on(
+        mut files: Box<dyn Files>,
+        options: StoreOptions,
+    ) -> Result<(Store, Recovered), StorageError> {
         let f = &mut *files;
         if promises::read(f)?.is_none() {
             let names = StorageError::io("list", f.path(""), f.list(""))?;
-            if names.iter().any(|n| n.starts_with("history-") && n != &folder(0)) {
-                let problem = "it holds a history, but no file `epochs` that says what was promised".to_owned();
-                return Err(StorageError::Refused { path: f.path(""), problem });
+            if names
+                .iter()
+                .any(|n| n.starts_with("history-") && n != &folder(0))
+            {
+                let problem =
+                    "it holds a history, but no file `epochs` that says what was promised"
+                        .to_owned();
+                return Err(StorageError::Refused {
+                    path: f.path(""),
+                    problem,
+                });
             }
             tracing::warn!(directory = %f.path("").display(), "never formatted: starting without memory");
-            begin(f, Epochs { amnesiac: true, ..Epochs::default() })?;
+            begin(
+                f,
+                Epochs {
+                    amnesiac: true,
+                    ..Epochs::default()
+                },
+            )?;
         }
         let promises = promises::read(f)?.expect("written if it was not there");
         remove_leftovers(f, promises.history)?;
@@ -154,8 +186,21 @@ impl Store {
         };
         let log = Segments::open(f, &folder, options.segment_bytes, keep)?;
         check_reach(f, &folder, &log, from)?;
-        let recovered = Recovered { epochs: promises.epochs, snapshot, log_start: log.start(), entries };
-        Ok((Store { files, options, promises, log }, recovered))
+        let recovered = Recovered {
+            epochs: promises.epochs,
+            snapshot,
+            log_start: log.start(),
+            entries,
+        };
+        Ok((
+            Store {
+                files,
+                options,
+                promises,
+                log,
+            },
+            recovered,
+        ))
     }
 
     /// Carries out the operations in order, with one fsync for all appends that stand together; when it returns, all
@@ -169,7 +214,11 @@ impl Store {
         Ok(reads)
     }
 
-    fn perform_one(&mut self, operation: DiskOp, reads: &mut Vec<LogRead>) -> Result<(), StorageError> {
+    fn perform_one(
+        &mut self,
+        operation: DiskOp,
+        reads: &mut Vec<LogRead>,
+    ) -> Result<(), StorageError> {
         let files = &mut *self.files;
         match operation {
             DiskOp::Append(entry) => self.log.append(files, &entry),
@@ -182,7 +231,11 @@ impl Store {
             }
             DiskOp::SaveSnapshot(snapshot) => self.save_snapshot(&snapshot),
             DiskOp::InstallSnapshot(snapshot) => self.install_snapshot(&snapshot),
-            DiskOp::ReadLog { ticket, after, limit } => {
+            DiskOp::ReadLog {
+                ticket,
+                after,
+                limit,
+            } => {
                 let entries = self.log.read(files, after, limit)?;
                 reads.push(LogRead { ticket, entries });
                 Ok(())
@@ -212,7 +265,11 @@ impl Store {
         self.promises.history = old + 1;
         promises::write(files, &self.promises)?;
         self.log = log;
-        StorageError::io("remove", files.path(&folder(old)), files.remove_dir(&folder(old)))
+        StorageError::io(
+            "remove",
+            files.path(&folder(old)),
+            files.remove_dir(&folder(old)),
+        )
     }
 }
 
@@ -221,9 +278,16 @@ fn lock(dir: &Path) -> Result<Box<dyn Files>, StorageError> {
         Ok(directory) => Ok(Box::new(directory)),
         Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
             let problem = "another process uses this data directory; stop it first".to_owned();
-            Err(StorageError::Refused { path: dir.to_owned(), problem })
+            Err(StorageError::Refused {
+                path: dir.to_owned(),
+                problem,
+            })
         }
-        Err(source) => Err(StorageError::Io { action: "open", path: dir.to_owned(), source }),
+        Err(source) => Err(StorageError::Io {
+            action: "open",
+            path: dir.to_owned(),
+            source,
+        }),
     }
 }
 
@@ -248,10 +312,22 @@ fn remove_leftovers(files: &mut dyn Files, in_use: u64) -> Result<(), StorageErr
 }
 
 /// The log must reach back to the snapshot, or to the beginning, and not end before it.
-fn check_reach(files: &dyn Files, folder: &str, log: &Segments, snapshot: Zxid) -> Result<(), StorageError> {
+fn check_reach(
+    files: &dyn Files,
+    folder: &str,
+    log: &Segments,
+    snapshot: Zxid,
+) -> Result<(), StorageError> {
     if log.start() <= snapshot && log.last() >= snapshot {
         return Ok(());
     }
-    let problem = format!("the log holds {} to {}, but the state is that of {snapshot}", log.start(), log.last());
-    Err(StorageError::Refused { path: files.path(folder), problem })
+    let problem = format!(
+        "the log holds {} to {}, but the state is that of {snapshot}",
+        log.start(),
+        log.last()
+    );
+    Err(StorageError::Refused {
+        path: files.path(folder),
+        problem,
+    })
 }

@@ -19,20 +19,34 @@ pub(super) struct Promises {
 fn encode(promises: &Promises) -> String {
     let Promises { epochs, history } = promises;
     let (accepted, current, amnesiac) = (epochs.accepted.0, epochs.current.0, epochs.amnesiac);
-    let body = format!("keelhaul-epochs 1\naccepted {accepted}\ncurrent {current}\namnesiac {amnesiac}\nhistory {history}\n");
+    let body = format!(
+        "keelhaul-epochs 1\naccepted {accepted}\ncurrent {current}\namnesiac {amnesiac}\nhistory {history}\n"
+    );
     let crc = crc32c::crc32c(body.as_bytes());
     format!("{body}crc32c {crc:08x}\n")
 }
 
 fn decode(text: &str) -> Option<Promises> {
     let mut fields = text.lines().filter_map(|line| line.split_once(' '));
-    let mut field = |name: &str| fields.next().filter(|(n, _)| *n == name).map(|(_, value)| value);
+    let mut field = |name: &str| {
+        fields
+            .next()
+            .filter(|(n, _)| *n == name)
+            .map(|(_, value)| value)
+    };
     field("keelhaul-epochs").filter(|&v| v == "1")?;
     let accepted = Epoch(field("accepted")?.parse().ok()?);
     let current = Epoch(field("current")?.parse().ok()?);
     let amnesiac = field("amnesiac")?.parse().ok()?;
     let history = field("history")?.parse().ok()?;
-    let promises = Promises { epochs: Epochs { accepted, current, amnesiac }, history };
+    let promises = Promises {
+        epochs: Epochs {
+            accepted,
+            current,
+            amnesiac,
+        },
+        history,
+    };
     (encode(&promises) == text).then_some(promises)
 }
 
@@ -49,6 +63,12 @@ pub(super) fn read(files: &dyn Files) -> Result<Option<Promises>, StorageError> 
     let path = files.path(NAME);
     let bytes = StorageError::io("read", path.clone(), files.read(NAME, 0, 4096))?;
     let promises = std::str::from_utf8(&bytes).ok().and_then(decode);
-    let damaged = || StorageError::damaged(path, 0, "it does not hold what was written to it".to_owned());
+    let damaged = || {
+        StorageError::damaged(
+            path,
+            0,
+            "it does not hold what was written to it".to_owned(),
+        )
+    };
     promises.map(Some).ok_or_else(damaged)
 }

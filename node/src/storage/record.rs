@@ -61,8 +61,15 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Record> {
     if crc32c::crc32c_append(length, &bytes[8..size]) != crc {
         return None;
     }
-    let entry = Entry { zxid: Zxid(word(8)), txn: Bytes::copy_from_slice(&bytes[RECORD..size]) };
-    Some(Record { entry, durable: word(16), size })
+    let entry = Entry {
+        zxid: Zxid(word(8)),
+        txn: Bytes::copy_from_slice(&bytes[RECORD..size]),
+    };
+    Some(Record {
+        entry,
+        durable: word(16),
+        size,
+    })
 }
 
 /// Whether some whole record behind the bad spot at the start of `bytes` (which is at `offset` of the segment) says that
@@ -77,7 +84,10 @@ mod tests {
     use crate::zab::Epoch;
 
     fn entry(counter: u32) -> Entry {
-        Entry { zxid: Zxid::new(Epoch(1), counter), txn: Bytes::from(vec![counter as u8; counter as usize]) }
+        Entry {
+            zxid: Zxid::new(Epoch(1), counter),
+            txn: Bytes::from(vec![counter as u8; counter as usize]),
+        }
     }
 
     #[test]
@@ -85,7 +95,10 @@ mod tests {
         let mut bytes = Vec::new();
         encode(&entry(9), 77, &mut bytes);
         let record = decode(&bytes).expect("whole");
-        assert_eq!((record.entry, record.durable, record.size), (entry(9), 77, bytes.len()));
+        assert_eq!(
+            (record.entry, record.durable, record.size),
+            (entry(9), 77, bytes.len())
+        );
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x10;

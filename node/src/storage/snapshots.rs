@@ -15,10 +15,18 @@ fn name(folder: &str, zxid: Zxid) -> String {
 }
 
 /// Writes a file so that after a crash either all of it or the former one is there.
-pub(super) fn replace(files: &mut dyn Files, folder: &str, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+pub(super) fn replace(
+    files: &mut dyn Files,
+    folder: &str,
+    name: &str,
+    bytes: &[u8],
+) -> Result<(), StorageError> {
     let temporary = format!("{name}.tmp");
     let path = files.path(&temporary);
-    if StorageError::io("list", files.path(folder), files.list(folder))?.iter().any(|n| temporary.ends_with(n.as_str())) {
+    if StorageError::io("list", files.path(folder), files.list(folder))?
+        .iter()
+        .any(|n| temporary.ends_with(n.as_str()))
+    {
         StorageError::io("remove", path.clone(), files.remove(&temporary))?;
     }
     StorageError::io("write", path.clone(), files.append(&temporary, bytes))?;
@@ -27,7 +35,11 @@ pub(super) fn replace(files: &mut dyn Files, folder: &str, name: &str, bytes: &[
     StorageError::io("sync", files.path(folder), files.sync_dir(folder))
 }
 
-pub(super) fn write(files: &mut dyn Files, folder: &str, snapshot: &Snapshot) -> Result<(), StorageError> {
+pub(super) fn write(
+    files: &mut dyn Files,
+    folder: &str,
+    snapshot: &Snapshot,
+) -> Result<(), StorageError> {
     let mut bytes = Vec::with_capacity(HEADER + snapshot.state.len());
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&snapshot.zxid.0.to_le_bytes());
@@ -43,13 +55,20 @@ fn decode(bytes: &[u8]) -> Option<Snapshot> {
     let crc = u32::from_le_bytes(head[16..].try_into().expect("four bytes"));
     let state = &bytes[HEADER..];
     let whole = state.len() as u64 == word(8) && crc32c::crc32c(state) == crc;
-    whole.then(|| Snapshot { zxid: Zxid(word(0)), state: Bytes::copy_from_slice(state) })
+    whole.then(|| Snapshot {
+        zxid: Zxid(word(0)),
+        state: Bytes::copy_from_slice(state),
+    })
 }
 
 /// The zxids of the snapshots in a folder, in order.
 pub(super) fn list(files: &dyn Files, folder: &str) -> Result<Vec<Zxid>, StorageError> {
     let names = StorageError::io("list", files.path(folder), files.list(folder))?;
-    let zxid = |n: &String| u64::from_str_radix(n.strip_prefix("snapshot-")?, 16).ok().map(Zxid);
+    let zxid = |n: &String| {
+        u64::from_str_radix(n.strip_prefix("snapshot-")?, 16)
+            .ok()
+            .map(Zxid)
+    };
     Ok(names.iter().filter_map(zxid).collect())
 }
 
@@ -69,7 +88,11 @@ pub(super) fn newest(files: &dyn Files, folder: &str) -> Result<Option<Snapshot>
         }
     }
     match damaged {
-        Some(path) => Err(StorageError::damaged(path, 0, "no snapshot in the folder is whole".to_owned())),
+        Some(path) => Err(StorageError::damaged(
+            path,
+            0,
+            "no snapshot in the folder is whole".to_owned(),
+        )),
         None => Ok(None),
     }
 }
@@ -77,7 +100,9 @@ pub(super) fn newest(files: &dyn Files, folder: &str) -> Result<Option<Snapshot>
 /// Drops all but the newest two; returns the zxid of the older one of these, if there are two.
 pub(super) fn purge(files: &mut dyn Files, folder: &str) -> Result<Option<Zxid>, StorageError> {
     let zxids = list(files, folder)?;
-    let Some(kept) = zxids.len().checked_sub(2) else { return Ok(None) };
+    let Some(kept) = zxids.len().checked_sub(2) else {
+        return Ok(None);
+    };
     for &zxid in &zxids[..kept] {
         let name = name(folder, zxid);
         StorageError::io("remove", files.path(&name), files.remove(&name))?;

@@ -81,7 +81,11 @@ impl Core {
 
     /// This replica as a candidate.
     pub(super) fn own_vote(&self) -> Vote {
-        Vote { epoch: self.epochs.current, zxid: self.log.last(), leader: self.me() }
+        Vote {
+            epoch: self.epochs.current,
+            zxid: self.log.last(),
+            leader: self.me(),
+        }
     }
 
     pub(super) fn out(&mut self, output: Output) {
@@ -112,14 +116,19 @@ impl Core {
         self.out(Output::Disk(op));
     }
 
-    /// Arranges for `then` to come back to this role once all that was asked of the disk so far is done.
+    /// Arranges for `then` to come back to this role once what was just asked of the disk is done, and all before it.
     pub(super) fn when_durable(&mut self, then: Then) {
-        self.disk_waiting.push_back((self.disk_issued, self.term, then));
+        self.disk_waiting
+            .push_back((self.disk_issued, self.term, then));
     }
 
     /// What is due now that the first `count` operations are done.
     pub(super) fn disk_done(&mut self, count: u64) -> Vec<Then> {
-        assert!(count <= self.disk_issued, "the disk did {count} of {} operations", self.disk_issued);
+        assert!(
+            count <= self.disk_issued,
+            "the disk did {count} of {} operations",
+            self.disk_issued
+        );
         let mut due = Vec::new();
         while let Some(&(needs, term, then)) = self.disk_waiting.front() {
             if needs > count {
@@ -171,8 +180,15 @@ impl Core {
     }
 
     /// Takes a snapshot that was asked for; returns it if it is for a peer, and keeps it on disk otherwise.
-    pub(super) fn snapshot_taken(&mut self, ticket: Ticket, snapshot: Snapshot) -> Option<Snapshot> {
-        let (wanted, purpose) = self.snapshots_wanted.pop_front().expect("a snapshot nobody asked for");
+    pub(super) fn snapshot_taken(
+        &mut self,
+        ticket: Ticket,
+        snapshot: Snapshot,
+    ) -> Option<Snapshot> {
+        let (wanted, purpose) = self
+            .snapshots_wanted
+            .pop_front()
+            .expect("a snapshot nobody asked for");
         assert_eq!(wanted, ticket, "snapshots are answered in order");
         if purpose == Purpose::Peer {
             return Some(snapshot);

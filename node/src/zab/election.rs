@@ -69,7 +69,12 @@ impl Election {
         }
     }
 
-    pub(super) fn notified(&mut self, core: &mut Core, from: NodeId, notification: &Notification) -> Next {
+    pub(super) fn notified(
+        &mut self,
+        core: &mut Core,
+        from: NodeId,
+        notification: &Notification,
+    ) -> Next {
         if notification.standing == Standing::Looking {
             if notification.round > core.round {
                 core.round = notification.round;
@@ -108,7 +113,8 @@ impl Election {
         };
         let others = core.peers.heard(core.now).filter(votes).count();
         let own = usize::from(!core.epochs.amnesiac);
-        let candidate_reachable = self.vote.leader == core.me() || core.peers.is_connected(self.vote.leader);
+        let candidate_reachable =
+            self.vote.leader == core.me() || core.peers.is_connected(self.vote.leader);
         if others + own < core.quorum() || !candidate_reachable {
             self.agreed_since = None;
             return Next::Stay;
@@ -131,7 +137,9 @@ impl Election {
             n.standing == Standing::Leading && n.vote.leader == *id && self.mutual.contains(id)
         };
         let leader = core.peers.heard(core.now).find(leads)?.0;
-        let follows = |(_, n): &(NodeId, &Notification)| n.standing != Standing::Looking && n.vote.leader == leader;
+        let follows = |(_, n): &(NodeId, &Notification)| {
+            n.standing != Standing::Looking && n.vote.leader == leader
+        };
         let supporters = core.peers.heard(core.now).filter(follows).count();
         (supporters >= core.quorum() || self.would_complete(core, supporters)).then_some(leader)
     }

@@ -68,8 +68,14 @@ pub(super) struct Leader {
 }
 
 impl Leader {
-    pub(super) fn start(core: &mut Core, early: BTreeMap<NodeId, (u64, ToLeader)>) -> (Leader, Next) {
-        core.out(Output::Status(Status::Leading { epoch: Epoch(0), serving: false }));
+    pub(super) fn start(
+        core: &mut Core,
+        early: BTreeMap<NodeId, (u64, ToLeader)>,
+    ) -> (Leader, Next) {
+        core.out(Output::Status(Status::Leading {
+            epoch: Epoch(0),
+            serving: false,
+        }));
         let mut leader = Leader {
             phase: Phase::Discovering,
             epoch: Epoch(0),
@@ -92,11 +98,16 @@ impl Leader {
     }
 
     pub(super) fn status(&self) -> Status {
-        Status::Leading { epoch: self.epoch, serving: self.phase == Phase::Serving }
+        Status::Leading {
+            epoch: self.epoch,
+            serving: self.phase == Phase::Serving,
+        }
     }
 
     pub(super) fn is_active(&self, learner: NodeId) -> bool {
-        self.learners.get(&learner).is_some_and(|l| l.stage == Stage::Active)
+        self.learners
+            .get(&learner)
+            .is_some_and(|l| l.stage == Stage::Active)
     }
 
     /// Tells every learner that it is over.
@@ -124,7 +135,12 @@ impl Leader {
     fn drop_silent(&mut self, core: &mut Core) {
         let limit = core.config.sync_limit;
         let silent = |l: &Learner| core.now.since(l.heard) > limit;
-        let gone: Vec<NodeId> = self.learners.iter().filter(|(_, l)| silent(l)).map(|(&id, _)| id).collect();
+        let gone: Vec<NodeId> = self
+            .learners
+            .iter()
+            .filter(|(_, l)| silent(l))
+            .map(|(&id, _)| id)
+            .collect();
         for id in gone {
             let learner = self.learners.remove(&id).expect("just seen");
             core.tell_learner(id, learner.session, FromLeader::Resign);
@@ -138,7 +154,10 @@ impl Leader {
 
     /// How many learners that may be counted are like this.
     fn counted(&self, like: impl Fn(&Learner) -> bool) -> usize {
-        self.learners.values().filter(|l| !l.amnesiac && like(l)).count()
+        self.learners
+            .values()
+            .filter(|l| !l.amnesiac && like(l))
+            .count()
     }
 
     fn send_beat(&mut self, core: &mut Core) {
@@ -157,17 +176,31 @@ impl Leader {
         }
     }
 
-    pub(super) fn learner_says(&mut self, core: &mut Core, from: NodeId, session: u64, body: ToLeader) -> Next {
+    pub(super) fn learner_says(
+        &mut self,
+        core: &mut Core,
+        from: NodeId,
+        session: u64,
+        body: ToLeader,
+    ) -> Next {
         if let ToLeader::FollowerInfo { accepted, amnesiac } = body {
             return self.introduced(core, from, session, accepted, amnesiac);
         }
-        let Some(learner) = self.learners.get_mut(&from).filter(|l| l.session == session) else {
+        let Some(learner) = self
+            .learners
+            .get_mut(&from)
+            .filter(|l| l.session == session)
+        else {
             return Next::Stay;
         };
         learner.heard = core.now;
         match body {
             ToLeader::FollowerInfo { .. } => unreachable!("handled above"),
-            ToLeader::AckEpoch { current, last, again } => self.promised(core, from, current, last, again),
+            ToLeader::AckEpoch {
+                current,
+                last,
+                again,
+            } => self.promised(core, from, current, last, again),
             ToLeader::AckNewLeader => self.has_history(core, from),
             ToLeader::Ack { zxid } => {
                 learner.acked = learner.acked.max(zxid);
@@ -188,9 +221,23 @@ impl Leader {
         }
     }
 
-    fn introduced(&mut self, core: &mut Core, from: NodeId, session: u64, accepted: Epoch, amnesiac: bool) -> Next {
+    fn introduced(
+        &mut self,
+        core: &mut Core,
+        from: NodeId,
+        session: u64,
+        accepted: Epoch,
+        amnesiac: bool,
+    ) -> Next {
         let stage = Stage::Introduced { accepted };
-        let learner = Learner { session, amnesiac, stage, acked: Zxid::ZERO, heard: core.now, pong: 0 };
+        let learner = Learner {
+            session,
+            amnesiac,
+            stage,
+            acked: Zxid::ZERO,
+            heard: core.now,
+            pong: 0,
+        };
         self.learners.insert(from, learner);
         core.tell_learner(from, session, FromLeader::Ping { beat: self.beat });
         match self.phase {
@@ -245,12 +292,23 @@ impl Leader {
             return Next::Look;
         }
         for (&id, learner) in &self.learners {
-            core.tell_learner(id, learner.session, FromLeader::LeaderInfo { epoch: self.epoch });
+            core.tell_learner(
+                id,
+                learner.session,
+                FromLeader::LeaderInfo { epoch: self.epoch },
+            );
         }
         self.try_establish(core)
     }
 
-    fn promised(&mut self, core: &mut Core, from: NodeId, current: Epoch, last: Zxid, again: bool) -> Next {
+    fn promised(
+        &mut self,
+        core: &mut Core,
+        from: NodeId,
+        current: Epoch,
+        last: Zxid,
+        again: bool,
+    ) -> Next {
         let own = (core.epochs.current, core.log.last());
         let learner = self.learners.get_mut(&from).expect("checked by the caller");
         learner.stage = Stage::Promised { again, last };
@@ -295,7 +353,13 @@ impl Leader {
         learner.stage = Stage::Active;
         let session = learner.session;
         if self.phase == Phase::Serving {
-            core.tell_learner(from, session, FromLeader::UpToDate { commit: core.delivered });
+            core.tell_learner(
+                from,
+                session,
+                FromLeader::UpToDate {
+                    commit: core.delivered,
+                },
+            );
             self.try_commit(core);
             return Next::Stay;
         }
@@ -305,13 +369,26 @@ impl Leader {
     /// A majority has the initial history on disk: it is committed.
     fn try_serve(&mut self, core: &mut Core) -> Next {
         let have = self.counted(|l| l.stage == Stage::Active);
-        if self.phase != Phase::Synchronising || !self.own_history_on_disk || have + 1 < core.quorum() {
+        if self.phase != Phase::Synchronising
+            || !self.own_history_on_disk
+            || have + 1 < core.quorum()
+        {
             return Next::Stay;
         }
         self.phase = Phase::Serving;
         core.deliver(self.initial);
-        for (&id, learner) in self.learners.iter().filter(|(_, l)| l.stage == Stage::Active) {
-            core.tell_learner(id, learner.session, FromLeader::UpToDate { commit: self.initial });
+        for (&id, learner) in self
+            .learners
+            .iter()
+            .filter(|(_, l)| l.stage == Stage::Active)
+        {
+            core.tell_learner(
+                id,
+                learner.session,
+                FromLeader::UpToDate {
+                    commit: self.initial,
+                },
+            );
         }
         core.out(Output::Status(self.status()));
         Next::Stay
@@ -319,16 +396,31 @@ impl Leader {
 
     /// Proposes; `None` (and the role must end) when this epoch has no zxid left.
     pub(super) fn propose(&mut self, core: &mut Core, txn: Bytes) -> Option<Zxid> {
-        assert_eq!(self.phase, Phase::Serving, "only a leader that serves proposes");
+        assert_eq!(
+            self.phase,
+            Phase::Serving,
+            "only a leader that serves proposes"
+        );
         let after = core.log.last();
-        let counter = if after.epoch() == self.epoch { after.counter() } else { 0 };
+        let counter = if after.epoch() == self.epoch {
+            after.counter()
+        } else {
+            0
+        };
         let zxid = Zxid::new(self.epoch, counter.checked_add(1)?);
         let entry = Entry { zxid, txn };
         core.append(entry.clone());
         core.when_durable(Then::Logged(zxid));
         for (&id, learner) in &self.learners {
             if matches!(learner.stage, Stage::Told | Stage::Active) {
-                core.tell_learner(id, learner.session, FromLeader::Propose { after, entry: entry.clone() });
+                core.tell_learner(
+                    id,
+                    learner.session,
+                    FromLeader::Propose {
+                        after,
+                        entry: entry.clone(),
+                    },
+                );
             }
         }
         #[cfg(feature = "bugs")]
@@ -349,8 +441,18 @@ impl Leader {
             return;
         }
         core.deliver(commit);
-        for (&id, learner) in self.learners.iter().filter(|(_, l)| l.stage == Stage::Active) {
-            core.tell_learner(id, learner.session, FromLeader::Commit { zxid: core.delivered });
+        for (&id, learner) in self
+            .learners
+            .iter()
+            .filter(|(_, l)| l.stage == Stage::Active)
+        {
+            core.tell_learner(
+                id,
+                learner.session,
+                FromLeader::Commit {
+                    zxid: core.delivered,
+                },
+            );
         }
     }
 
@@ -359,7 +461,10 @@ impl Leader {
         if core.config.bug == Some(super::Bug::CommitWithoutQuorum) {
             return self.own_acked;
         }
-        let active = self.learners.values().filter(|l| !l.amnesiac && l.stage == Stage::Active);
+        let active = self
+            .learners
+            .values()
+            .filter(|l| !l.amnesiac && l.stage == Stage::Active);
         let mut acked: Vec<Zxid> = active.map(|l| l.acked).chain([self.own_acked]).collect();
         acked.sort_unstable_by(|a, b| b.cmp(a));
         acked.get(core.quorum() - 1).copied().unwrap_or_default()
@@ -368,7 +473,10 @@ impl Leader {
     pub(super) fn confirm(&mut self, core: &mut Core, token: u64) {
         #[cfg(feature = "bugs")]
         if core.config.bug == Some(super::Bug::StaleSync) {
-            core.out(Output::Confirmed { token, zxid: core.delivered });
+            core.out(Output::Confirmed {
+                token,
+                zxid: core.delivered,
+            });
             return;
         }
         // The heartbeat must be sent after the question came. One round is under way at a time, and the next one
@@ -382,12 +490,26 @@ impl Leader {
     }
 
     fn try_confirm(&mut self, core: &mut Core) {
-        let answered = |beat: u64| self.counted(|l| l.stage == Stage::Active && l.pong >= beat) + 1 >= core.quorum();
-        let done = self.confirming.iter().take_while(|&&(_, beat)| beat <= self.beat && answered(beat)).count();
+        let answered = |beat: u64| {
+            self.counted(|l| l.stage == Stage::Active && l.pong >= beat) + 1 >= core.quorum()
+        };
+        let done = self
+            .confirming
+            .iter()
+            .take_while(|&&(_, beat)| beat <= self.beat && answered(beat))
+            .count();
         for (token, _) in self.confirming.drain(..done) {
-            core.out(Output::Confirmed { token, zxid: core.delivered });
+            core.out(Output::Confirmed {
+                token,
+                zxid: core.delivered,
+            });
         }
-        if done > 0 && self.confirming.first().is_some_and(|&(_, beat)| beat > self.beat) {
+        if done > 0
+            && self
+                .confirming
+                .first()
+                .is_some_and(|&(_, beat)| beat > self.beat)
+        {
             self.send_beat(core);
             self.try_confirm(core);
         }

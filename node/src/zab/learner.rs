@@ -48,14 +48,25 @@ impl Follower {
             snapshot: BytesMut::new(),
         };
         core.out(Output::Status(follower.status()));
-        let info = ToLeader::FollowerInfo { accepted: core.epochs.accepted, amnesiac: core.epochs.amnesiac };
+        let info = ToLeader::FollowerInfo {
+            accepted: core.epochs.accepted,
+            amnesiac: core.epochs.amnesiac,
+        };
         follower.say(core, info);
-        let next = if core.peers.is_connected(leader) { Next::Stay } else { Next::Look };
+        let next = if core.peers.is_connected(leader) {
+            Next::Stay
+        } else {
+            Next::Look
+        };
         (follower, next)
     }
 
     pub(super) fn status(&self) -> Status {
-        Status::Following { leader: self.leader, epoch: self.epoch, serving: self.serving() }
+        Status::Following {
+            leader: self.leader,
+            epoch: self.epoch,
+            serving: self.serving(),
+        }
     }
 
     pub(super) fn serving(&self) -> bool {
@@ -73,7 +84,11 @@ impl Follower {
     pub(super) fn tick(&mut self, core: &mut Core) -> Next {
         let silent = core.now.since(self.heard) > core.config.sync_limit;
         let too_long = !self.serving() && core.now.since(self.since) > core.config.init_limit;
-        if silent || too_long { Next::Look } else { Next::Stay }
+        if silent || too_long {
+            Next::Look
+        } else {
+            Next::Stay
+        }
     }
 
     pub(super) fn leader_says(&mut self, core: &mut Core, body: FromLeader) -> Next {
@@ -81,7 +96,12 @@ impl Follower {
         match body {
             FromLeader::LeaderInfo { epoch } => return self.promise(core, epoch),
             FromLeader::Truncate { zxid } => return self.truncate(core, zxid),
-            FromLeader::Snap { zxid, offset, piece, last } => return self.snap(core, zxid, offset, piece, last),
+            FromLeader::Snap {
+                zxid,
+                offset,
+                piece,
+                last,
+            } => return self.snap(core, zxid, offset, piece, last),
             FromLeader::Propose { after, entry } => return self.proposed(core, after, entry),
             FromLeader::NewLeader => self.told(core),
             FromLeader::UpToDate { commit } => self.up_to_date(core, commit),
@@ -101,9 +121,7 @@ impl Follower {
         self.epoch = epoch;
         self.promised_before = epoch == core.epochs.accepted;
         core.epochs.accepted = epoch;
-        if !self.promised_before {
-            core.save_epochs();
-        }
+        core.save_epochs();
         core.when_durable(Then::EpochAccepted);
         Next::Stay
     }
@@ -113,7 +131,14 @@ impl Follower {
             Then::EpochAccepted => {
                 self.stage = Stage::Syncing;
                 let (current, last) = (core.epochs.current, core.log.last());
-                self.say(core, ToLeader::AckEpoch { current, last, again: self.promised_before });
+                self.say(
+                    core,
+                    ToLeader::AckEpoch {
+                        current,
+                        last,
+                        again: self.promised_before,
+                    },
+                );
             }
             Then::HistoryOnDisk => self.say(core, ToLeader::AckNewLeader),
             Then::Logged(zxid) => self.say(core, ToLeader::Ack { zxid }),

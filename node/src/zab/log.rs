@@ -15,7 +15,11 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn new(base: Zxid, disk_start: Zxid, entries: Vec<Entry>) -> Log {
-        Log { base, entries: entries.into(), disk_start }
+        Log {
+            base,
+            entries: entries.into(),
+            disk_start,
+        }
     }
 
     /// The last zxid of the history.
@@ -23,13 +27,13 @@ impl Log {
         self.entries.back().map_or(self.base, |e| e.zxid)
     }
 
-    /// The zxid after which memory holds everything.
-    pub(super) fn base(&self) -> Zxid {
-        self.base
-    }
-
     pub(super) fn append(&mut self, entry: Entry) {
-        assert!(entry.zxid > self.last(), "{:?} does not come after {:?}", entry.zxid, self.last());
+        assert!(
+            entry.zxid > self.last(),
+            "{:?} does not come after {:?}",
+            entry.zxid,
+            self.last()
+        );
         self.entries.push_back(entry);
     }
 
@@ -59,7 +63,10 @@ impl Log {
 
     /// Cuts everything after `zxid`, which must be part of the history.
     pub(super) fn truncate(&mut self, zxid: Zxid) {
-        assert!(self.contains(zxid), "cut after {zxid:?}, which is not in the log");
+        assert!(
+            self.contains(zxid),
+            "cut after {zxid:?}, which is not in the log"
+        );
         self.entries.truncate(self.count_to(zxid));
     }
 
@@ -90,7 +97,13 @@ mod tests {
     }
 
     fn log(zxids: &[Zxid]) -> Log {
-        let entries = zxids.iter().map(|&zxid| Entry { zxid, txn: Bytes::new() }).collect();
+        let entries = zxids
+            .iter()
+            .map(|&zxid| Entry {
+                zxid,
+                txn: Bytes::new(),
+            })
+            .collect();
         Log::new(Zxid::ZERO, Zxid::ZERO, entries)
     }
 
@@ -107,7 +120,7 @@ mod tests {
     fn trim_never_drops_what_is_undelivered() {
         let mut log = log(&[z(1, 1), z(1, 2), z(1, 3)]);
         log.trim(z(1, 1), 0);
-        assert_eq!(log.base(), z(1, 1));
+        assert_eq!(log.base, z(1, 1));
         assert_eq!(log.floor(Zxid::ZERO), None);
         assert_eq!(log.range(z(1, 1), z(1, 2)).count(), 1);
     }

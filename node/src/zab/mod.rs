@@ -17,7 +17,8 @@ mod types;
 pub use message::{FromLeader, Message, Notification, Standing, ToLeader, Vote};
 pub use replica::Replica;
 pub use types::{
-    Config, DiskOp, Entry, Epoch, Epochs, Input, Millis, NodeId, Output, Recovered, Snapshot, Status, Ticket, Zxid,
+    Config, DiskOp, Entry, Epoch, Epochs, Input, Millis, NodeId, Output, Recovered, Snapshot,
+    Status, Ticket, Zxid,
 };
 
 /// A protocol bug planted on purpose, to prove that tests and harness catch it.

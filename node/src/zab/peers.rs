@@ -26,7 +26,17 @@ pub(super) struct Peers {
 impl Peers {
     pub(super) fn new(me: NodeId, voters: &[NodeId], memory: u64) -> Peers {
         let others = voters.iter().filter(|&&v| v != me);
-        let peers = others.map(|&v| (v, Peer { connected: false, heard: None })).collect();
+        let peers = others
+            .map(|&v| {
+                (
+                    v,
+                    Peer {
+                        connected: false,
+                        heard: None,
+                    },
+                )
+            })
+            .collect();
         Peers { me, peers, memory }
     }
 
@@ -38,7 +48,10 @@ impl Peers {
     }
 
     pub(super) fn connected(&self) -> impl Iterator<Item = NodeId> {
-        self.peers.iter().filter(|(_, p)| p.connected).map(|(&id, _)| id)
+        self.peers
+            .iter()
+            .filter(|(_, p)| p.connected)
+            .map(|(&id, _)| id)
     }
 
     pub(super) fn is_connected(&self, peer: NodeId) -> bool {
@@ -61,10 +74,12 @@ impl Peers {
     /// What each peer said last, if that was lately.
     pub(super) fn heard(&self, now: Millis) -> impl Iterator<Item = (NodeId, &Notification)> {
         let fresh = move |at: Millis| now.since(at) <= self.memory;
-        self.peers.iter().filter_map(move |(&id, p)| match &p.heard {
-            Some((at, n)) if fresh(*at) => Some((id, n)),
-            _ => None,
-        })
+        self.peers
+            .iter()
+            .filter_map(move |(&id, p)| match &p.heard {
+                Some((at, n)) if fresh(*at) => Some((id, n)),
+                _ => None,
+            })
     }
 
     pub(super) fn hears(&self, now: Millis) -> BTreeSet<NodeId> {
@@ -73,6 +88,9 @@ impl Peers {
 
     /// The peers that we hear and that say that they hear us.
     pub(super) fn mutual(&self, now: Millis) -> BTreeSet<NodeId> {
-        self.heard(now).filter(|(_, n)| n.hears.contains(&self.me)).map(|(id, _)| id).collect()
+        self.heard(now)
+            .filter(|(_, n)| n.hears.contains(&self.me))
+            .map(|(id, _)| id)
+            .collect()
     }
 }

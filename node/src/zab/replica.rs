@@ -28,10 +28,17 @@ impl Replica {
     /// A replica that starts with what it found on its disk. The layer above must already hold
     /// `recovered.snapshot`'s state.
     pub fn new(config: Config, recovered: Recovered, now: Millis) -> Replica {
-        assert!(config.voters.contains(&config.id), "a replica is one of its voters");
+        assert!(
+            config.voters.contains(&config.id),
+            "a replica is one of its voters"
+        );
         let mut core = Core::new(config, recovered, now);
         let election = Election::start(&mut core);
-        Replica { core, role: Role::Looking(election), sessions: 0 }
+        Replica {
+            core,
+            role: Role::Looking(election),
+            sessions: 0,
+        }
     }
 
     /// Takes one input; what is to be done stands in [`Replica::outputs`] afterwards.
@@ -68,7 +75,9 @@ impl Replica {
         if !self.status().leads() {
             return None;
         }
-        let Role::Leading(leader) = &mut self.role else { return None };
+        let Role::Leading(leader) = &mut self.role else {
+            return None;
+        };
         let zxid = leader.propose(&mut self.core, txn);
         if zxid.is_none() {
             // All zxids of the epoch are used up: the next epoch has new ones.
@@ -159,7 +168,9 @@ impl Replica {
             Message::Notification(notification) => self.notified(from, notification),
             Message::ToLeader { session, body } => self.learner_says(from, session, body),
             Message::FromLeader { session, body } => match &mut self.role {
-                Role::Following(f) if f.leader == from && f.session == session => f.leader_says(&mut self.core, body),
+                Role::Following(f) if f.leader == from && f.session == session => {
+                    f.leader_says(&mut self.core, body)
+                }
                 _ => Next::Stay,
             },
             Message::App { session, payload } => {
@@ -171,7 +182,9 @@ impl Replica {
     }
 
     fn notified(&mut self, from: NodeId, notification: Notification) -> Next {
-        self.core.peers.hear(self.core.now, from, notification.clone());
+        self.core
+            .peers
+            .hear(self.core.now, from, notification.clone());
         if let Role::Looking(election) = &mut self.role {
             return election.notified(&mut self.core, from, &notification);
         }
@@ -180,7 +193,11 @@ impl Replica {
                 Role::Following(follower) => (follower.leader, Standing::Following),
                 _ => (self.core.me(), Standing::Leading),
             };
-            let vote = Vote { epoch: self.core.epochs.current, zxid: self.core.log.last(), leader };
+            let vote = Vote {
+                epoch: self.core.epochs.current,
+                zxid: self.core.log.last(),
+                leader,
+            };
             let answer = election::notification(&self.core, vote, standing);
             self.core.send(from, Message::Notification(answer));
         }
@@ -189,13 +206,17 @@ impl Replica {
 
     fn learner_says(&mut self, from: NodeId, session: u64, body: ToLeader) -> Next {
         match (&mut self.role, body) {
-            (Role::Leading(leader), body) => leader.learner_says(&mut self.core, from, session, body),
+            (Role::Leading(leader), body) => {
+                leader.learner_says(&mut self.core, from, session, body)
+            }
             (Role::Looking(election), body @ ToLeader::FollowerInfo { .. }) => {
                 election.early.insert(from, (session, body));
                 Next::Stay
             }
             (Role::Looking(election), ToLeader::Leave) => {
-                election.early.retain(|&id, &mut (s, _)| (id, s) != (from, session));
+                election
+                    .early
+                    .retain(|&id, &mut (s, _)| (id, s) != (from, session));
                 Next::Stay
             }
             (Role::Following(_), ToLeader::FollowerInfo { .. }) => {
@@ -210,7 +231,9 @@ impl Replica {
         let known = match &self.role {
             Role::Looking(_) => false,
             Role::Following(f) => f.serving() && f.leader == from && f.session == session,
-            Role::Leading(l) => l.status().leads() && l.is_active(from) && l.learners[&from].session == session,
+            Role::Leading(l) => {
+                l.status().leads() && l.is_active(from) && l.learners[&from].session == session
+            }
         };
         if known {
             self.core.out(Output::App { from, payload });
@@ -221,7 +244,9 @@ impl Replica {
         let mut due = self.core.disk_done(count).into_iter().peekable();
         while let Some(then) = due.next() {
             // Acknowledgements are cumulative: of several, only the last need be said.
-            if let (super::core::Then::Logged(_), Some(super::core::Then::Logged(_))) = (then, due.peek()) {
+            if let (super::core::Then::Logged(_), Some(super::core::Then::Logged(_))) =
+                (then, due.peek())
+            {
                 continue;
             }
             let next = match &mut self.role {

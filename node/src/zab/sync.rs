@@ -36,7 +36,9 @@ fn choose(core: &Core, last: Zxid) -> Step {
     match core.log.floor(last) {
         // Of the epoch that both know, the learner has more. What came before it is the same on both: whoever accepted
         // a proposal of an epoch had that epoch's initial history first.
-        Some(common) if common.epoch() == last.epoch() && last.epoch() > Epoch(0) => Step::Cut(common),
+        Some(common) if common.epoch() == last.epoch() && last.epoch() > Epoch(0) => {
+            Step::Cut(common)
+        }
         Some(_) => Step::Snapshot,
         None if last >= core.log.disk_start => Step::Disk,
         None => Step::Snapshot,
@@ -75,7 +77,11 @@ impl Leader {
 
     fn ask_log(&mut self, core: &mut Core, id: NodeId, after: Zxid) {
         let (ticket, limit) = (core.ticket(), core.config.read_batch);
-        core.disk(DiskOp::ReadLog { ticket, after, limit });
+        core.disk(DiskOp::ReadLog {
+            ticket,
+            after,
+            limit,
+        });
         self.set_stage(id, Stage::Syncing(Position::Log { ticket, after }));
     }
 
@@ -90,10 +96,14 @@ impl Leader {
 
     pub(super) fn log_read(&mut self, core: &mut Core, asked: Ticket, entries: Option<Vec<Entry>>) {
         let waiting = self.learners.iter().find_map(|(&id, l)| match l.stage {
-            Stage::Syncing(Position::Log { ticket, after }) if ticket == asked => Some((id, l.session, after)),
+            Stage::Syncing(Position::Log { ticket, after }) if ticket == asked => {
+                Some((id, l.session, after))
+            }
             _ => None,
         });
-        let Some((id, session, mut after)) = waiting else { return };
+        let Some((id, session, mut after)) = waiting else {
+            return;
+        };
         let Some(entries) = entries.filter(|e| !e.is_empty()) else {
             // The learner's last zxid is not in our history, or no longer on our disk.
             return self.ask_snapshot(core, id);
@@ -108,7 +118,9 @@ impl Leader {
 
     pub(super) fn snapshot_for_peer(&mut self, core: &mut Core, asked: Ticket, snapshot: Snapshot) {
         let waiting = self.learners.iter().find_map(|(&id, l)| match l.stage {
-            Stage::Syncing(Position::Snapshot { ticket }) if ticket == asked => Some((id, l.session)),
+            Stage::Syncing(Position::Snapshot { ticket }) if ticket == asked => {
+                Some((id, l.session))
+            }
             _ => None,
         });
         let Some((id, session)) = waiting else { return };
@@ -117,7 +129,16 @@ impl Leader {
         loop {
             let end = (offset + PIECE).min(state.len());
             let (piece, last) = (state.slice(offset..end), end == state.len());
-            core.tell_learner(id, session, FromLeader::Snap { zxid, offset: offset as u64, piece, last });
+            core.tell_learner(
+                id,
+                session,
+                FromLeader::Snap {
+                    zxid,
+                    offset: offset as u64,
+                    piece,
+                    last,
+                },
+            );
             if last {
                 break;
             }

@@ -17,7 +17,9 @@ impl fmt::Display for NodeId {
 }
 
 /// A leader's number: each has at most one leader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Epoch(pub u32);
 
@@ -164,7 +166,10 @@ pub enum Status {
 impl Status {
     /// Whether clients may be served.
     pub fn serving(self) -> bool {
-        matches!(self, Status::Following { serving: true, .. } | Status::Leading { serving: true, .. })
+        matches!(
+            self,
+            Status::Following { serving: true, .. } | Status::Leading { serving: true, .. }
+        )
     }
 
     /// Whether this replica leads, with a quorum that holds its history.

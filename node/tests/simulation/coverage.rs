@@ -1,0 +1,63 @@
+//! How often the simulation reached the situations that matter: a simulation that never does proves nothing.
+
+use std::collections::BTreeMap;
+
+/// What may happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Situation {
+    Trunc,
+    Snap,
+    DiffFromDisk,
+    CrashBetweenDiskWrites,
+    DeathBetweenProposalAndCommit,
+    TailCommitted,
+    TailCut,
+    SnapshotKept,
+    AmnesiacCured,
+    LeaderResigned,
+    OneWayCut,
+    Pause,
+    SyncConfirmed,
+}
+
+use Situation::*;
+
+/// All, with what to call them.
+pub(crate) const ALL: &[(Situation, &str)] = &[
+    (Trunc, "TRUNC"),
+    (Snap, "SNAP"),
+    (DiffFromDisk, "DIFF from disk"),
+    (CrashBetweenDiskWrites, "crash between two disk writes"),
+    (
+        DeathBetweenProposalAndCommit,
+        "leader's death between proposal and commit",
+    ),
+    (TailCommitted, "uncommitted tail that became committed"),
+    (TailCut, "uncommitted tail that was cut"),
+    (SnapshotKept, "snapshot kept on disk"),
+    (AmnesiacCured, "amnesiac replica brought up to date"),
+    (LeaderResigned, "leader that resigned"),
+    (OneWayCut, "one-way cut"),
+    (Pause, "pause"),
+    (SyncConfirmed, "sync confirmed by a majority"),
+];
+
+/// Counts.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Coverage(BTreeMap<Situation, u64>);
+
+impl Coverage {
+    pub(crate) fn hit(&mut self, situation: Situation) {
+        *self.0.entry(situation).or_default() += 1;
+    }
+
+    pub(crate) fn add(&mut self, other: &Coverage) {
+        for (&situation, &count) in &other.0 {
+            *self.0.entry(situation).or_default() += count;
+        }
+    }
+
+    pub(crate) fn count(&self, situation: Situation) -> u64 {
+        self.0.get(&situation).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,105 @@
+//! What must hold after every event, told by what replicas deliver, promise and claim.
+
+use keelhaul_node::zab::{Entry, Epoch, Epochs, Zxid};
+use std::collections::BTreeMap;
+
+/// Everything that anybody ever delivered: one order, which only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    chain: Vec<Entry>,
+    leaders: BTreeMap<Epoch, usize>,
+    epochs: BTreeMap<usize, Epochs>,
+}
+
+impl Oracle {
+    /// How many transactions are committed, as far as anybody knows.
+    pub(crate) fn committed(&self) -> usize {
+        self.chain.len()
+    }
+
+    /// The zxid of the last of the first `count` committed transactions.
+    pub(crate) fn zxid_at(&self, count: usize) -> Zxid {
+        count
+            .checked_sub(1)
+            .map_or(Zxid::ZERO, |i| self.chain[i].zxid)
+    }
+
+    /// A node delivers its transaction number `position` (from 0). Whatever was delivered once, anywhere, is what everyone
+    /// delivers there: committed prefixes agree, and nothing acknowledged is lost. Returns whether it is news.
+    pub(crate) fn delivers(
+        &mut self,
+        node: usize,
+        position: usize,
+        entry: &Entry,
+    ) -> Result<bool, String> {
+        match self.chain.get(position) {
+            Some(known) if known == entry => Ok(false),
+            Some(known) => Err(format!(
+                "node {node} delivers {:?} as number {position}, where {:?} was delivered before: a committed \
+                 transaction is lost or two histories diverge",
+                entry.zxid, known.zxid
+            )),
+            None if position == self.chain.len() && entry.zxid > self.zxid_at(position) => {
+                self.chain.push(entry.clone());
+                Ok(true)
+            }
+            None => Err(format!(
+                "node {node} delivers {:?} as number {position} of {}",
+                entry.zxid,
+                self.chain.len()
+            )),
+        }
+    }
+
+    /// A node holds a state made of the first `count` transactions, at `zxid`.
+    pub(crate) fn holds(&self, node: usize, count: usize, zxid: Zxid) -> Result<(), String> {
+        if count <= self.chain.len() && self.zxid_at(count) == zxid {
+            return Ok(());
+        }
+        Err(format!(
+            "node {node} holds a state of {count} transactions at {zxid:?}, which nobody committed"
+        ))
+    }
+
+    /// A node leads an epoch: it is the only one that ever does.
+    pub(crate) fn leads(&mut self, node: usize, epoch: Epoch) -> Result<(), String> {
+        let first = *self.leaders.entry(epoch).or_insert(node);
+        if first == node {
+            return Ok(());
+        }
+        Err(format!(
+            "epoch {} is led by node {node}, and was led by node {first}",
+            epoch.0
+        ))
+    }
+
+    /// A node's promises, now on its disk: they never go back.
+    pub(crate) fn promises(&mut self, node: usize, epochs: Epochs) -> Result<(), String> {
+        let before = self.epochs.insert(node, epochs).unwrap_or_default();
+        if epochs.accepted >= before.accepted
+            && epochs.current >= before.current
+            && epochs.accepted >= epochs.current
+        {
+            return Ok(());
+        }
+        Err(format!(
+            "node {node} goes from {before:?} back to {epochs:?}"
+        ))
+    }
+
+    /// A node's disk is gone, and its promises with it.
+    pub(crate) fn wiped(&mut self, node: usize) {
+        self.epochs.remove(&node);
+    }
+
+    /// A sync was asked for when `committed` transactions were known, and is answered at `zxid`.
+    pub(crate) fn synced(&self, node: usize, committed: usize, zxid: Zxid) -> Result<(), String> {
+        if zxid >= self.zxid_at(committed) {
+            return Ok(());
+        }
+        let missed = self.zxid_at(committed);
+        Err(format!(
+            "node {node} answers a sync at {zxid:?}, but {missed:?} was committed before it was asked"
+        ))
+    }
+}

@@ -1,0 +1,918 @@
+//! The simulated world: replicas on simulated disks, a network that breaks, clients, and a source of faults, all driven by
+//! one seed in virtual time (microseconds).
+
+use crate::coverage::{Coverage, Situation};
+use crate::disk::Disk;
+use crate::network::{Item, Network};
+use crate::oracle::Oracle;
+use bytes::Bytes;
+use keelhaul_node::storage::{LogRead, Store, StoreOptions};
+use keelhaul_node::zab::{
+    Config, DiskOp, Entry, FromLeader, Input, Message, Millis, NodeId, Output, Replica, Snapshot,
+    Status, Zxid,
+};
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// How many events a seed runs at least, before everything is healed.
+const EVENTS: u64 = 5_000;
+/// How long the cluster may take to be whole again after the last fault: microseconds of virtual time.
+const RECOVERY: u64 = 30_000_000;
+/// Between two ticks of a replica: microseconds.
+const TICK: u64 = 20_000;
+
+/// What a world is made of.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Setting {
+    pub(crate) seed: u64,
+    #[cfg(feature = "bugs")]
+    pub(crate) bug: Option<keelhaul_node::zab::Bug>,
+    pub(crate) trace: bool,
+}
+
+/// The layer above a replica: how many transactions it has applied, and the last one's zxid.
+#[derive(Debug, Clone, Copy, Default)]
+struct App {
+    count: u64,
+    zxid: Zxid,
+}
+
+impl App {
+    fn snapshot(self) -> Snapshot {
+        Snapshot {
+            zxid: self.zxid,
+            state: Bytes::copy_from_slice(&self.count.to_le_bytes()),
+        }
+    }
+
+    fn of(snapshot: &Snapshot) -> App {
+        let count = snapshot
+            .state
+            .as_ref()
+            .try_into()
+            .expect("a snapshot of this layer has eight bytes");
+        App {
+            count: u64::from_le_bytes(count),
+            zxid: snapshot.zxid,
+        }
+    }
+}
+
+struct Running {
+    replica: Replica,
+    store: Store,
+    disk_queue: VecDeque<DiskOp>,
+    disk_busy: bool,
+    disk_done: u64,
+    app: App,
+    status: Status,
+    /// Syncs asked for, with how many transactions were committed then.
+    syncs: BTreeMap<u64, usize>,
+}
+
+struct Node {
+    disk: Disk,
+    running: Option<Running>,
+    /// How often it was started: what an earlier life asked for is not answered to a later one.
+    life: u64,
+    paused: bool,
+    /// What arrived while it was paused.
+    inbox: Vec<Event>,
+    amnesiac: bool,
+    /// How fast its clock runs, in percent: no promise may rest on clocks.
+    clock_rate: u64,
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Tick(usize),
+    Arrive {
+        from: usize,
+        to: usize,
+    },
+    Disk {
+        node: usize,
+        life: u64,
+    },
+    DiskDone {
+        node: usize,
+        life: u64,
+        operations: u64,
+        reads: Vec<(keelhaul_node::zab::Ticket, Option<Vec<Entry>>)>,
+    },
+    Dial {
+        node: usize,
+        peer: usize,
+    },
+    Client,
+    /// A client's request reaches a node; so many transactions were committed when it was sent.
+    Request {
+        node: usize,
+        committed: usize,
+    },
+    Fault,
+}
+
+pub(crate) struct World {
+    setting: Setting,
+    rng: ChaCha8Rng,
+    now: u64,
+    sequence: u64,
+    queue: BTreeMap<(u64, u64), Event>,
+    nodes: Vec<Node>,
+    network: Network,
+    oracle: Oracle,
+    pub(crate) coverage: Coverage,
+    config: Config,
+    segment_bytes: u64,
+    slow_disk: bool,
+    faults: bool,
+    tokens: u64,
+    written: u64,
+    pub(crate) events: u64,
+    pub(crate) log: Vec<String>,
+}
+
+fn id(node: usize) -> NodeId {
+    NodeId(node as u64 + 1)
+}
+
+fn index(id: NodeId) -> usize {
+    id.0 as usize - 1
+}
+
+impl World {
+    pub(crate) fn new(setting: Setting) -> World {
+        let mut rng = ChaCha8Rng::seed_from_u64(setting.seed);
+        let count = if rng.random_bool(0.5) { 3 } else { 5 };
+        let config = Config {
+            id: id(0),
+            voters: (0..count).map(id).collect(),
+            tick: 50,
+            sync_limit: 300,
+            init_limit: 1500,
+            finalize_wait: 20,
+            window: *[2, 10, 40].choose(&mut rng).expect("not empty"),
+            snapshot_every: *[5, 20, 60, 1000].choose(&mut rng).expect("not empty"),
+            read_batch: *[10, 100].choose(&mut rng).expect("not empty"),
+            #[cfg(feature = "bugs")]
+            bug: setting.bug,
+        };
+        let mut world = World {
+            setting,
+            now: 0,
+            sequence: 0,
+            queue: BTreeMap::new(),
+            nodes: Vec::new(),
+            network: Network::default(),
+            oracle: Oracle::default(),
+            coverage: Coverage::default(),
+            config,
+            segment_bytes: rng.random_range(100..2000),
+            slow_disk: rng.random_bool(0.3),
+            faults: true,
+            tokens: 0,
+            written: 0,
+            events: 0,
+            log: Vec::new(),
+            rng,
+        };
+        world.populate(count);
+        world
+    }
+
+    fn populate(&mut self, count: usize) {
+        let drift = self.rng.random_bool(0.5);
+        for node in 0..count {
+            let mut disk = Disk::default();
+            Store::format_on(&mut disk).expect("an empty disk can be formatted");
+            self.nodes.push(Node {
+                disk,
+                running: None,
+                life: 0,
+                paused: false,
+                inbox: Vec::new(),
+                amnesiac: false,
+                clock_rate: if drift {
+                    self.rng.random_range(60..160)
+                } else {
+                    100
+                },
+            });
+            self.later(TICK, Event::Tick(node));
+            for peer in 0..node {
+                self.later(1000, Event::Dial { node, peer });
+            }
+        }
+        self.later(10_000, Event::Client);
+        self.later(200_000, Event::Fault);
+    }
+
+    /// Runs the seed: faults for a while, then none, until the cluster is whole again.
+    pub(crate) fn run(&mut self) -> Result<(), String> {
+        for node in 0..self.nodes.len() {
+            self.start(node)?;
+        }
+        while self.events < EVENTS {
+            self.next()?;
+        }
+        self.heal()?;
+        let committed = self.oracle.committed();
+        let deadline = self.now + RECOVERY;
+        while !(self.whole() && self.oracle.committed() > committed) {
+            if self.now > deadline {
+                return Err(format!(
+                    "not live again within {} s after the last fault: {}",
+                    RECOVERY / 1_000_000,
+                    self.show()
+                ));
+            }
+            self.next()?;
+        }
+        Ok(())
+    }
+
+    fn whole(&self) -> bool {
+        let all = self.oracle.committed() as u64;
+        self.nodes.iter().all(|n| {
+            n.running
+                .as_ref()
+                .is_some_and(|r| r.status.serving() && r.app.count == all)
+        })
+    }
+
+    fn show(&self) -> String {
+        let node = |n: &Node| match &n.running {
+            None => "down".to_owned(),
+            Some(r) => format!(
+                "{:?} {:?} applied {} of {}",
+                r.status,
+                r.replica.epochs(),
+                r.app.count,
+                self.oracle.committed()
+            ),
+        };
+        self.nodes.iter().map(node).collect::<Vec<_>>().join("; ")
+    }
+
+    fn trace(&mut self, line: impl FnOnce() -> String) {
+        if self.setting.trace {
+            let line = format!("{:>10} {}", self.now, line());
+            self.log.push(line);
+        }
+    }
+
+    fn later(&mut self, delay: u64, event: Event) {
+        self.sequence += 1;
+        self.queue.insert((self.now + delay, self.sequence), event);
+    }
+
+    fn next(&mut self) -> Result<(), String> {
+        let ((at, _), event) = self.queue.pop_first().expect("ticks never end");
+        self.now = at;
+        self.events += 1;
+        self.happen(event)
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), String> {
+        match event {
+            Event::Tick(node) => {
+                self.later(TICK, Event::Tick(node));
+                if self.nodes[node].paused {
+                    Ok(())
+                } else {
+                    self.step(node, Input::Tick)
+                }
+            }
+            Event::Arrive { from, to } => self.arrive(from, to),
+            Event::Disk { node, life } => self.disk(node, life, event),
+            Event::DiskDone { node, life, .. } if self.defer(node, life, &event) => Ok(()),
+            Event::DiskDone {
+                node,
+                operations,
+                reads,
+                ..
+            } => self.disk_done(node, operations, reads),
+            Event::Dial { node, peer } => {
+                self.dial(node, peer);
+                Ok(())
+            }
+            Event::Client => self.client(),
+            Event::Request { node, committed } => self.request(node, committed),
+            Event::Fault => self.fault(),
+        }
+    }
+
+    /// Whether the event must not happen now: it is for an earlier life, or the node is paused and gets it later.
+    fn defer(&mut self, node: usize, life: u64, event: &Event) -> bool {
+        let n = &mut self.nodes[node];
+        if n.life == life && n.running.is_some() && n.paused {
+            n.inbox.push(event.clone());
+        }
+        n.life != life || n.running.is_none() || n.paused
+    }
+
+    // ---- nodes
+
+    fn start(&mut self, node: usize) -> Result<(), String> {
+        let options = StoreOptions {
+            segment_bytes: self.segment_bytes,
+        };
+        let disk = self.nodes[node].disk.clone();
+        let (store, recovered) = match Store::open_on(Box::new(disk.clone()), options) {
+            Ok(opened) => opened,
+            Err(_) if disk.burnt() => {
+                self.coverage.hit(Situation::CrashBetweenDiskWrites);
+                disk.crash(&mut self.rng);
+                return Ok(());
+            }
+            Err(problem) => return Err(format!("node {node} does not start: {problem}")),
+        };
+        let app = recovered
+            .snapshot
+            .as_ref()
+            .map_or_else(App::default, App::of);
+        self.oracle.holds(node, app.count as usize, app.zxid)?;
+        self.oracle.promises(node, recovered.epochs)?;
+        self.trace(|| {
+            format!(
+                "start {node}: {:?} snapshot {:?} log {} entries",
+                recovered.epochs,
+                app,
+                recovered.entries.len()
+            )
+        });
+        self.nodes[node].amnesiac = recovered.epochs.amnesiac;
+        let config = Config {
+            id: id(node),
+            ..self.config.clone()
+        };
+        let replica = Replica::new(config, recovered, self.clock(node));
+        self.nodes[node].life += 1;
+        self.nodes[node].running = Some(Running {
+            replica,
+            store,
+            disk_queue: VecDeque::new(),
+            disk_busy: false,
+            disk_done: 0,
+            app,
+            status: Status::Looking,
+            syncs: BTreeMap::new(),
+        });
+        self.carry_out(node)
+    }
+
+    fn crash(&mut self, node: usize) {
+        let Some(running) = self.nodes[node].running.take() else {
+            return;
+        };
+        self.trace(|| format!("crash {node}"));
+        if running.status.leads() && running.replica.last_logged() > running.replica.delivered() {
+            self.coverage.hit(Situation::DeathBetweenProposalAndCommit);
+        }
+        self.nodes[node].paused = false;
+        self.nodes[node].inbox.clear();
+        self.nodes[node].disk.crash(&mut self.rng);
+        self.network.forget(node);
+        for peer in 0..self.nodes.len() {
+            if let Some(connection) = self.network.disconnect(node, peer) {
+                self.transmit(node, peer, Item::Down(connection));
+            }
+        }
+    }
+
+    fn resume(&mut self, node: usize) -> Result<(), String> {
+        self.nodes[node].paused = false;
+        for event in std::mem::take(&mut self.nodes[node].inbox) {
+            self.happen(event)?;
+        }
+        Ok(())
+    }
+
+    /// The time by this node's own clock.
+    fn clock(&self, node: usize) -> Millis {
+        Millis(self.now * self.nodes[node].clock_rate / 100 / 1000)
+    }
+
+    fn running(&mut self, node: usize) -> Option<&mut Running> {
+        self.nodes[node].running.as_mut()
+    }
+
+    fn step(&mut self, node: usize, input: Input) -> Result<(), String> {
+        let now = self.clock(node);
+        let Some(running) = self.running(node) else {
+            return Ok(());
+        };
+        running.replica.step(now, input);
+        self.carry_out(node)
+    }
+
+    fn carry_out(&mut self, node: usize) -> Result<(), String> {
+        loop {
+            let Some(running) = self.running(node) else {
+                return Ok(());
+            };
+            let outputs = running.replica.outputs();
+            if outputs.is_empty() {
+                return Ok(());
+            }
+            for output in outputs {
+                self.carry_out_one(node, output)?;
+            }
+        }
+    }
+
+    fn carry_out_one(&mut self, node: usize, output: Output) -> Result<(), String> {
+        let now = self.clock(node);
+        match output {
+            Output::Send { to, message } => self.send(node, index(to), message),
+            Output::Disconnect(peer) => self.break_connection(node, index(peer))?,
+            Output::Disk(operation) => self.ask_disk(node, operation),
+            Output::Restore(snapshot) => {
+                let app = App::of(&snapshot);
+                self.oracle.holds(node, app.count as usize, app.zxid)?;
+                self.running(node).expect("it gave this out").app = app;
+            }
+            Output::Deliver(entry) => self.deliver(node, &entry)?,
+            Output::TakeSnapshot(ticket) => {
+                let running = self.running(node).expect("it gave this out");
+                let snapshot = running.app.snapshot();
+                running
+                    .replica
+                    .step(now, Input::SnapshotTaken { ticket, snapshot });
+            }
+            Output::Status(status) => self.status(node, status)?,
+            Output::App { payload, .. } => {
+                let running = self.running(node).expect("it gave this out");
+                running.replica.propose(now, payload);
+            }
+            Output::Confirmed { token, zxid } => {
+                let running = self.running(node).expect("it gave this out");
+                let committed = running
+                    .syncs
+                    .remove(&token)
+                    .ok_or("a sync was answered that nobody asked for")?;
+                self.oracle.synced(node, committed, zxid)?;
+                self.coverage.hit(Situation::SyncConfirmed);
+            }
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, node: usize, entry: &Entry) -> Result<(), String> {
+        let running = self.nodes[node].running.as_mut().expect("it delivers");
+        let news = self
+            .oracle
+            .delivers(node, running.app.count as usize, entry)?;
+        running.app = App {
+            count: running.app.count + 1,
+            zxid: entry.zxid,
+        };
+        if news && running.replica.epochs().current > entry.zxid.epoch() {
+            self.coverage.hit(Situation::TailCommitted);
+        }
+        if news {
+            self.trace(|| format!("node {node} is the first to deliver {:?}", entry.zxid));
+        }
+        Ok(())
+    }
+
+    fn status(&mut self, node: usize, status: Status) -> Result<(), String> {
+        self.trace(|| format!("node {node}: {status:?}"));
+        let running = self.nodes[node].running.as_mut().expect("it has a status");
+        let before = std::mem::replace(&mut running.status, status);
+        if !status.leads() {
+            running.syncs.clear();
+        }
+        if before.leads() && !status.leads() {
+            self.coverage.hit(Situation::LeaderResigned);
+        }
+        match status {
+            Status::Leading {
+                epoch,
+                serving: true,
+            } => self.oracle.leads(node, epoch),
+            _ => Ok(()),
+        }
+    }
+
+    // ---- disks
+
+    fn ask_disk(&mut self, node: usize, operation: DiskOp) {
+        let running = self.running(node).expect("it gave this out");
+        running.disk_queue.push_back(operation);
+        if !std::mem::replace(&mut running.disk_busy, true) {
+            self.schedule_disk(node);
+        }
+    }
+
+    fn schedule_disk(&mut self, node: usize) {
+        let slow = self.slow_disk && self.rng.random_bool(0.1);
+        let delay = self
+            .rng
+            .random_range(50..if slow { 100_000 } else { 4_000 });
+        let life = self.nodes[node].life;
+        self.later(delay, Event::Disk { node, life });
+    }
+
+    fn disk(&mut self, node: usize, life: u64, event: Event) -> Result<(), String> {
+        if self.defer(node, life, &event) {
+            return Ok(());
+        }
+        let running = self.running(node).expect("not deferred");
+        let operations: Vec<DiskOp> = running.disk_queue.drain(..).collect();
+        let (count, done) = (
+            operations.len() as u64,
+            running.store.perform(operations.clone()),
+        );
+        let Ok(reads) = done else {
+            // The fuse has burnt.
+            self.coverage.hit(Situation::CrashBetweenDiskWrites);
+            self.crash(node);
+            return Ok(());
+        };
+        for operation in &operations {
+            self.saw_operation(node, operation)?;
+        }
+        let answer = |r: LogRead| (r.ticket, r.entries);
+        let reads: Vec<_> = reads.into_iter().map(answer).collect();
+        if reads
+            .iter()
+            .any(|(_, e)| e.as_ref().is_some_and(|e| !e.is_empty()))
+        {
+            self.coverage.hit(Situation::DiffFromDisk);
+        }
+        let delay = self.rng.random_range(1..500);
+        self.later(
+            delay,
+            Event::DiskDone {
+                node,
+                life,
+                operations: count,
+                reads,
+            },
+        );
+        Ok(())
+    }
+
+    fn saw_operation(&mut self, node: usize, operation: &DiskOp) -> Result<(), String> {
+        match operation {
+            DiskOp::SaveEpochs(epochs) => {
+                self.oracle.promises(node, *epochs)?;
+                if std::mem::replace(&mut self.nodes[node].amnesiac, epochs.amnesiac)
+                    && !epochs.amnesiac
+                {
+                    self.coverage.hit(Situation::AmnesiacCured);
+                }
+            }
+            DiskOp::SaveSnapshot(_) => self.coverage.hit(Situation::SnapshotKept),
+            DiskOp::Truncate(_) => self.coverage.hit(Situation::TailCut),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn disk_done(
+        &mut self,
+        node: usize,
+        operations: u64,
+        reads: Vec<(keelhaul_node::zab::Ticket, Option<Vec<Entry>>)>,
+    ) -> Result<(), String> {
+        let running = self.running(node).expect("not deferred");
+        running.disk_done += operations;
+        let count = running.disk_done;
+        running.disk_busy = !running.disk_queue.is_empty();
+        if running.disk_busy {
+            self.schedule_disk(node);
+        }
+        for (ticket, entries) in reads {
+            self.step(node, Input::LogRead { ticket, entries })?;
+        }
+        self.step(node, Input::DiskDone { count })
+    }
+
+    // ---- network
+
+    fn transmit(&mut self, from: usize, to: usize, item: Item) {
+        let slow = self.rng.random_bool(0.02);
+        let delay = self.rng.random_range(50..if slow { 60_000 } else { 3_000 });
+        let now = self.now;
+        let link = self.network.link(from, to);
+        link.queue.push_back(item);
+        let arrival = (now + delay).max(link.last_arrival);
+        link.last_arrival = arrival;
+        self.later(arrival - now, Event::Arrive { from, to });
+    }
+
+    fn send(&mut self, from: usize, to: usize, message: Message) {
+        let Some(connection) = self.network.connection(from, to) else {
+            return;
+        };
+        if self.faults && self.rng.random_bool(0.0005) {
+            // A lost segment that is never made good: the connection breaks, and this message is gone.
+            self.transmit(from, to, Item::Down(connection));
+            return self.transmit(to, from, Item::Down(connection));
+        }
+        self.transmit(from, to, Item::Message(connection, Box::new(message)));
+    }
+
+    fn break_connection(&mut self, node: usize, peer: usize) -> Result<(), String> {
+        let Some(connection) = self.network.disconnect(node, peer) else {
+            return Ok(());
+        };
+        self.transmit(node, peer, Item::Down(connection));
+        self.step(node, Input::PeerDown(id(peer)))
+    }
+
+    fn arrive(&mut self, from: usize, to: usize) -> Result<(), String> {
+        if self.network.is_cut(from, to) {
+            return Ok(());
+        }
+        if self.nodes[to].paused {
+            self.nodes[to].inbox.push(Event::Arrive { from, to });
+            return Ok(());
+        }
+        let Some(item) = self.network.link(from, to).queue.pop_front() else {
+            return Ok(());
+        };
+        match item {
+            _ if self.nodes[to].running.is_none() => {
+                if let Item::Message(connection, _) | Item::Dial(connection) = item {
+                    self.transmit(to, from, Item::Down(connection));
+                }
+                Ok(())
+            }
+            Item::Dial(connection) => {
+                // The answer goes ahead of whatever the replica says as soon as it is connected.
+                self.transmit(to, from, Item::Accept(connection));
+                self.up(to, from, connection)
+            }
+            Item::Accept(connection) if self.network.accepted(to, from, connection) => {
+                self.up(to, from, connection)
+            }
+            Item::Accept(_) => Ok(()),
+            Item::Down(connection) => {
+                if self.network.connection(to, from) != Some(connection) {
+                    return Ok(());
+                }
+                self.network.disconnect(to, from);
+                self.step(to, Input::PeerDown(id(from)))
+            }
+            Item::Message(connection, message)
+                if self.network.connection(to, from) == Some(connection) =>
+            {
+                self.trace(|| format!("{from} tells {to}: {message:?}"));
+                self.saw_message(&message);
+                self.step(
+                    to,
+                    Input::Message {
+                        from: id(from),
+                        message: *message,
+                    },
+                )
+            }
+            Item::Message(connection, _) => {
+                self.transmit(to, from, Item::Down(connection));
+                Ok(())
+            }
+        }
+    }
+
+    fn up(&mut self, node: usize, peer: usize, connection: u64) -> Result<(), String> {
+        if self.network.disconnect(node, peer).is_some() {
+            self.step(node, Input::PeerDown(id(peer)))?;
+        }
+        self.network.connect(node, peer, connection);
+        self.step(node, Input::PeerUp(id(peer)))
+    }
+
+    fn saw_message(&mut self, message: &Message) {
+        let Message::FromLeader { body, .. } = message else {
+            return;
+        };
+        match body {
+            FromLeader::Truncate { .. } => self.coverage.hit(Situation::Trunc),
+            FromLeader::Snap { last: true, .. } => self.coverage.hit(Situation::Snap),
+            _ => {}
+        }
+    }
+
+    fn dial(&mut self, node: usize, peer: usize) {
+        let delay = self.rng.random_range(20_000..60_000);
+        self.later(delay, Event::Dial { node, peer });
+        let ready = self.nodes[node].running.is_some() && !self.nodes[node].paused;
+        if ready && self.network.connection(node, peer).is_none() {
+            let connection = self.network.dial(node, peer);
+            self.transmit(node, peer, Item::Dial(connection));
+        }
+    }
+
+    // ---- clients
+
+    fn client(&mut self) -> Result<(), String> {
+        let idle = self.rng.random_bool(0.1);
+        let pause = self
+            .rng
+            .random_range(500..if idle { 60_000 } else { 8_000 });
+        self.later(pause, Event::Client);
+        let (node, committed) = (self.server(), self.oracle.committed());
+        if self.nodes[node].paused {
+            // It waits in the socket until the node goes on.
+            self.nodes[node]
+                .inbox
+                .push(Event::Request { node, committed });
+            return Ok(());
+        }
+        self.request(node, committed)
+    }
+
+    fn request(&mut self, node: usize, committed: usize) -> Result<(), String> {
+        self.written += 1;
+        let size = self.rng.random_range(8..60usize);
+        let mut txn = self.written.to_le_bytes().to_vec();
+        txn.resize(size, 7);
+        let (now, committed, sync) = (
+            Millis(self.now / 1000),
+            self.oracle.committed(),
+            self.rng.random_bool(0.2),
+        );
+        self.tokens += 1;
+        let token = self.tokens;
+        let Some(running) = self.running(node) else {
+            return Ok(());
+        };
+        match running.status {
+            Status::Leading { serving: true, .. } if sync => {
+                running.syncs.insert(token, committed);
+                running.replica.confirm(now, token);
+            }
+            Status::Leading { serving: true, .. } => {
+                running.replica.propose(now, txn.into());
+            }
+            Status::Following {
+                serving: true,
+                leader,
+                ..
+            } => running.replica.send_app(leader, txn.into()),
+            _ => {}
+        }
+        self.carry_out(node)
+    }
+
+    /// Any node, or one of those that believe that they lead: a deposed leader must be asked too.
+    fn server(&mut self) -> usize {
+        let leads = |n: &Node| n.running.as_ref().is_some_and(|r| r.status.leads());
+        let leaders: Vec<usize> = (0..self.nodes.len())
+            .filter(|&n| leads(&self.nodes[n]))
+            .collect();
+        let any = self.rng.random_range(0..self.nodes.len() as u64) as usize;
+        match leaders.choose(&mut self.rng) {
+            Some(&leader) if self.rng.random_bool(0.5) => leader,
+            _ => any,
+        }
+    }
+
+    // ---- faults
+
+    fn fault(&mut self) -> Result<(), String> {
+        if !self.faults {
+            return Ok(());
+        }
+        let pause = self.rng.random_range(20_000..600_000);
+        self.later(pause, Event::Fault);
+        let node = self.victim();
+        match self.rng.random_range(0..100u32) {
+            0..20 => self.crash(node),
+            20..32 => {
+                let writes = self.rng.random_range(0..6);
+                self.nodes[node].disk.set_fuse(Some(writes));
+            }
+            32..40 => {
+                self.coverage.hit(Situation::Pause);
+                self.trace(|| format!("pause {node}"));
+                self.nodes[node].paused = self.nodes[node].running.is_some();
+            }
+            40..50 => self.isolate(node),
+            50..58 => self.cut_one_way(node),
+            58..63 => self.halves(),
+            63..68 => {
+                let peer = self.rng.random_range(0..self.nodes.len() as u64) as usize;
+                self.break_connection(node, peer)?;
+            }
+            68..71 => self.wipe(node),
+            71..75 => (0..self.nodes.len()).for_each(|n| self.crash(n)),
+            75..88 => self.open_links(),
+            _ => self.revive()?,
+        }
+        Ok(())
+    }
+
+    /// The leader, as often as not.
+    fn victim(&mut self) -> usize {
+        let leads = |n: &Node| n.running.as_ref().is_some_and(|r| r.status.leads());
+        let leader = self.nodes.iter().position(leads);
+        let any = self.rng.random_range(0..self.nodes.len() as u64) as usize;
+        match leader {
+            Some(leader) if self.rng.random_bool(0.5) => leader,
+            _ => any,
+        }
+    }
+
+    fn cut(&mut self, from: usize, to: usize) {
+        if from != to {
+            self.network.link(from, to).cut = true;
+        }
+    }
+
+    fn isolate(&mut self, node: usize) {
+        self.trace(|| format!("isolate {node}"));
+        for peer in 0..self.nodes.len() {
+            self.cut(node, peer);
+            self.cut(peer, node);
+        }
+    }
+
+    fn cut_one_way(&mut self, node: usize) {
+        self.coverage.hit(Situation::OneWayCut);
+        let (mute, all) = (self.rng.random_bool(0.5), self.rng.random_bool(0.5));
+        self.trace(|| format!("cut one way {node}: mute {mute}, all {all}"));
+        let one = self.rng.random_range(0..self.nodes.len() as u64) as usize;
+        for peer in (0..self.nodes.len()).filter(|&p| all || p == one) {
+            let (from, to) = if mute { (node, peer) } else { (peer, node) };
+            self.cut(from, to);
+        }
+    }
+
+    fn halves(&mut self) {
+        let sides: Vec<bool> = self
+            .nodes
+            .iter()
+            .map(|_| self.rng.random_bool(0.5))
+            .collect();
+        self.trace(|| format!("halves {sides:?}"));
+        for from in 0..sides.len() {
+            for to in (0..sides.len()).filter(|&to| sides[to] != sides[from]) {
+                self.cut(from, to);
+            }
+        }
+    }
+
+    fn open_links(&mut self) {
+        self.trace(|| "open all links".to_owned());
+        self.network.heal();
+        for from in 0..self.nodes.len() {
+            for to in 0..self.nodes.len() {
+                // What was held back arrives now; what has an arrival of its own finds an empty queue.
+                for _ in 0..self.network.link(from, to).queue.len() {
+                    self.later(1, Event::Arrive { from, to });
+                }
+            }
+        }
+    }
+
+    /// A disk is replaced, unless with it a majority would have lost its memory: then nothing is promised.
+    fn wipe(&mut self, node: usize) {
+        let amnesiac: BTreeSet<usize> = (0..self.nodes.len())
+            .filter(|&n| self.nodes[n].amnesiac || n == node)
+            .collect();
+        if amnesiac.len() > (self.nodes.len() - 1) / 2 {
+            return;
+        }
+        self.crash(node);
+        self.trace(|| format!("wipe {node}"));
+        self.nodes[node].disk.wipe();
+        self.nodes[node].amnesiac = true;
+        self.oracle.wiped(node);
+    }
+
+    /// Starts what is down and wakes what is paused, each as likely as not.
+    fn revive(&mut self) -> Result<(), String> {
+        for node in 0..self.nodes.len() {
+            if self.rng.random_bool(0.6) {
+                self.revive_one(node)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn revive_one(&mut self, node: usize) -> Result<(), String> {
+        if self.nodes[node].running.is_none() {
+            self.start(node)
+        } else {
+            self.resume(node)
+        }
+    }
+
+    fn heal(&mut self) -> Result<(), String> {
+        self.trace(|| "heal everything".to_owned());
+        self.faults = false;
+        self.open_links();
+        for node in 0..self.nodes.len() {
+            self.nodes[node].disk.set_fuse(None);
+            self.revive_one(node)?;
+        }
+        Ok(())
+    }
+}
