@@ -1,9 +1,13 @@
 //! The checkers by name: one row for each.
 
+use crate::contract;
+use crate::coverage::Coverage;
 use crate::history::Nanos;
 use crate::linear::Linearizable;
 use crate::models::{CasRegister, Register, VersionedRegister};
 use crate::reads::ReadMode;
+use crate::recovery::Recovery;
+use crate::stats::Stats;
 use crate::verdict::Checker;
 use serde::{Deserialize, Serialize};
 
@@ -58,11 +62,12 @@ const ROWS: &[Row] = &[
             about: "znodes with versions: creates, writes, compare-and-sets by version and reads are linearizable",
             model: true,
         },
-        build: |_| {
+        build: |parameters| {
+            let sync_is_owed = contract::owes_sync_reads(&parameters.contract);
             Box::new(Linearizable::new(
                 "register-linearizable",
                 VersionedRegister,
-                true,
+                sync_is_owed,
             ))
         },
     },
@@ -87,6 +92,30 @@ const ROWS: &[Row] = &[
                 true,
             ))
         },
+    },
+    Row {
+        info: CheckerInfo {
+            name: "recovery",
+            about: "after the last heal every node serves in time, and the replicas are equal; times of every recovery",
+            model: false,
+        },
+        build: |parameters| Box::new(Recovery::new(parameters)),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "coverage",
+            about: "the faults that were asked for took place and had an effect, and clients worked before, during and after",
+            model: false,
+        },
+        build: |parameters| Box::new(Coverage::new(parameters)),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "stats",
+            about: "counts, errors, rates and latencies; judges nothing",
+            model: false,
+        },
+        build: |_| Box::new(Stats),
     },
 ];
 

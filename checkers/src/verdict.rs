@@ -50,6 +50,17 @@ pub enum Verdict {
     Unknown(Vec<Reason>),
 }
 
+impl Verdict {
+    /// Invalid if anything was found, else unknown if anything is missing, else valid.
+    pub(crate) fn of(anomalies: Vec<Anomaly>, reasons: Vec<Reason>) -> Verdict {
+        match (anomalies.is_empty(), reasons.is_empty()) {
+            (false, _) => Verdict::Invalid(anomalies),
+            (true, false) => Verdict::Unknown(reasons),
+            (true, true) => Verdict::Valid,
+        }
+    }
+}
+
 /// A verdict with what the checker measured on the way.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
