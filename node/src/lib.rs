@@ -3,9 +3,11 @@
 //! Three pure layers, `zab` below `prep` and `tree`; sockets, clocks, files and threads live at the edge. It shares
 //! no code with what judges it.
 
+pub mod config;
 pub mod jute;
 pub mod prep;
 pub mod request;
+pub mod server;
 pub mod storage;
 pub mod tree;
 pub mod txn;

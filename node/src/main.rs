@@ -1,2 +1,158 @@
-//! The binary.
-fn main() {}
+//! The binary: reads the command line and the configuration, and runs a node until it is told to stop.
+
+use anyhow::{Context, bail};
+use clap::{CommandFactory, Parser, Subcommand};
+use keelhaul_node::config::{EXAMPLE, NodeConfig};
+use keelhaul_node::{server, storage::Store, zab};
+use std::future::Future;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+const FEATURES: &str = if cfg!(feature = "bugs") {
+    "bugs"
+} else {
+    "none"
+};
+
+/// A ZooKeeper-compatible coordination service.
+///
+/// Ready when the four-letter word `srvr` on the client port is answered with a mode. Logs go to stderr; RUST_LOG
+/// filters them (default: info).
+#[derive(Debug, Parser)]
+#[command(name = "keelhaul-node", args_conflicts_with_subcommands = true)]
+struct Cli {
+    /// The configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Print a configuration with every key, its default and what it means
+    #[arg(long)]
+    example_config: bool,
+
+    /// Print the version and the compiled features
+    #[arg(long, short = 'V')]
+    version: bool,
+
+    /// Plant a bug: commit-without-quorum, ack-before-write or stale-sync
+    #[cfg(feature = "bugs")]
+    #[arg(long, value_name = "NAME", value_parser = bug)]
+    bug: Option<zab::Bug>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the data directory of a new member: once, before its first start
+    Format {
+        /// The configuration file (TOML)
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+}
+
+#[cfg(feature = "bugs")]
+fn bug(name: &str) -> Result<zab::Bug, String> {
+    match name {
+        "commit-without-quorum" => Ok(zab::Bug::CommitWithoutQuorum),
+        "ack-before-write" => Ok(zab::Bug::AckBeforeWrite),
+        "stale-sync" => Ok(zab::Bug::StaleSync),
+        _ => Err("the bugs are commit-without-quorum, ack-before-write and stale-sync".into()),
+    }
+}
+
+fn main() -> ExitCode {
+    match try_main(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("keelhaul-node: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_main(cli: Cli) -> anyhow::Result<()> {
+    if cli.version {
+        println!(
+            "keelhaul-node {} (features: {FEATURES})",
+            env!("CARGO_PKG_VERSION")
+        );
+        return Ok(());
+    }
+    if cli.example_config {
+        print!("{EXAMPLE}");
+        return Ok(());
+    }
+    if let Some(Command::Format { config }) = &cli.command {
+        return format(config);
+    }
+    let Some(path) = &cli.config else {
+        bail!(
+            "no configuration is given\n\n{}",
+            Cli::command().render_usage()
+        );
+    };
+    let config = NodeConfig::read(path)?;
+    let zab = zab_config(&cli, &config);
+    log_to_stderr();
+    // One thread moves the bytes and thinks; the disk has its own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    runtime.block_on(async {
+        let stop = asked_to_stop().context("cannot listen for signals")?;
+        Ok(server::run(config, zab, stop).await?)
+    })
+}
+
+#[cfg(feature = "bugs")]
+fn zab_config(cli: &Cli, config: &NodeConfig) -> zab::Config {
+    zab::Config {
+        bug: cli.bug,
+        ..config.zab()
+    }
+}
+
+#[cfg(not(feature = "bugs"))]
+fn zab_config(_: &Cli, config: &NodeConfig) -> zab::Config {
+    config.zab()
+}
+
+fn format(path: &Path) -> anyhow::Result<()> {
+    let config = NodeConfig::read(path)?;
+    std::fs::create_dir_all(&config.data_dir).with_context(|| {
+        format!(
+            "cannot make the data directory {}",
+            config.data_dir.display()
+        )
+    })?;
+    Ok(Store::format(&config.data_dir)?)
+}
+
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let colour = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colour)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -155,6 +155,20 @@ pub enum Write {
     CloseSession,
 }
 
+impl Write {
+    /// Its size, in bytes, roughly.
+    pub fn size(&self) -> usize {
+        match self {
+            Write::Create { path, data, .. } | Write::SetData { path, data, .. } => {
+                path.len() + data.as_ref().map_or(0, Bytes::len)
+            }
+            Write::Delete { path, .. } | Write::Check { path, .. } => path.len(),
+            Write::Multi(writes) => writes.iter().map(|write| 16 + write.size()).sum(),
+            Write::OpenSession { .. } | Write::CloseSession => 16,
+        }
+    }
+}
+
 /// ZooKeeper's error codes, as far as they are used here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum ErrorCode {

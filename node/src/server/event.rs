@@ -1,0 +1,51 @@
+//! What the tasks at the edge tell the engine.
+
+use super::client::ClientLink;
+use super::peer::PeerLink;
+use crate::jute::{ConnectRequest, Request, Word};
+use crate::storage::{LogRead, StorageError};
+use crate::zab::{Message, NodeId};
+use tokio::sync::oneshot;
+
+/// A connection, of a client or a peer: never used twice in a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct ConnectionId(pub(super) u64);
+
+/// One event.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A client's first frame.
+    Connect {
+        id: ConnectionId,
+        link: ClientLink,
+        request: ConnectRequest,
+    },
+    /// A client's further frames, in order.
+    Requests {
+        id: ConnectionId,
+        requests: Vec<Request>,
+    },
+    /// A client has read enough for more answers.
+    Drained(ConnectionId),
+    /// A client's connection is gone.
+    Gone(ConnectionId),
+    /// A four-letter word; the answer's text is expected.
+    Word {
+        word: Word,
+        answer: oneshot::Sender<String>,
+    },
+    /// A connection to a peer stands.
+    PeerUp { peer: NodeId, link: PeerLink },
+    /// What a peer said on a connection, in order.
+    PeerSaid {
+        peer: NodeId,
+        id: ConnectionId,
+        messages: Vec<Message>,
+    },
+    /// A connection to a peer is gone.
+    PeerGone { peer: NodeId, id: ConnectionId },
+    /// The first `count` disk operations are done.
+    DiskDone { count: u64, reads: Vec<LogRead> },
+    /// The disk failed.
+    DiskFailed(StorageError),
+}

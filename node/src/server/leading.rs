@@ -1,0 +1,234 @@
+//! The leader's part: prepares and proposes what servers ask, keeps sessions, confirms syncs.
+
+use super::engine::Engine;
+use super::forward::{Downward, Upward};
+use crate::prep::{self, Overlay, Prepared, Sessions};
+use crate::request::{Password, SessionId, Write};
+use crate::tree::{Outcome, Tree};
+use crate::txn::{Incarnation, Origin, Txn};
+use crate::zab::{Millis, NodeId, Zxid};
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A sync that waits for the leader's confirmation.
+#[derive(Debug)]
+struct Asker {
+    node: NodeId,
+    incarnation: Incarnation,
+    number: u64,
+}
+
+/// What only a leader knows. A new leader begins with nothing but the tree.
+#[derive(Debug)]
+pub(super) struct Leader {
+    overlay: Overlay,
+    pub(super) sessions: Sessions,
+    /// Syncs that came in this turn.
+    syncs: Vec<Asker>,
+    /// Syncs by the token under which the replica was asked.
+    confirming: BTreeMap<u64, Vec<Asker>>,
+    token: u64,
+}
+
+impl Leader {
+    /// Every session has its whole time-out again: nobody knows what the leader before has heard.
+    pub(super) fn new(tree: &Tree, interval_ms: u64, now: Millis) -> Leader {
+        let mut sessions = Sessions::new(interval_ms, now);
+        for (id, session) in tree.sessions() {
+            sessions.add(id, session.timeout_ms, None, now);
+        }
+        Leader {
+            overlay: Overlay::default(),
+            sessions,
+            syncs: Vec::new(),
+            confirming: BTreeMap::new(),
+            token: 0,
+        }
+    }
+
+    /// A transaction was applied; `timeout_ms` is that of the session that it opened, if it did.
+    pub(super) fn applied(
+        &mut self,
+        zxid: Zxid,
+        origin: NodeId,
+        outcome: &Outcome,
+        timeout_ms: i32,
+        now: Millis,
+    ) {
+        self.overlay.applied(zxid);
+        match outcome {
+            Outcome::SessionOpened(id) => self.sessions.add(*id, timeout_ms, Some(origin), now),
+            Outcome::SessionClosed(id) => self.sessions.remove(*id),
+            _ => {}
+        }
+    }
+}
+
+impl Engine {
+    /// Does, as the leader, what a server asks.
+    pub(super) fn lead(&mut self, from: NodeId, incarnation: Incarnation, question: Upward) {
+        match question {
+            Upward::Write {
+                number,
+                session,
+                cxid,
+                write,
+            } => {
+                let origin = Origin {
+                    node: from,
+                    incarnation,
+                    number,
+                };
+                self.propose(origin, session, cxid, write);
+            }
+            Upward::Sync { number } => self.lead_sync(Asker {
+                node: from,
+                incarnation,
+                number,
+            }),
+            Upward::Revalidate {
+                number,
+                session,
+                password,
+            } => {
+                let timeout_ms = self.revalidate(from, session, &password);
+                self.reply(
+                    from,
+                    incarnation,
+                    Downward::Revalidated { number, timeout_ms },
+                );
+            }
+            Upward::Touched(ids) => {
+                if let Some(leader) = &mut self.leader {
+                    for id in ids {
+                        leader.sessions.touch(id, self.now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn propose(&mut self, origin: Origin, session: SessionId, cxid: i32, write: Write) {
+        let Some(leader) = &mut self.leader else {
+            return;
+        };
+        let closes = matches!(write, Write::CloseSession);
+        let alive = match write {
+            Write::OpenSession { .. } => Ok(()),
+            _ => leader.sessions.check(session, origin.node),
+        };
+        let prepared = match alive {
+            Ok(()) => prep::prepare(&self.tree, &leader.overlay, session, write),
+            Err(code) => Prepared::error(code),
+        };
+        leader.sessions.touch(session, self.now);
+        if closes && alive.is_ok() {
+            leader.sessions.closing(session);
+        }
+        let txn = Txn {
+            origin,
+            session,
+            cxid,
+            time_ms: wall_clock_ms(),
+            body: prepared.body,
+        };
+        // Without a zxid this server leads no longer, and everything here is about to be forgotten.
+        if let Some(zxid) = self.replica.propose(self.now, txn.encode()) {
+            leader.overlay.proposed(zxid, prepared.changes);
+        }
+    }
+
+    fn lead_sync(&mut self, asker: Asker) {
+        if let Some(leader) = &mut self.leader {
+            leader.syncs.push(asker);
+        }
+    }
+
+    /// Asks a majority, once for all syncs of this turn, whether this server still leads.
+    pub(super) fn confirm_syncs(&mut self) {
+        let Some(leader) = self
+            .leader
+            .as_mut()
+            .filter(|leader| !leader.syncs.is_empty())
+        else {
+            return;
+        };
+        leader.token += 1;
+        leader
+            .confirming
+            .insert(leader.token, std::mem::take(&mut leader.syncs));
+        self.replica.confirm(self.now, leader.token);
+    }
+
+    /// A majority has confirmed.
+    pub(super) fn confirmed(&mut self, token: u64, zxid: Zxid) {
+        let askers = self
+            .leader
+            .as_mut()
+            .and_then(|leader| leader.confirming.remove(&token));
+        for Asker {
+            node,
+            incarnation,
+            number,
+        } in askers.unwrap_or_default()
+        {
+            self.reply(node, incarnation, Downward::Synced { number, zxid });
+        }
+    }
+
+    /// Moves a session to a server, if it lives and the password is its own; returns its time-out.
+    fn revalidate(&mut self, to: NodeId, id: SessionId, password: &Password) -> Option<i32> {
+        let session = self
+            .tree
+            .session(id)
+            .filter(|session| session.password == *password)?;
+        let leader = self.leader.as_mut()?;
+        leader
+            .sessions
+            .move_to(id, to, self.now)
+            .then_some(session.timeout_ms)
+    }
+
+    /// Closes the sessions whose time is over.
+    pub(super) fn expire_sessions(&mut self) {
+        let Some(leader) = &mut self.leader else {
+            return;
+        };
+        for session in leader.sessions.expired(self.now) {
+            tracing::info!(%session, "session expired");
+            // Whoever serves it, it is the leader that closes it; nobody waits for the answer.
+            let origin = Origin {
+                node: self.config.id,
+                incarnation: self.incarnation,
+                number: 0,
+            };
+            self.expire(origin, session);
+        }
+    }
+
+    fn expire(&mut self, origin: Origin, session: SessionId) {
+        let Some(leader) = &mut self.leader else {
+            return;
+        };
+        let prepared = prep::prepare(&self.tree, &leader.overlay, session, Write::CloseSession);
+        leader.sessions.closing(session);
+        let txn = Txn {
+            origin,
+            session,
+            cxid: 0,
+            time_ms: wall_clock_ms(),
+            body: prepared.body,
+        };
+        if let Some(zxid) = self.replica.propose(self.now, txn.encode()) {
+            leader.overlay.proposed(zxid, prepared.changes);
+        }
+    }
+}
+
+/// Milliseconds since 1970. Only for what clients see as times: no promise rests on it.
+fn wall_clock_ms() -> i64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,194 @@
+//! The edge: sockets, clock, threads, and the loop that drives the pure core.
+//!
+//! ```text
+//! clients ──► client::serve ──┐                        ┌──► disk thread (one fsync for all that is queued)
+//! peers   ◄─► peer::{listen, dial} ──► Event ──► Engine ┤
+//! disk    ──► DiskDone ───────┘                        └──► replies, peer frames: once per turn
+//! ```
+//!
+//! One task, the [`Engine`], owns replica, tree, sessions and pipelines; the others only move bytes. It takes all
+//! events that are ready, then sends what came of them: one write per connection, one hand-over to the disk.
+//!
+//! - `client`, `pipeline`: a client's connection, and the order of its answers. `reads`: answers from the tree.
+//! - `engine`, `serving`, `leading`, `forward`: the loop; clients' events; the leader's part; what servers tell each other.
+//! - `peer`, `wire`: connections between members, and their frames. `disk`: the disk thread.
+//! - `words`: the four-letter words.
+
+mod client;
+mod disk;
+mod engine;
+mod event;
+mod forward;
+mod leading;
+mod peer;
+mod pipeline;
+mod reads;
+mod serving;
+mod wire;
+mod words;
+
+use crate::config::NodeConfig;
+use crate::storage::{StorageError, Store, StoreOptions};
+use crate::tree::{Diverged, ImageError, Tree};
+use crate::txn::{Incarnation, TxnError};
+use crate::zab::{Config as ZabConfig, Millis, Replica, Zxid};
+use engine::Engine;
+use rand::{RngExt, SeedableRng, TryRng};
+use rand_chacha::ChaCha8Rng;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+/// Why a node stops.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The disk failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// An address is not to be had.
+    #[error(
+        "cannot listen for {whom} on {address}: {source}; choose another {key}, or stop what uses it"
+    )]
+    Listen {
+        /// For whom.
+        whom: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// The configuration's key.
+        key: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The operating system gave no random bytes, or no thread.
+    #[error("cannot start: {what}: {problem}")]
+    Start {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        problem: String,
+    },
+    /// A snapshot cannot be read.
+    #[error("the snapshot at {zxid} cannot be used: {source}")]
+    Image {
+        /// Which.
+        zxid: Zxid,
+        /// Why.
+        source: ImageError,
+    },
+    /// A transaction cannot be read.
+    #[error("transaction {zxid} cannot be used: {source}")]
+    Txn {
+        /// Which.
+        zxid: Zxid,
+        /// Why.
+        source: TxnError,
+    },
+    /// A transaction does not fit the tree.
+    #[error(transparent)]
+    Diverged(#[from] Diverged),
+}
+
+/// The node's monotonic clock: milliseconds since it started.
+#[derive(Debug, Clone, Copy)]
+struct Clock(Instant);
+
+impl Clock {
+    fn now(self) -> Millis {
+        Millis(
+            u64::try_from(self.0.elapsed().as_millis())
+                .expect("no process runs for 500 million years"),
+        )
+    }
+}
+
+/// Runs a node until `stop` is ready, or something fails that it must not survive.
+///
+/// `zab` is `config.zab()`, with a planted bug perhaps. Everything runs on the calling runtime, but for the disk, which
+/// has a thread of its own.
+pub async fn run(
+    config: NodeConfig,
+    zab: ZabConfig,
+    stop: impl Future<Output = ()>,
+) -> Result<(), NodeError> {
+    let mut random = seeded()?;
+    let incarnation = Incarnation(random.random());
+    let options = StoreOptions {
+        segment_bytes: config.log.segment_bytes,
+    };
+    let (store, recovered) = Store::open(&config.data_dir, options)?;
+    let tree = match &recovered.snapshot {
+        Some(snapshot) => Tree::restore(&snapshot.state).map_err(|source| NodeError::Image {
+            zxid: snapshot.zxid,
+            source,
+        })?,
+        None => Tree::new(),
+    };
+    let clients = listen("clients", "client_address", config.client_address).await?;
+    let peers = listen("peers", "peer_address", config.peer_address).await?;
+    tracing::info!(
+        id = config.id.0, clients = %config.client_address, peers = %config.peer_address,
+        zxid = %tree.zxid(), log = recovered.entries.len(), amnesiac = recovered.epochs.amnesiac, "started"
+    );
+
+    let clock = Clock(Instant::now());
+    #[cfg(feature = "bugs")]
+    let bug = zab.bug;
+    let replica = Replica::new(zab, recovered, clock.now());
+    let (events, inbox) = mpsc::channel(4096);
+    let (disk, disk_thread) = disk::start(store, events.clone())?;
+    let config = Arc::new(config);
+    // The tasks below end with this function.
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(client::listen(clients, config.clone(), events.clone()));
+    peer::start(
+        &mut tasks,
+        peers,
+        &config,
+        incarnation,
+        &mut random,
+        &events,
+    );
+    #[allow(unused_mut, reason = "changed with a feature only")]
+    let mut engine = Engine::new(config, incarnation, random, clock, replica, tree, disk);
+    #[cfg(feature = "bugs")]
+    {
+        engine.bug = bug;
+    }
+    let result = engine.run(inbox, stop).await;
+    tasks.shutdown().await;
+    // The engine's end of the disk queue is gone, so that the thread ends when it has done what it was given.
+    let joined = tokio::task::spawn_blocking(move || disk_thread.join()).await;
+    if !matches!(joined, Ok(Ok(()))) {
+        tracing::error!("the disk thread did not end in order");
+    }
+    result
+}
+
+async fn listen(
+    whom: &'static str,
+    key: &'static str,
+    address: SocketAddr,
+) -> Result<TcpListener, NodeError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| NodeError::Listen {
+            whom,
+            address,
+            key,
+            source,
+        })
+}
+
+fn seeded() -> Result<ChaCha8Rng, NodeError> {
+    let mut seed = [0; 32];
+    rand::rngs::SysRng
+        .try_fill_bytes(&mut seed)
+        .map_err(|e| NodeError::Start {
+            what: "random bytes from the operating system",
+            problem: e.to_string(),
+        })?;
+    Ok(ChaCha8Rng::from_seed(seed))
+}

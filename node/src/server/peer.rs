@@ -1,0 +1,406 @@
+//! Connections between members: one per pair, dialled by the member with the greater id.
+//!
+//! A connection begins with a greeting from both sides, which must agree in protocol, ensemble and direction; then it
+//! carries messages of the protocol core, in order, until it breaks. It breaks when it says nothing for twice the
+//! synchronisation limit (signs of life are sent when there is nothing else), and is dialled again. Peers are not
+//! authenticated.
+
+use super::event::{ConnectionId, Event};
+use super::wire::{FrameReader, FrameWriter, WireError};
+use crate::config::{Member, NodeConfig};
+use crate::txn::Incarnation;
+use crate::zab::{Message, Millis, NodeId};
+use bytes::{Bytes, BytesMut};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// The protocol's name and version; a member that speaks another is refused.
+const PROTOCOL: [u8; 8] = *b"KEELHL\x00\x01";
+
+/// How long a dial, and then a greeting, may take.
+const PATIENCE: Duration = Duration::from_millis(1000);
+
+/// The pause before a dial is repeated, in milliseconds.
+const PAUSE_MS: std::ops::Range<u64> = 50..100;
+
+/// The first frame of each side.
+#[derive(Debug, Serialize, Deserialize)]
+struct Hello {
+    protocol: [u8; 8],
+    from: NodeId,
+    to: NodeId,
+    incarnation: Incarnation,
+    /// The dialler's number for this dial: a later one replaces an earlier one, never the other way round.
+    dial: u64,
+    members: Vec<NodeId>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum LinkError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Wire(#[from] WireError),
+    #[error("its message makes no sense: {0}")]
+    Garbage(#[from] postcard::Error),
+    #[error("it did not {what} within {} ms", limit.as_millis())]
+    Silent { what: &'static str, limit: Duration },
+    #[error("{0}")]
+    Refused(String),
+    #[error("it closed the connection")]
+    Closed,
+    #[error("the node stops")]
+    Stopping,
+}
+
+/// The engine's end of a connection; the connection breaks when it is dropped.
+#[derive(Debug)]
+pub(super) struct PeerLink {
+    /// Which connection.
+    pub(super) id: ConnectionId,
+    /// The run of the peer's process.
+    pub(super) incarnation: Incarnation,
+    /// The dialler's number for it.
+    pub(super) dial: u64,
+    out: mpsc::UnboundedSender<Bytes>,
+    queued: Arc<AtomicUsize>,
+    frames: FrameWriter,
+    last_sent: Millis,
+}
+
+impl PeerLink {
+    /// Adds a message to what the next [`PeerLink::flush`] sends.
+    pub(super) fn push(&mut self, message: &Message) {
+        self.frames.push(message);
+    }
+
+    /// Sends what was added, or a sign of life if there was nothing for `silence_ms`. False if more than `limit` bytes
+    /// wait: the connection must be broken.
+    pub(super) fn flush(&mut self, now: Millis, silence_ms: u64, limit: usize) -> bool {
+        if self.frames.is_empty() {
+            if now.since(self.last_sent) < silence_ms {
+                return true;
+            }
+            self.frames.push_empty();
+        }
+        self.last_sent = now;
+        let bytes = self.frames.take();
+        let queued = self.queued.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
+        // If the connection is gone, the engine hears of it by an event.
+        let _ = self.out.send(bytes);
+        queued <= limit
+    }
+}
+
+/// What all connections of this process share.
+#[derive(Clone)]
+struct Peers {
+    config: Arc<NodeConfig>,
+    incarnation: Incarnation,
+    numbers: Arc<AtomicU64>,
+    events: mpsc::Sender<Event>,
+}
+
+/// Starts to listen, and to dial every member with a smaller id.
+pub(super) fn start(
+    tasks: &mut JoinSet<()>,
+    listener: TcpListener,
+    config: &Arc<NodeConfig>,
+    incarnation: Incarnation,
+    random: &mut ChaCha8Rng,
+    events: &mpsc::Sender<Event>,
+) {
+    let numbers = Arc::new(AtomicU64::new(1));
+    let peers = Peers {
+        config: config.clone(),
+        incarnation,
+        numbers,
+        events: events.clone(),
+    };
+    for member in config
+        .members
+        .values()
+        .filter(|member| member.id < config.id)
+    {
+        let pauses = ChaCha8Rng::seed_from_u64(random.random());
+        tasks.spawn(dial_for_ever(peers.clone(), member.clone(), pauses));
+    }
+    tasks.spawn(listen(peers, listener));
+}
+
+async fn listen(peers: Peers, listener: TcpListener) {
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                let peers = peers.clone();
+                connections.spawn(async move {
+                    if let Err(problem) = accept(&peers, stream).await {
+                        tracing::info!(%address, %problem, "connection of a peer ended");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a peer");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn dial_for_ever(peers: Peers, member: Member, mut pauses: ChaCha8Rng) {
+    let mut said = String::new();
+    loop {
+        let address = peers.config.dial_address(&member);
+        if let Err(problem) = dial(&peers, &member).await {
+            // A peer that is away is dialled many times; the same problem is said once.
+            let problem = problem.to_string();
+            if problem != said {
+                tracing::info!(peer = member.id.0, %address, %problem, "connection to a peer ended");
+                said = problem;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(pauses.random_range(PAUSE_MS))).await;
+    }
+}
+
+async fn dial(peers: &Peers, member: &Member) -> Result<(), LinkError> {
+    let connecting = TcpStream::connect(peers.config.dial_address(member));
+    let mut stream = timeout(PATIENCE, connecting)
+        .await
+        .map_err(|_| LinkError::Silent {
+            what: "accept the connection",
+            limit: PATIENCE,
+        })??;
+    stream.set_nodelay(true)?;
+    if stream.local_addr()? == stream.peer_addr()? {
+        return Err(LinkError::Refused(
+            "the dial connected to itself: nobody listens at this address".into(),
+        ));
+    }
+    let mut wire = Wire::default();
+    let number = peers.numbers.fetch_add(1, Ordering::Relaxed);
+    let greeting = async {
+        wire.say(&mut stream, &peers.hello(member.id, number))
+            .await?;
+        let theirs = wire.hear(&mut stream).await?;
+        peers.check(&theirs)?;
+        if theirs.from != member.id {
+            let text = format!(
+                "server {} answered where {} should; see `dial` and `members`",
+                theirs.from, member.id
+            );
+            return Err(LinkError::Refused(text));
+        }
+        Ok(theirs.incarnation)
+    };
+    let incarnation = timeout(PATIENCE, greeting)
+        .await
+        .map_err(|_| LinkError::Silent {
+            what: "answer the greeting",
+            limit: PATIENCE,
+        })??;
+    peers
+        .carry(stream, wire, member.id, incarnation, number)
+        .await
+}
+
+async fn accept(peers: &Peers, mut stream: TcpStream) -> Result<(), LinkError> {
+    stream.set_nodelay(true)?;
+    let mut wire = Wire::default();
+    let greeting = async {
+        let theirs = wire.hear(&mut stream).await?;
+        peers.check(&theirs)?;
+        if theirs.from < peers.config.id {
+            let text = format!(
+                "server {} dialled, but of two members the one with the greater id does",
+                theirs.from
+            );
+            return Err(LinkError::Refused(text));
+        }
+        wire.say(&mut stream, &peers.hello(theirs.from, theirs.dial))
+            .await?;
+        Ok(theirs)
+    };
+    let theirs = timeout(PATIENCE, greeting)
+        .await
+        .map_err(|_| LinkError::Silent {
+            what: "send its greeting",
+            limit: PATIENCE,
+        })??;
+    peers
+        .carry(stream, wire, theirs.from, theirs.incarnation, theirs.dial)
+        .await
+}
+
+impl Peers {
+    fn hello(&self, to: NodeId, dial: u64) -> Hello {
+        let members = self.config.members.keys().copied().collect();
+        let from = self.config.id;
+        Hello {
+            protocol: PROTOCOL,
+            from,
+            to,
+            incarnation: self.incarnation,
+            dial,
+            members,
+        }
+    }
+
+    fn check(&self, theirs: &Hello) -> Result<(), LinkError> {
+        let refuse = |text: String| Err(LinkError::Refused(text));
+        let me = self.config.id;
+        if theirs.protocol != PROTOCOL {
+            return refuse(format!(
+                "it speaks protocol {:?}, and this server {PROTOCOL:?}",
+                theirs.protocol
+            ));
+        }
+        if theirs.from == me {
+            return refuse(format!(
+                "a server with this server's id, {me}: ids are unique, and `dial` leads elsewhere"
+            ));
+        }
+        if theirs.to != me {
+            return refuse(format!(
+                "server {} looks for {}, and this is {me}: see its `dial`",
+                theirs.from, theirs.to
+            ));
+        }
+        let members: Vec<_> = self.config.members.keys().copied().collect();
+        if theirs.members != members {
+            return refuse(format!(
+                "server {} has members {:?}, and this server {members:?}: the lists must be the same",
+                theirs.from, theirs.members
+            ));
+        }
+        Ok(())
+    }
+
+    /// Carries messages until the connection breaks, or the engine drops its end.
+    async fn carry(
+        &self,
+        stream: TcpStream,
+        wire: Wire,
+        peer: NodeId,
+        incarnation: Incarnation,
+        dial: u64,
+    ) -> Result<(), LinkError> {
+        let id = ConnectionId(self.numbers.fetch_add(1, Ordering::Relaxed));
+        let (out, queue) = mpsc::unbounded_channel();
+        let queued = Arc::new(AtomicUsize::new(0));
+        let Wire {
+            writer: frames,
+            reader,
+            buffer,
+        } = wire;
+        let last_sent = Millis::default();
+        let link = PeerLink {
+            id,
+            incarnation,
+            dial,
+            out,
+            queued: queued.clone(),
+            frames,
+            last_sent,
+        };
+        self.send(Event::PeerUp { peer, link }).await?;
+        let (mut read, mut write) = stream.into_split();
+        let silence = Duration::from_millis(2 * self.config.timing.sync_limit_ms);
+        let result = tokio::select! {
+            result = self.hear_all(&mut read, reader, buffer, silence, peer, id) => result,
+            result = say_all(&mut write, queue, &queued) => result,
+        };
+        self.send(Event::PeerGone { peer, id }).await?;
+        result
+    }
+
+    async fn hear_all(
+        &self,
+        read: &mut tokio::net::tcp::OwnedReadHalf,
+        mut reader: FrameReader,
+        mut buffer: BytesMut,
+        silence: Duration,
+        peer: NodeId,
+        id: ConnectionId,
+    ) -> Result<(), LinkError> {
+        loop {
+            let mut messages = Vec::new();
+            while let Some(body) = reader.next(&mut buffer)? {
+                if !body.is_empty() {
+                    messages.push(postcard::from_bytes(&body)?);
+                }
+            }
+            if !messages.is_empty() {
+                self.send(Event::PeerSaid { peer, id, messages }).await?;
+            }
+            buffer.reserve(64 << 10);
+            match timeout(silence, read.read_buf(&mut buffer)).await {
+                Ok(Ok(0)) => return Err(LinkError::Closed),
+                Ok(result) => result?,
+                Err(_) => {
+                    return Err(LinkError::Silent {
+                        what: "say anything",
+                        limit: silence,
+                    });
+                }
+            };
+        }
+    }
+
+    async fn send(&self, event: Event) -> Result<(), LinkError> {
+        self.events
+            .send(event)
+            .await
+            .map_err(|_| LinkError::Stopping)
+    }
+}
+
+async fn say_all(
+    write: &mut tokio::net::tcp::OwnedWriteHalf,
+    mut queue: mpsc::UnboundedReceiver<Bytes>,
+    queued: &AtomicUsize,
+) -> Result<(), LinkError> {
+    while let Some(bytes) = queue.recv().await {
+        write.write_all(&bytes).await?;
+        queued.fetch_sub(bytes.len(), Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// A connection's frames while it is greeted.
+#[derive(Default)]
+struct Wire {
+    writer: FrameWriter,
+    reader: FrameReader,
+    buffer: BytesMut,
+}
+
+impl Wire {
+    async fn say(&mut self, stream: &mut TcpStream, hello: &Hello) -> Result<(), LinkError> {
+        self.writer.push(hello);
+        Ok(stream.write_all(&self.writer.take()).await?)
+    }
+
+    async fn hear(&mut self, stream: &mut TcpStream) -> Result<Hello, LinkError> {
+        loop {
+            if let Some(body) = self.reader.next(&mut self.buffer)? {
+                return Ok(postcard::from_bytes(&body)?);
+            }
+            if stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err(LinkError::Closed);
+            }
+        }
+    }
+}

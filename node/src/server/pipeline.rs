@@ -1,0 +1,363 @@
+//! The order of answers: each client gets them in the order of its requests.
+//!
+//! A read is answered when everything before it on its connection is; a write when its transaction is delivered; a
+//! sync when the leader has confirmed itself and everything up to its zxid is delivered. No socket is touched here but
+//! through [`ClientLink`].
+
+use super::client::ClientLink;
+use super::event::ConnectionId;
+use super::reads;
+use crate::jute::{ReplyBuffer, ReplyKind, Request};
+use crate::request::{ErrorCode, Read, SessionId};
+use crate::tree::{Outcome, Tree};
+use crate::zab::{Millis, Zxid};
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
+
+/// An answer from beyond this server.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// The write's transaction, delivered here.
+    Done(Zxid, Outcome),
+    /// The leader's word on a sync: answered once this is delivered here.
+    Synced(Zxid),
+}
+
+/// A request that is not yet answered.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// Answered from the tree.
+    Read(Read),
+    /// Answered at once.
+    Ping,
+    /// Answered at once.
+    Unimplemented,
+    /// Answered when its transaction is delivered.
+    Write {
+        number: u64,
+        kind: ReplyKind,
+        done: Option<(Zxid, Outcome)>,
+    },
+    /// Answered when the leader has answered and the zxid is delivered.
+    Sync {
+        number: u64,
+        path: String,
+        zxid: Option<Zxid>,
+    },
+}
+
+#[derive(Debug)]
+struct Item {
+    xid: i32,
+    since: Millis,
+    waiting: Waiting,
+}
+
+/// Whether a client has a session yet.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// The leader was asked; what the client sends meanwhile is held.
+    Connecting {
+        /// The session that it wants to go on with, or none.
+        wanted: SessionId,
+        /// What it sent meanwhile.
+        held: Vec<Request>,
+    },
+    /// It has its session.
+    Open(SessionId),
+}
+
+/// One client.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) link: ClientLink,
+    pub(super) stage: Stage,
+    /// The time-out that it gets, in milliseconds.
+    pub(super) timeout_ms: i32,
+    /// Whether its connect request had the flag, so that the response has it too.
+    pub(super) read_only_flag: bool,
+    queue: VecDeque<Item>,
+    replies: ReplyBuffer,
+    answered: usize,
+    last: bool,
+    dirty: bool,
+}
+
+impl Client {
+    pub(super) fn new(
+        link: ClientLink,
+        wanted: SessionId,
+        timeout_ms: i32,
+        read_only_flag: bool,
+    ) -> Client {
+        Client {
+            link,
+            stage: Stage::Connecting {
+                wanted,
+                held: Vec::new(),
+            },
+            timeout_ms,
+            read_only_flag,
+            queue: VecDeque::new(),
+            replies: ReplyBuffer::default(),
+            answered: 0,
+            last: false,
+            dirty: false,
+        }
+    }
+
+    /// The session, once it has one.
+    pub(super) fn session(&self) -> Option<SessionId> {
+        match self.stage {
+            Stage::Connecting { .. } => None,
+            Stage::Open(session) => Some(session),
+        }
+    }
+
+    /// What goes out with the next flush, for a connect response.
+    pub(super) fn replies(&mut self) -> &mut ReplyBuffer {
+        &mut self.replies
+    }
+
+    /// Answers what can be answered, in order.
+    fn pump(&mut self, tree: &Tree, now: Millis, latency: &mut Latency) {
+        while !self.last && !self.is_full() {
+            let Some(item) = self.queue.front() else {
+                return;
+            };
+            if !item.is_ready(tree) {
+                return;
+            }
+            let item = self
+                .queue
+                .pop_front()
+                .expect("it has a front, as the lines above found");
+            latency.add(now.since(item.since));
+            self.answered += 1;
+            self.reply(tree, item);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.link.is_full() || self.replies.len() >= self.link.limit()
+    }
+
+    fn reply(&mut self, tree: &Tree, item: Item) {
+        let (out, xid) = (&mut self.replies, item.xid);
+        match item.waiting {
+            Waiting::Read(read) => reads::answer(tree, out, xid, &read),
+            Waiting::Ping => out.empty(xid, tree.zxid()),
+            Waiting::Unimplemented => out.error(xid, tree.zxid(), ErrorCode::Unimplemented),
+            Waiting::Sync { path, .. } => {
+                out.body(xid, tree.zxid(), |out| {
+                    crate::jute::reply::put_string(out, &path)
+                });
+            }
+            Waiting::Write { kind, done, .. } => {
+                let (zxid, outcome) = done.expect("it is ready");
+                match outcome {
+                    // The client is served elsewhere: an answer here could overtake one there.
+                    Outcome::Failed(ErrorCode::SessionMoved) => self.last = true,
+                    _ => out.write(xid, zxid, &kind, &outcome),
+                }
+                let gone = matches!(
+                    outcome,
+                    Outcome::SessionClosed(_) | Outcome::Failed(ErrorCode::SessionExpired)
+                );
+                self.last |= gone;
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        self.dirty = false;
+        if !self.replies.is_empty() || self.answered > 0 {
+            self.link
+                .send(self.replies.take(), std::mem::take(&mut self.answered));
+        }
+    }
+}
+
+impl Item {
+    fn is_ready(&self, tree: &Tree) -> bool {
+        match &self.waiting {
+            Waiting::Read(_) | Waiting::Ping | Waiting::Unimplemented => true,
+            Waiting::Write { done, .. } => done.is_some(),
+            Waiting::Sync { zxid, .. } => zxid.is_some_and(|zxid| zxid <= tree.zxid()),
+        }
+    }
+}
+
+/// How long requests took, in milliseconds, from decoding to the answer.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Latency {
+    pub(super) count: u64,
+    pub(super) sum: u64,
+    pub(super) min: u64,
+    pub(super) max: u64,
+}
+
+impl Latency {
+    fn add(&mut self, took: u64) {
+        self.min = if self.count == 0 {
+            took
+        } else {
+            self.min.min(took)
+        };
+        self.max = self.max.max(took);
+        self.count += 1;
+        self.sum += took;
+    }
+}
+
+/// All clients.
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    open: FxHashMap<ConnectionId, Client>,
+    by_session: FxHashMap<SessionId, ConnectionId>,
+    /// Whose answer each number is.
+    asked: FxHashMap<u64, ConnectionId>,
+    dirty: Vec<ConnectionId>,
+    pub(super) latency: Latency,
+    /// Requests received.
+    pub(super) received: u64,
+}
+
+impl Clients {
+    pub(super) fn insert(&mut self, id: ConnectionId, client: Client) {
+        self.open.insert(id, client);
+    }
+
+    pub(super) fn get(&mut self, id: ConnectionId) -> Option<&mut Client> {
+        self.open.get_mut(&id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Requests without an answer yet.
+    pub(super) fn outstanding(&self) -> usize {
+        self.open.values().map(|client| client.queue.len()).sum()
+    }
+
+    /// The client asks the leader under this number.
+    pub(super) fn ask(&mut self, number: u64, id: ConnectionId) {
+        self.asked.insert(number, id);
+    }
+
+    /// Who asked under this number; once.
+    pub(super) fn asker(&mut self, number: u64) -> Option<ConnectionId> {
+        self.asked.remove(&number)
+    }
+
+    /// Adds a request to its client's queue.
+    pub(super) fn enqueue(&mut self, id: ConnectionId, xid: i32, waiting: Waiting, now: Millis) {
+        self.received += 1;
+        if let Some(client) = self.open.get_mut(&id) {
+            client.queue.push_back(Item {
+                xid,
+                since: now,
+                waiting,
+            });
+        }
+    }
+
+    /// The answer to what the client asked under this number has come.
+    pub(super) fn answer(&mut self, id: ConnectionId, number: u64, answer: Answer) {
+        let Some(client) = self.open.get_mut(&id) else {
+            return;
+        };
+        let asked = client
+            .queue
+            .iter_mut()
+            .map(|item| &mut item.waiting)
+            .find(|waiting| match waiting {
+                Waiting::Write { number: n, .. } | Waiting::Sync { number: n, .. } => *n == number,
+                _ => false,
+            });
+        match (asked, answer) {
+            (Some(Waiting::Write { done, .. }), Answer::Done(zxid, outcome)) => {
+                *done = Some((zxid, outcome))
+            }
+            (Some(Waiting::Sync { zxid, .. }), Answer::Synced(to)) => *zxid = Some(to),
+            (asked, answer) => tracing::error!(?asked, ?answer, "an answer to another question"),
+        }
+    }
+
+    /// Answers what can be answered, and closes the client after its last answer.
+    pub(super) fn pump(&mut self, id: ConnectionId, tree: &Tree, now: Millis) {
+        let Some(client) = self.open.get_mut(&id) else {
+            return;
+        };
+        client.pump(tree, now, &mut self.latency);
+        if client.last {
+            self.close(id);
+        } else {
+            self.touch(id);
+        }
+    }
+
+    /// There is something to flush.
+    pub(super) fn touch(&mut self, id: ConnectionId) {
+        if let Some(client) = self.open.get_mut(&id)
+            && !std::mem::replace(&mut client.dirty, true)
+        {
+            self.dirty.push(id);
+        }
+    }
+
+    /// The client has its session; if another connection here had it, that one is closed.
+    pub(super) fn opened(&mut self, id: ConnectionId, session: SessionId) {
+        if let Some(before) = self
+            .by_session
+            .get(&session)
+            .copied()
+            .filter(|before| *before != id)
+        {
+            self.close(before);
+        }
+        if let Some(client) = self.open.get_mut(&id) {
+            client.stage = Stage::Open(session);
+            self.by_session.insert(session, id);
+        }
+    }
+
+    /// The connection of this session, if it is here.
+    pub(super) fn of_session(&self, session: SessionId) -> Option<ConnectionId> {
+        self.by_session.get(&session).copied()
+    }
+
+    /// Closes a connection once its answers so far are sent; what is not answered never will be.
+    pub(super) fn close(&mut self, id: ConnectionId) {
+        let Some(mut client) = self.open.remove(&id) else {
+            return;
+        };
+        client.flush();
+        if let Some(session) = client.session()
+            && self.by_session.get(&session) == Some(&id)
+        {
+            self.by_session.remove(&session);
+        }
+    }
+
+    /// Closes all connections.
+    pub(super) fn close_all(&mut self) {
+        for client in self.open.values_mut() {
+            client.flush();
+        }
+        self.open.clear();
+        self.by_session.clear();
+        self.asked.clear();
+        self.dirty.clear();
+    }
+
+    /// Sends what was answered since the last flush.
+    pub(super) fn flush(&mut self) {
+        for id in self.dirty.drain(..) {
+            if let Some(client) = self.open.get_mut(&id) {
+                client.flush();
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Clients' events: connects, reconnects, requests.
+
+use super::client::ClientLink;
+use super::engine::Engine;
+use super::event::ConnectionId;
+use super::forward::Upward;
+use super::pipeline::{Client, Stage, Waiting};
+use crate::jute::{ConnectRequest, Operation, Request};
+use crate::request::{SessionId, Write};
+use rand::Rng;
+
+impl Engine {
+    /// A client's first frame: a new session, or one that goes on here.
+    pub(super) fn connect(&mut self, id: ConnectionId, link: ClientLink, request: ConnectRequest) {
+        if !self.status.serving() {
+            tracing::debug!(client = %link.address, "refused: not serving");
+            return;
+        }
+        if request.last_zxid_seen > self.tree.zxid().0 as i64 {
+            // Serving it here would take its session back in time.
+            let (seen, ours) = (request.last_zxid_seen, self.tree.zxid());
+            tracing::info!(client = %link.address, "refused: it has seen 0x{seen:x}, and this server {ours}");
+            return;
+        }
+        let limits = &self.config.limits;
+        let timeout_ms = request
+            .timeout_ms
+            .clamp(limits.session_timeout_min_ms, limits.session_timeout_max_ms);
+        self.clients.insert(
+            id,
+            Client::new(
+                link,
+                SessionId(request.session),
+                timeout_ms,
+                request.read_only.is_some(),
+            ),
+        );
+        let number = self.next_number(id);
+        let question = if request.session == 0 {
+            let mut password = [0; 16];
+            self.random.fill_bytes(&mut password);
+            let write = Write::OpenSession {
+                timeout_ms,
+                password,
+            };
+            Upward::Write {
+                number,
+                session: SessionId::NONE,
+                cxid: 0,
+                write,
+            }
+        } else {
+            // A password of another length is none of ours; an empty one is never right either.
+            let password = request.password.as_ref().try_into().unwrap_or_default();
+            Upward::Revalidate {
+                number,
+                session: SessionId(request.session),
+                password,
+            }
+        };
+        self.submit(question);
+    }
+
+    fn next_number(&mut self, id: ConnectionId) -> u64 {
+        self.number += 1;
+        self.clients.ask(self.number, id);
+        self.number
+    }
+
+    /// The session that a client asked for is open.
+    pub(super) fn session_opened(&mut self, id: ConnectionId, session: SessionId) {
+        let Some(password) = self.tree.session(session).map(|session| session.password) else {
+            return;
+        };
+        let Some(client) = self.clients.get(id) else {
+            return;
+        };
+        let (timeout_ms, flag) = (client.timeout_ms, client.read_only_flag);
+        client
+            .replies()
+            .connected(session, timeout_ms, &password, flag);
+        tracing::debug!(client = %client.link.address, %session, timeout_ms, "session");
+        let held = match std::mem::replace(&mut client.stage, Stage::Open(session)) {
+            Stage::Connecting { held, .. } => held,
+            Stage::Open(_) => Vec::new(),
+        };
+        self.clients.opened(id, session);
+        self.clients.touch(id);
+        self.requests(id, held);
+    }
+
+    /// The leader's word on a session that wants to go on here.
+    pub(super) fn revalidated(&mut self, number: u64, timeout_ms: Option<i32>) {
+        let Some(id) = self.clients.asker(number) else {
+            return;
+        };
+        let Some(client) = self.clients.get(id) else {
+            return;
+        };
+        let Stage::Connecting { wanted, .. } = client.stage else {
+            return;
+        };
+        match timeout_ms {
+            // The session's opening was committed before the leader answered, so it is known here, unless it was
+            // closed meanwhile.
+            Some(timeout_ms) if self.tree.session(wanted).is_some() => {
+                client.timeout_ms = timeout_ms;
+                self.session_opened(id, wanted);
+            }
+            _ => {
+                let flag = client.read_only_flag;
+                client
+                    .replies()
+                    .connected(SessionId::NONE, 0, &[0; 16], flag);
+                self.clients.close(id);
+            }
+        }
+    }
+
+    /// A client's further frames.
+    pub(super) fn requests(&mut self, id: ConnectionId, mut requests: Vec<Request>) {
+        let session = match self.clients.get(id).map(|client| &mut client.stage) {
+            None => return,
+            Some(Stage::Connecting { held, .. }) => return held.append(&mut requests),
+            Some(Stage::Open(session)) => *session,
+        };
+        self.touched.insert(session);
+        for request in requests {
+            self.request(id, session, request);
+        }
+        self.clients.pump(id, &self.tree, self.now);
+    }
+
+    fn request(
+        &mut self,
+        id: ConnectionId,
+        session: SessionId,
+        Request { xid, operation }: Request,
+    ) {
+        let (waiting, question) = match operation {
+            Operation::Read(read) => (Waiting::Read(read), None),
+            Operation::Ping => (Waiting::Ping, None),
+            Operation::Unknown(_) => (Waiting::Unimplemented, None),
+            Operation::Write(write, kind) => {
+                let number = self.next_number(id);
+                let question = Upward::Write {
+                    number,
+                    session,
+                    cxid: xid,
+                    write,
+                };
+                (
+                    Waiting::Write {
+                        number,
+                        kind,
+                        done: None,
+                    },
+                    Some(question),
+                )
+            }
+            Operation::Sync(path) if self.syncs_locally() => (
+                Waiting::Sync {
+                    number: 0,
+                    path,
+                    zxid: Some(self.tree.zxid()),
+                },
+                None,
+            ),
+            Operation::Sync(path) => {
+                let number = self.next_number(id);
+                (
+                    Waiting::Sync {
+                        number,
+                        path,
+                        zxid: None,
+                    },
+                    Some(Upward::Sync { number }),
+                )
+            }
+        };
+        self.clients.enqueue(id, xid, waiting, self.now);
+        if let Some(question) = question {
+            self.submit(question);
+        }
+    }
+
+    #[cfg(feature = "bugs")]
+    fn syncs_locally(&self) -> bool {
+        self.bug == Some(crate::zab::Bug::StaleSync)
+    }
+
+    #[cfg(not(feature = "bugs"))]
+    fn syncs_locally(&self) -> bool {
+        false
+    }
+}
