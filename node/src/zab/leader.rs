@@ -243,13 +243,19 @@ impl Leader {
         match self.phase {
             Phase::Discovering => self.try_decide(core),
             Phase::Deciding => Next::Stay,
-            // It promised a later epoch, so it can never follow this one. A new election finds an epoch for all.
-            _ if accepted > self.epoch => Next::Look,
+            _ if accepted > self.epoch => self.outdated(core, accepted),
             _ => {
                 core.tell_learner(from, session, FromLeader::LeaderInfo { epoch: self.epoch });
                 Next::Stay
             }
         }
+    }
+
+    /// Somebody promised a later epoch, and can never follow this one. The next election finds an epoch for all: whoever
+    /// names its promises from now on names that one too.
+    fn outdated(&self, core: &mut Core, later: Epoch) -> Next {
+        core.epochs.accepted = later;
+        Next::Look
     }
 
     fn try_decide(&mut self, core: &mut Core) -> Next {
@@ -287,9 +293,12 @@ impl Leader {
 
     fn announce(&mut self, core: &mut Core) -> Next {
         self.phase = Phase::Promising;
-        let late = |l: &Learner| matches!(l.stage, Stage::Introduced { accepted } if accepted > self.epoch);
-        if self.learners.values().any(late) {
-            return Next::Look;
+        let promised = self.learners.values().filter_map(|l| match l.stage {
+            Stage::Introduced { accepted } => Some(accepted),
+            _ => None,
+        });
+        if let Some(later) = promised.max().filter(|&accepted| accepted > self.epoch) {
+            return self.outdated(core, later);
         }
         for (&id, learner) in &self.learners {
             core.tell_learner(
