@@ -23,10 +23,9 @@ pub(super) fn replace(
 ) -> Result<(), StorageError> {
     let temporary = format!("{name}.tmp");
     let path = files.path(&temporary);
-    if StorageError::io("list", files.path(folder), files.list(folder))?
-        .iter()
-        .any(|n| temporary.ends_with(n.as_str()))
-    {
+    let names = StorageError::io("list", files.path(folder), files.list(folder))?;
+    if names.iter().any(|n| temporary.rsplit('/').next() == Some(n)) {
+        // Left by a crash.
         StorageError::io("remove", path.clone(), files.remove(&temporary))?;
     }
     StorageError::io("write", path.clone(), files.append(&temporary, bytes))?;

@@ -1,0 +1,275 @@
+//! The store on a real directory: what comes back after a restart, after a torn write, after damage.
+
+#![allow(clippy::unwrap_used)] // A test: what fails here fails the test.
+
+use bytes::Bytes;
+use keelhaul_node::storage::{StorageError, Store, StoreOptions};
+use keelhaul_node::zab::{DiskOp, Entry, Epoch, Epochs, Recovered, Snapshot, Ticket, Zxid};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+fn zxid(counter: u32) -> Zxid {
+    Zxid::new(Epoch(1), counter)
+}
+
+fn entry(counter: u32) -> Entry {
+    Entry {
+        zxid: zxid(counter),
+        txn: Bytes::from(vec![counter as u8; 40]),
+    }
+}
+
+fn append(counters: impl IntoIterator<Item = u32>) -> Vec<DiskOp> {
+    counters
+        .into_iter()
+        .map(|c| DiskOp::Append(entry(c)))
+        .collect()
+}
+
+fn small() -> StoreOptions {
+    StoreOptions { segment_bytes: 300 }
+}
+
+fn formatted() -> TempDir {
+    let dir = TempDir::new().unwrap();
+    Store::format(dir.path()).unwrap();
+    dir
+}
+
+fn open(dir: &Path) -> (Store, Recovered) {
+    Store::open(dir, small()).unwrap()
+}
+
+fn recovered(dir: &Path) -> Vec<u32> {
+    open(dir)
+        .1
+        .entries
+        .iter()
+        .map(|e| e.zxid.counter())
+        .collect()
+}
+
+/// The newest log segment.
+fn newest(dir: &Path) -> PathBuf {
+    let logs = |e: fs::DirEntry| {
+        e.file_name()
+            .to_string_lossy()
+            .starts_with("log-")
+            .then(|| e.path())
+    };
+    fs::read_dir(dir.join("history-0"))
+        .unwrap()
+        .filter_map(|e| logs(e.unwrap()))
+        .max()
+        .unwrap()
+}
+
+#[test]
+fn what_was_written_comes_back_over_several_segments() {
+    let dir = formatted();
+    let epochs = Epochs {
+        accepted: Epoch(3),
+        current: Epoch(2),
+        amnesiac: false,
+    };
+    let (mut store, _) = open(dir.path());
+    store.perform(append(1..=20)).unwrap();
+    store
+        .perform(vec![DiskOp::SaveEpochs(epochs), DiskOp::Append(entry(21))])
+        .unwrap();
+    drop(store);
+    let (_, found) = open(dir.path());
+    assert_eq!(found.epochs, epochs);
+    assert_eq!(found.entries, (1..=21).map(entry).collect::<Vec<_>>());
+    assert!(
+        fs::read_dir(dir.path().join("history-0")).unwrap().count() > 3,
+        "several segments"
+    );
+}
+
+#[test]
+fn a_cut_goes_across_segments_and_the_log_goes_on_from_there() {
+    let dir = formatted();
+    let (mut store, _) = open(dir.path());
+    store.perform(append(1..=20)).unwrap();
+    store
+        .perform(vec![DiskOp::Truncate(zxid(4)), DiskOp::Append(entry(9))])
+        .unwrap();
+    drop(store);
+    assert_eq!(recovered(dir.path()), [1, 2, 3, 4, 9]);
+}
+
+#[test]
+fn the_log_is_read_from_any_entry_that_it_holds() {
+    let dir = formatted();
+    let (mut store, _) = open(dir.path());
+    store
+        .perform(append((1..=20).filter(|c| c % 2 == 0)))
+        .unwrap();
+    let mut read = |after: Zxid, limit| {
+        let operation = DiskOp::ReadLog {
+            ticket: Ticket(1),
+            after,
+            limit,
+        };
+        let entries = store.perform(vec![operation]).unwrap().remove(0).entries;
+        entries.map(|entries| entries.iter().map(|e| e.zxid.counter()).collect::<Vec<_>>())
+    };
+    assert_eq!(read(Zxid::ZERO, 3), Some(vec![2, 4, 6]));
+    assert_eq!(read(zxid(14), 100), Some(vec![16, 18, 20]));
+    assert_eq!(read(zxid(20), 100), Some(vec![]));
+    assert_eq!(read(zxid(13), 100), None, "not in the log");
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_the_log_goes_on() {
+    let dir = formatted();
+    let (mut store, _) = open(dir.path());
+    store.perform(append(1..=3)).unwrap();
+    drop(store);
+    let path = newest(dir.path());
+    let whole = fs::read(&path).unwrap();
+    for cut in 1..60 {
+        fs::write(&path, &whole[..whole.len() - cut]).unwrap();
+        assert_eq!(recovered(dir.path()), [1, 2], "{cut} bytes cut off");
+    }
+    let (mut store, _) = open(dir.path());
+    store.perform(append([4])).unwrap();
+    drop(store);
+    assert_eq!(recovered(dir.path()), [1, 2, 4]);
+}
+
+#[test]
+fn a_broken_middle_is_refused_with_file_and_offset() {
+    let dir = formatted();
+    let (mut store, _) = open(dir.path());
+    // Each is durable before the next is written.
+    (1..=3).for_each(|c| drop(store.perform(append([c])).unwrap()));
+    drop(store);
+    let path = newest(dir.path());
+    let mut bytes = fs::read(&path).unwrap();
+    let second = 16 + 64;
+    bytes[second + 30] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    match Store::open(dir.path(), small()) {
+        Err(StorageError::Damaged(damage)) => {
+            assert_eq!((damage.path, damage.offset), (path.clone(), second as u64));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(fs::read(&path).unwrap(), bytes, "nothing was changed");
+}
+
+#[test]
+fn a_damaged_closed_segment_and_a_missing_one_are_refused() {
+    let dir = formatted();
+    let (mut store, _) = open(dir.path());
+    store.perform(append(1..=30)).unwrap();
+    drop(store);
+    let mut logs: Vec<PathBuf> = fs::read_dir(dir.path().join("history-0"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    logs.sort();
+    let bytes = fs::read(&logs[1]).unwrap();
+    fs::write(&logs[1], &bytes[..bytes.len() - 5]).unwrap();
+    assert!(
+        matches!(Store::open(dir.path(), small()), Err(StorageError::Damaged(d)) if d.path == logs[1])
+    );
+    fs::remove_file(&logs[1]).unwrap();
+    assert!(
+        matches!(Store::open(dir.path(), small()), Err(StorageError::Damaged(d)) if d.path == logs[2])
+    );
+}
+
+#[test]
+fn snapshots_make_old_segments_superfluous_and_a_damaged_one_is_passed_over() {
+    let dir = formatted();
+    let (mut store, _) = open(dir.path());
+    let snapshot = |c: u32| Snapshot {
+        zxid: zxid(c),
+        state: Bytes::from(vec![c as u8; 10]),
+    };
+    for c in [10, 20, 30] {
+        store.perform(append(c - 9..=c)).unwrap();
+        store
+            .perform(vec![DiskOp::SaveSnapshot(snapshot(c))])
+            .unwrap();
+    }
+    store.perform(append([31])).unwrap();
+    drop(store);
+    let (_, found) = open(dir.path());
+    assert_eq!(found.snapshot, Some(snapshot(30)));
+    assert_eq!(found.entries, [entry(31)]);
+    assert!(
+        found.log_start > Zxid::ZERO && found.log_start <= zxid(20),
+        "{:?}",
+        found.log_start
+    );
+
+    let newest = dir
+        .path()
+        .join(format!("history-0/snapshot-{:016x}", zxid(30).0));
+    let mut bytes = fs::read(&newest).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&newest, bytes).unwrap();
+    let (_, found) = open(dir.path());
+    assert_eq!(found.snapshot, Some(snapshot(20)));
+    assert_eq!(found.entries.len(), 11);
+}
+
+#[test]
+fn an_installed_snapshot_replaces_the_whole_history() {
+    let dir = formatted();
+    let (mut store, _) = open(dir.path());
+    store.perform(append(1..=5)).unwrap();
+    let snapshot = Snapshot {
+        zxid: zxid(3),
+        state: Bytes::from_static(b"state"),
+    };
+    store
+        .perform(vec![
+            DiskOp::InstallSnapshot(snapshot.clone()),
+            DiskOp::Append(entry(7)),
+        ])
+        .unwrap();
+    drop(store);
+    let (_, found) = open(dir.path());
+    assert_eq!((found.snapshot, found.log_start), (Some(snapshot), zxid(3)));
+    assert_eq!(found.entries, [entry(7)]);
+    assert!(!dir.path().join("history-0").exists());
+}
+
+#[test]
+fn a_directory_that_was_never_formatted_makes_an_amnesiac() {
+    let dir = TempDir::new().unwrap();
+    let (_, found) = open(dir.path());
+    assert!(found.epochs.amnesiac);
+    let formatted = formatted();
+    assert!(!open(formatted.path()).1.epochs.amnesiac);
+}
+
+#[test]
+fn formatting_refuses_to_forget_and_one_process_holds_the_directory() {
+    let dir = formatted();
+    let refused = Store::format(dir.path()).unwrap_err().to_string();
+    assert!(refused.contains("holds a history already"), "{refused}");
+    let held = open(dir.path());
+    let refused = Store::open(dir.path(), small()).unwrap_err().to_string();
+    assert!(refused.contains("another process"), "{refused}");
+    drop(held);
+}
+
+#[test]
+fn promises_that_are_damaged_are_refused() {
+    let dir = formatted();
+    let path = dir.path().join("epochs");
+    let text = fs::read_to_string(&path)
+        .unwrap()
+        .replace("accepted 0", "accepted 9");
+    fs::write(&path, text).unwrap();
+    assert!(
+        matches!(Store::open(dir.path(), small()), Err(StorageError::Damaged(d)) if d.path == path)
+    );
+}
