@@ -1,6 +1,6 @@
 //! The exit codes: the one list of what a command's end can mean to a script.
 
-use keelhaul_checkers::Verdict;
+use keelhaul_checkers::Validity;
 use std::process::ExitCode;
 
 /// How a command ended. The numbers are a contract with users' scripts.
@@ -22,18 +22,19 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The code for a verdict.
-    pub fn of(verdict: &Verdict) -> Exit {
-        match verdict {
-            Verdict::Valid => Exit::Valid,
-            Verdict::Invalid(_) => Exit::Invalid,
-            Verdict::Unknown(_) => Exit::Unknown,
-        }
-    }
-
     /// The number.
     pub fn code(self) -> u8 {
         self as u8
+    }
+}
+
+impl From<Validity> for Exit {
+    fn from(valid: Validity) -> Exit {
+        match valid {
+            Validity::Valid => Exit::Valid,
+            Validity::Invalid => Exit::Invalid,
+            Validity::Unknown => Exit::Unknown,
+        }
     }
 }
 

@@ -45,6 +45,17 @@ impl Failure {
         }
     }
 
+    /// For `map_err` on a file that the user named: if it cannot be read, the command line is wrong.
+    pub fn input(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Failure + use<> {
+        let path = path.to_owned();
+        move |source| {
+            let path = path.display();
+            Failure::Usage(format!(
+                "could not {attempt} {path}: {source}; check the name and that you may read it"
+            ))
+        }
+    }
+
     /// A failure of a node's deployment.
     pub fn node(node: &str, problem: impl Into<String>) -> Failure {
         Failure::Node {

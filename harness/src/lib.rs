@@ -4,13 +4,20 @@
 //! directory (`store`) and what undoes each fault (`undo`). What can go wrong and when comes from keelhaul-nemesis, what
 //! clients do from keelhaul-workloads, and what a history proves from keelhaul-checkers: this crate never judges.
 
+pub mod alarm;
+pub mod cli;
 pub mod cluster;
+pub mod control;
 pub mod exit;
 pub mod failure;
 pub mod identity;
+pub mod junit;
 pub mod links;
+pub mod plan;
 pub mod ports;
+pub mod report;
 pub mod roles;
+pub mod run;
 pub mod stall;
 pub mod store;
 pub mod supervisor;

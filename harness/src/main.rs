@@ -4,11 +4,15 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // Before anything else, above all before a runtime and its threads: the supervisor is a single thread.
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|word| word == keelhaul::supervisor::HIDDEN_WORD)
-    {
+    let first = std::env::args_os().nth(1);
+    if first.is_some_and(|word| word == keelhaul::supervisor::HIDDEN_WORD) {
         return keelhaul::supervisor::serve();
     }
-    ExitCode::SUCCESS
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()),
+        )
+        .init();
+    keelhaul::cli::main().into()
 }

@@ -45,7 +45,7 @@ pub struct NodeFiles {
 }
 
 impl RunDirectory {
-    /// Makes a new directory for a run of `test` and points `latest` at it.
+    /// Makes a new directory for a run of `test`.
     ///
     /// # Errors
     /// If the store cannot be written.
@@ -60,19 +60,28 @@ impl RunDirectory {
         fs::create_dir_all(path.join("nodes"))
             .map_err(Failure::file("create the run directory", &path))?;
         let path = fs::canonicalize(&path).map_err(Failure::file("find", &path))?;
-        point_latest(store, &Path::new(test).join(&name))?;
         Ok(RunDirectory { path })
+    }
+
+    /// Points the store's `latest` at this run.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub fn become_latest(&self, store: &Path) -> Result<(), Failure> {
+        let root = fs::canonicalize(store).map_err(Failure::file("find", store))?;
+        let inside = self.path.strip_prefix(&root).unwrap_or(&self.path);
+        point_latest(store, inside)
     }
 
     /// A directory that holds a run already.
     ///
     /// # Errors
-    /// If it holds no plan.
+    /// If it holds neither a plan nor undos.
     pub fn existing(path: &Path) -> Result<RunDirectory, Failure> {
         let run = RunDirectory {
             path: path.to_owned(),
         };
-        if run.plan().is_file() {
+        if run.plan().is_file() || run.undo().is_file() {
             return Ok(run);
         }
         Err(Failure::Usage(format!(
@@ -176,6 +185,7 @@ mod tests {
         let store = tempfile::tempdir().unwrap();
         for seed in [7, 8] {
             let run = RunDirectory::create(store.path(), "register", seed, Utc::now()).unwrap();
+            run.become_latest(store.path()).unwrap();
             write_json(&run.plan(), &seed).unwrap();
             let latest = RunDirectory::existing(&store.path().join("latest")).unwrap();
             assert_eq!(

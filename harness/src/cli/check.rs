@@ -1,0 +1,110 @@
+//! `keelhaul check`.
+
+use super::{nearest, print, print_json};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::plan::Plan;
+use crate::run::judge::{self, Stored};
+use crate::run::summary;
+use crate::store::RunDirectory;
+use clap::Args;
+use keelhaul_checkers::{Parameters, Results, list};
+use std::path::{Path, PathBuf};
+
+/// Shorter names for models, beside their checkers' own.
+const ALIASES: [(&str, &str); 1] = [("versioned-register", "register-linearizable")];
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// A history (JSON lines, plain or zstd), a run directory, or - for standard input
+    #[arg(value_name = "FILE|RUN|-")]
+    what: PathBuf,
+    /// What a bare history is judged by: register, cas-register, versioned-register, set, …
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+}
+
+/// Judges a history.
+pub(super) fn check(args: CheckArgs, json: bool) -> Result<Exit, Failure> {
+    let (stored, results) = match (&args.model, args.what.is_dir()) {
+        (None, true) => check_run(&args.what)?,
+        (Some(_), true) => {
+            return Err(Failure::Usage(format!(
+                "{} is a run directory: its plan says who judges it, so leave --model out (or name the file in it)",
+                args.what.display()
+            )));
+        }
+        (None, false) => {
+            return Err(Failure::Usage(format!(
+                "a bare history needs --model NAME: one of {}",
+                models().join(", ")
+            )));
+        }
+        (Some(model), false) => check_file(&args.what, model)?,
+    };
+    for note in &stored.notes {
+        eprintln!("note: {note}");
+    }
+    if json {
+        print_json(&results);
+    } else {
+        print(&format!(
+            "{}\n{}",
+            summary::word(results.valid),
+            summary::findings(&results)
+        ));
+    }
+    Ok(results.valid.into())
+}
+
+fn check_run(path: &Path) -> Result<(Stored, Results), Failure> {
+    let run = RunDirectory::existing(path)?;
+    let plan = Plan::read(&run.plan())?;
+    let stored = judge::read(&run.history())?;
+    let results = judge::judge(
+        &stored.history,
+        &plan.checkers,
+        &plan.parameters(),
+        Vec::new(),
+    );
+    Ok((stored, results))
+}
+
+fn check_file(path: &Path, model: &str) -> Result<(Stored, Results), Failure> {
+    let checker = checker_of(model)?;
+    let stored = match path == Path::new("-") {
+        true => judge::read_from(std::io::stdin().lock(), "standard input")?,
+        false => judge::read(path)?,
+    };
+    let results = judge::judge(
+        &stored.history,
+        &[checker],
+        &Parameters::default(),
+        Vec::new(),
+    );
+    Ok((stored, results))
+}
+
+fn checker_of(model: &str) -> Result<String, Failure> {
+    let known = models();
+    if known.contains(&model) {
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == model);
+        return Ok(alias.map_or(model, |(_, checker)| checker).to_owned());
+    }
+    let meant = nearest(model, known.iter().copied()).unwrap_or("register");
+    Err(Failure::Usage(format!(
+        "there is no model `{model}`; did you mean `{meant}`? There are {}",
+        known.join(", ")
+    )))
+}
+
+/// Every name that `--model` takes.
+pub(super) fn models() -> Vec<&'static str> {
+    let own = list()
+        .into_iter()
+        .filter(|info| info.model)
+        .map(|info| info.name);
+    let mut names: Vec<_> = own.chain(ALIASES.map(|(alias, _)| alias)).collect();
+    names.sort_unstable();
+    names
+}

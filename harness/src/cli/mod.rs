@@ -1,0 +1,134 @@
+//! The command line: what can be asked for, and how it is answered.
+//!
+//! With `--json` a command prints JSON on standard output and everything else on standard error.
+
+mod check;
+mod duration;
+mod heal;
+mod list;
+mod run;
+mod up;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "keelhaul",
+    version,
+    about = "Starts a cluster, breaks it on purpose, and proves from the recorded history what it did",
+    after_help = "Exit codes: 0 valid, 1 invalid, 2 unknown, 64 usage, 70 the harness itself failed, 130 interrupted twice",
+    disable_help_subcommand = true,
+    propagate_version = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print JSON on standard output, and all else on standard error
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// One test: deploy, work, break, heal, check, report
+    Run(Box<run::RunArgs>),
+    /// Judge a history: a file by a model, or a whole run directory again
+    Check(check::CheckArgs),
+    /// A local cluster to play with
+    Up(up::UpArgs),
+    /// Undo what a killed controller left
+    Heal(heal::HealArgs),
+    /// Workloads, faults, models and systems
+    List(list::ListArgs),
+}
+
+/// Where the nodes' program and the runs are: the same for every command that deploys.
+#[derive(Debug, Args)]
+struct Places {
+    /// Where runs are stored
+    #[arg(long, value_name = "DIR", default_value = "store")]
+    store: PathBuf,
+    /// The nodes' program; else it is built by cargo, or stands beside keelhaul
+    #[arg(long, value_name = "PATH")]
+    node_bin: Option<PathBuf>,
+}
+
+/// Does what the command line asks for.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // If even this cannot be printed, the exit code still says it.
+            let _ = error.print();
+            return match error.use_stderr() {
+                true => Exit::Usage,
+                false => Exit::Valid,
+            };
+        }
+    };
+    let done = match cli.command {
+        Command::Run(args) => run::run(*args, cli.json),
+        Command::Check(args) => check::check(args, cli.json),
+        Command::Up(args) => up::up(args, cli.json),
+        Command::Heal(args) => heal::heal(args, cli.json),
+        Command::List(args) => list::list(args, cli.json),
+    };
+    done.unwrap_or_else(|failure| {
+        eprintln!("keelhaul: {failure}");
+        failure.exit()
+    })
+}
+
+/// The runtime of the commands that talk to nodes. Two threads carry every byte of a test on a small machine; what
+/// blocks (checking) has threads of its own.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Machinery(format!("could not start the runtime: {error}")))
+}
+
+fn own_program() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|error| {
+        Failure::Machinery(format!("could not find keelhaul's own program: {error}"))
+    })
+}
+
+fn print_json(value: &impl serde::Serialize) {
+    let text =
+        serde_json::to_string_pretty(value).expect("answers are plain data with string keys");
+    print(&text);
+}
+
+/// A reader that has had enough (`keelhaul list | head`) is no error.
+fn print(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+}
+
+/// The name among the known ones that is meant most likely.
+fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .min_by_key(|known| strsim::damerau_levenshtein(name, known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_nearest_name_is_found() {
+        assert_eq!(nearest("regsiter", ["set", "register"]), Some("register"));
+    }
+}

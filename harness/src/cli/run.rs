@@ -1,0 +1,204 @@
+//! `keelhaul run`.
+
+use super::{Places, duration, nearest, own_program, print, print_json, runtime};
+use crate::cluster::binary;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::plan::{Options, Plan};
+use crate::run::{Finished, Screen, execute, summary};
+use clap::Args;
+use keelhaul_nemesis::Schedule;
+use keelhaul_workloads::{Reads, build};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The kinds of fault, as `--nemesis` names them.
+pub(super) const FAULTS: [(&str, &str); 3] = [
+    ("kill", "kill -9, and a new start on the same data"),
+    ("pause", "SIGSTOP, and SIGCONT"),
+    (
+        "partition",
+        "links are cut: halves, one node alone, a majorities ring, a bridge, one-way",
+    ),
+];
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    places: Places,
+    /// How many nodes
+    #[arg(long, default_value_t = 5)]
+    nodes: u16,
+    /// What clients do (see `list`)
+    #[arg(long, default_value = "register")]
+    workload: String,
+    /// What goes wrong: kinds of fault with commas between them, or none
+    #[arg(long, default_value = "kill,pause,partition", value_delimiter = ',')]
+    nemesis: Vec<String>,
+    /// How long the work lasts: 30, 30s, 500ms, 2m
+    #[arg(long, value_name = "DURATION", default_value = "30", value_parser = duration::parse)]
+    time_limit: Duration,
+    /// Operations per second of all workers together; 0: as fast as answers come
+    #[arg(long, default_value_t = 0.0)]
+    rate: f64,
+    /// How many clients work at a time
+    #[arg(long, default_value_t = 10)]
+    workers: u64,
+    /// How many keys are worked on at a time
+    #[arg(long, default_value_t = 8)]
+    keys: u64,
+    /// What stands before each read: fenced, sync or local
+    #[arg(long, default_value = "fenced")]
+    reads: Reads,
+    /// Within how long every node must serve again after the last heal
+    #[arg(long, value_name = "DURATION", default_value = "30", value_parser = duration::parse)]
+    recovery_limit: Duration,
+    /// Seed of all that is chosen at random; drawn if not given
+    #[arg(long)]
+    seed: Option<u64>,
+    /// What is tested
+    #[arg(long, default_value = "node", value_parser = ["node"])]
+    system: String,
+    /// A bug planted in every node on purpose: the run should find it
+    #[arg(long, value_name = "NAME")]
+    bug: Option<String>,
+    /// Run a recorded plan: a plan.json, or a run directory
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "nodes", "workload", "nemesis", "time_limit", "rate", "workers", "keys", "reads", "recovery_limit", "seed",
+        "system", "bug",
+    ])]
+    plan: Option<PathBuf>,
+    /// Print the plan and run nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Runs one test.
+pub(super) fn run(args: RunArgs, json: bool) -> Result<Exit, Failure> {
+    let plan = match &args.plan {
+        Some(path) => replayed(&args, path)?,
+        None => fresh(&args)?,
+    };
+    if args.dry_run {
+        print_json(&plan);
+        return Ok(Exit::Valid);
+    }
+    let screen = Screen::new();
+    let running = execute(&plan, &args.places.store, own_program()?, &screen);
+    let runtime = runtime()?;
+    let finished = runtime.block_on(running);
+    // Nobody waits for what a probe or a proxy still does.
+    runtime.shutdown_background();
+    let finished = finished?;
+    tell(&plan, &finished, json);
+    Ok(finished.results.valid.into())
+}
+
+fn tell(plan: &Plan, finished: &Finished, json: bool) {
+    let Finished { run, results } = finished;
+    if json {
+        print_json(&serde_json::json!({
+            "test": plan.test,
+            "seed": plan.seed,
+            "run": run.path(),
+            "again": plan.again(run),
+            "results": results,
+        }));
+    } else {
+        print(&summary::of_run(plan, run, results));
+    }
+}
+
+/// A plan from the options.
+fn fresh(args: &RunArgs) -> Result<Plan, Failure> {
+    let options = Options {
+        nodes: args.nodes,
+        workload: args.workload.clone(),
+        nemesis: faults(&args.nemesis)?,
+        time_limit_ms: duration::millis(args.time_limit),
+        rate: args.rate,
+        workers: args.workers,
+        keys: args.keys,
+        reads: args.reads,
+        recovery_limit_ms: duration::millis(args.recovery_limit),
+        bug: args.bug.clone(),
+    };
+    options.validate()?;
+    let workload = build(&options.workload, &options.for_workload())
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let mut checkers: Vec<String> = workload
+        .checkers()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    for always in ["recovery", "coverage", "stats"] {
+        if !checkers.iter().any(|name| name == always) {
+            checkers.push(always.to_owned());
+        }
+    }
+    let program = binary::find(args.places.node_bin.as_deref(), options.bug.as_deref())?;
+    let seed = args.seed.unwrap_or_else(drawn_seed);
+    Ok(Plan {
+        test: options.test(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        seed,
+        node: binary::inspect(&program, options.bug.as_deref())?,
+        system: args.system.clone(),
+        contract: "keelhaul-node".to_owned(),
+        schedule: schedule(seed, &options)?,
+        checkers,
+        options,
+    })
+}
+
+/// A recorded plan, with the node that is here now.
+fn replayed(args: &RunArgs, path: &std::path::Path) -> Result<Plan, Failure> {
+    let mut plan = Plan::read(path)?;
+    let bug = plan.options.bug.as_deref();
+    let program = binary::find(args.places.node_bin.as_deref(), bug)?;
+    let node = binary::inspect(&program, bug)?;
+    if node.sha256 != plan.node.sha256 {
+        eprintln!(
+            "the plan was recorded with {} ({}); this run uses {} ({})",
+            plan.node.version,
+            short(&plan.node.sha256),
+            node.version,
+            short(&node.sha256)
+        );
+    }
+    plan.node = node;
+    plan.version = env!("CARGO_PKG_VERSION").to_owned();
+    Ok(plan)
+}
+
+/// The only number that is not of a seed: the seed itself, short enough to be read aloud.
+fn drawn_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish() >> 32
+}
+
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}
+
+/// Checks the kinds of fault; `none` is the empty list.
+fn faults(names: &[String]) -> Result<Vec<String>, Failure> {
+    if names == ["none"] {
+        return Ok(Vec::new());
+    }
+    let known = || FAULTS.iter().map(|(name, _)| *name);
+    for name in names {
+        if known().any(|known| known == name) {
+            continue;
+        }
+        let meant = nearest(name, known().chain(["none"])).unwrap_or("none");
+        return Err(Failure::Usage(format!(
+            "there is no fault `{name}`; did you mean `{meant}`? `keelhaul list faults` names all (`none` stands alone)"
+        )));
+    }
+    Ok(names.to_vec())
+}
+
+fn schedule(_seed: u64, _options: &Options) -> Result<Schedule, Failure> {
+    Ok(Schedule::default())
+}

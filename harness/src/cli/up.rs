@@ -1,0 +1,121 @@
+//! `keelhaul up`: the same deployment as a run's, without a test.
+
+use super::{Places, own_program, print, print_json, runtime};
+use crate::cluster::{Cluster, Deployment, binary};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::plan::MOST_NODES;
+use crate::run::Interrupts;
+use crate::store::RunDirectory;
+use crate::undo::UndoLog;
+use clap::Args;
+use keelhaul_workloads::probe;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the nodes may take until a cluster stands.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a node may take to say what it does.
+const ANSWER: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Args)]
+pub(super) struct UpArgs {
+    #[command(flatten)]
+    places: Places,
+    /// How many nodes
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_NODES)))]
+    nodes: u16,
+    /// Client port of the first node; the others have the ports after it
+    #[arg(long, default_value_t = 22181)]
+    port: u16,
+}
+
+/// Keeps a cluster up until Ctrl-C.
+pub(super) fn up(args: UpArgs, json: bool) -> Result<Exit, Failure> {
+    let node = binary::find(args.places.node_bin.as_deref(), None)?;
+    let node = binary::inspect(&node, None)?;
+    let deployment = Deployment {
+        keelhaul: own_program()?,
+        node: node.path,
+        bug: None,
+        nodes: args.nodes,
+        first_port: Some(args.port),
+        seed: 0,
+    };
+    let store = &args.places.store;
+    runtime()?.block_on(async {
+        let interrupts = Interrupts::listen()?;
+        let run = RunDirectory::create(store, "up", u64::from(args.port), chrono::Utc::now())?;
+        let undo = Arc::new(UndoLog::create(&run.undo())?);
+        let cluster = Cluster::deploy(&deployment, &run, undo).await?;
+        let ended = keep_up(&cluster, &run, &interrupts, json).await;
+        cluster.shut_down().await?;
+        ended
+    })
+}
+
+async fn keep_up(
+    cluster: &Cluster,
+    run: &RunDirectory,
+    interrupts: &Interrupts,
+    json: bool,
+) -> Result<Exit, Failure> {
+    tokio::select! {
+        ready = cluster.ready(READY_LIMIT) => ready?,
+        () = interrupts.wait() => return Ok(Exit::Valid),
+    }
+    show(cluster, run, json).await;
+    let mut processes = cluster.processes();
+    tokio::select! {
+        () = interrupts.wait() => {
+            eprintln!("the cluster is down; its files are in {}", run.path().display());
+            Ok(Exit::Valid)
+        }
+        _ = processes.wait_for(|now| now.supervisor_gone) => Err(Failure::Machinery(
+            "the supervisor process is gone, and all nodes with it; was it killed from outside?".to_owned(),
+        )),
+    }
+}
+
+async fn show(cluster: &Cluster, run: &RunDirectory, json: bool) {
+    let mut nodes = Vec::new();
+    for member in cluster.members() {
+        let role = match probe::srvr(member.client_address, ANSWER).await {
+            Ok(srvr) => srvr.mode,
+            Err(error) => error.to_string(),
+        };
+        nodes.push((member, role));
+    }
+    let addresses: Vec<String> = nodes
+        .iter()
+        .map(|(member, _)| member.client_address.to_string())
+        .collect();
+    let connect = addresses.join(",");
+    if json {
+        let nodes: Vec<_> = nodes
+            .iter()
+            .map(|(member, role)| {
+                serde_json::json!({
+                    "name": member.name,
+                    "role": role,
+                    "address": member.client_address,
+                    "log": member.files.stderr,
+                })
+            })
+            .collect();
+        print_json(
+            &serde_json::json!({"connect": connect, "directory": run.path(), "nodes": nodes}),
+        );
+        return;
+    }
+    print(&format!("connect to {connect}"));
+    for (member, role) in nodes {
+        let log = member.files.stderr.display();
+        print(&format!(
+            "  {} {:<9} {}  log {log}",
+            member.name, role, member.client_address
+        ));
+    }
+    print("press Ctrl-C to end");
+}

@@ -1,0 +1,179 @@
+//! The plan: all that is decided before a run begins, and enough to run it again.
+
+use crate::cluster::NodeBinary;
+use crate::failure::Failure;
+use crate::store::RunDirectory;
+use keelhaul_checkers::{Nanos, Parameters, ReadMode};
+use keelhaul_nemesis::Schedule;
+use keelhaul_workloads::{Reads, WorkloadOptions};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::time::Duration;
+
+/// The most nodes that one host is asked to run.
+pub const MOST_NODES: u16 = 15;
+
+/// What the user asked for, by the names of the options; durations in milliseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Options {
+    /// How many nodes: 1 to 15.
+    pub nodes: u16,
+    /// The workload's name.
+    pub workload: String,
+    /// Kinds of fault; empty for none.
+    pub nemesis: Vec<String>,
+    /// How long the work lasts: milliseconds.
+    pub time_limit_ms: u64,
+    /// Operations per second of all workers together; 0: as fast as answers come.
+    pub rate: f64,
+    /// How many workers.
+    pub workers: u64,
+    /// How many keys are worked on at a time.
+    pub keys: u64,
+    /// What stands before each read.
+    pub reads: Reads,
+    /// Within how long every node must serve again after the last heal: milliseconds.
+    pub recovery_limit_ms: u64,
+    /// A planted bug that every node shows.
+    pub bug: Option<String>,
+}
+
+/// A run, before it begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The test's name, which is its directory in the store.
+    pub test: String,
+    /// Version of the harness.
+    pub version: String,
+    /// The seed of all that is chosen at random.
+    pub seed: u64,
+    /// What was asked for.
+    pub options: Options,
+    /// The nodes' program.
+    pub node: NodeBinary,
+    /// What is tested.
+    pub system: String,
+    /// What it owes, by name.
+    pub contract: String,
+    /// What is broken when.
+    pub schedule: Schedule,
+    /// Who judges.
+    pub checkers: Vec<String>,
+}
+
+impl Options {
+    /// The test's name: workload and faults.
+    pub fn test(&self) -> String {
+        let mut name = self.workload.clone();
+        let faults = match self.nemesis.is_empty() {
+            true => "none".to_owned(),
+            false => self.nemesis.join("-"),
+        };
+        name.push('-');
+        name.push_str(&faults);
+        if let Some(bug) = &self.bug {
+            name.push_str("-bug-");
+            name.push_str(bug);
+        }
+        name
+    }
+
+    /// How long the work lasts.
+    pub fn time_limit(&self) -> Duration {
+        Duration::from_millis(self.time_limit_ms)
+    }
+
+    /// Within how long every node must serve again.
+    pub fn recovery_limit(&self) -> Duration {
+        Duration::from_millis(self.recovery_limit_ms)
+    }
+
+    /// What the workload is told.
+    pub fn for_workload(&self) -> WorkloadOptions {
+        WorkloadOptions {
+            keys: self.keys,
+            reads: self.reads,
+            ..WorkloadOptions::default()
+        }
+    }
+
+    /// Refuses what cannot be run.
+    ///
+    /// # Errors
+    /// A sentence that names the option, its value and what is possible.
+    pub fn validate(&self) -> Result<(), Failure> {
+        let refuse = |text: String| Err(Failure::Usage(text));
+        if self.nodes == 0 || self.nodes > MOST_NODES {
+            return refuse(format!(
+                "--nodes {}: from 1 to {MOST_NODES} nodes can be run here",
+                self.nodes
+            ));
+        }
+        if self.workers == 0 || self.keys == 0 {
+            return refuse(
+                "--workers and --keys must be at least 1: otherwise nothing is tested".to_owned(),
+            );
+        }
+        if !(self.rate >= 0.0 && self.rate.is_finite()) {
+            return refuse(format!(
+                "--rate {}: give operations per second, or 0 for as fast as answers come",
+                self.rate
+            ));
+        }
+        if self.time_limit_ms == 0 {
+            return refuse("--time-limit 0: the work needs some time".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// Reads a recorded plan: a `plan.json`, or a run directory that has one.
+    ///
+    /// # Errors
+    /// If there is none, or it is not a plan.
+    pub fn read(path: &Path) -> Result<Plan, Failure> {
+        let path = match path.is_dir() {
+            true => RunDirectory::existing(path)?.plan(),
+            false => path.to_owned(),
+        };
+        let text =
+            std::fs::read_to_string(&path).map_err(Failure::input("read the plan", &path))?;
+        let plan: Plan = serde_json::from_str(&text).map_err(|error| {
+            Failure::Usage(format!(
+                "{} is not a plan ({error}); a plan is the plan.json of a run directory, or what `keelhaul run --dry-run --json` prints",
+                path.display()
+            ))
+        })?;
+        plan.options.validate()?;
+        Ok(plan)
+    }
+
+    /// Names of the nodes, in order.
+    pub fn nodes(&self) -> Vec<String> {
+        (1..=self.options.nodes)
+            .map(|id| format!("n{id}"))
+            .collect()
+    }
+
+    /// What the checkers must know of the run beside its history.
+    pub fn parameters(&self) -> Parameters {
+        let reads = match self.options.reads {
+            Reads::Fenced => ReadMode::Fenced,
+            Reads::Sync => ReadMode::Sync,
+            Reads::Local => ReadMode::Local,
+        };
+        Parameters {
+            nodes: self.nodes(),
+            recovery_limit: Nanos(self.options.recovery_limit_ms * 1_000_000),
+            faults: self.options.nemesis.clone(),
+            reads: Some(reads),
+            contract: self.contract.clone(),
+        }
+    }
+
+    /// The command that runs this plan again.
+    pub fn again(&self, run: &RunDirectory) -> String {
+        format!("keelhaul run --plan {}", run.plan().display())
+    }
+}

@@ -1,0 +1,95 @@
+//! From a stored history to a verdict.
+
+use crate::failure::Failure;
+use keelhaul_checkers::{
+    Budget, Finding, History, Parameters, Reason, Results, Verdict, by_name, merge,
+};
+use serde_json::Value;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// How much work one checker may do: enough for any history that the harness makes, within a small machine's memory.
+pub const BUDGET: Budget = Budget {
+    states: 20_000_000,
+    bytes: 128 << 20,
+    deadline: None,
+};
+
+/// A history, and what its reader must be told of it.
+#[derive(Debug)]
+pub struct Stored {
+    /// The history.
+    pub history: History,
+    /// What is special about its file: "the last line is cut off".
+    pub notes: Vec<String>,
+}
+
+/// Reads a history that a run wrote, or that a user named.
+///
+/// # Errors
+/// If it cannot be read, or is not a history.
+pub fn read(path: &Path) -> Result<Stored, Failure> {
+    let file = File::open(path).map_err(Failure::input("read the history", path))?;
+    read_from(file, &path.display().to_string())
+}
+
+/// Reads a history from anywhere; `name` is what messages call it.
+///
+/// # Errors
+/// If it cannot be read, or is not a history.
+pub fn read_from(input: impl Read, name: &str) -> Result<Stored, Failure> {
+    let (history, notes) =
+        History::read(input).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
+    Ok(Stored {
+        history,
+        notes: notes.iter().map(ToString::to_string).collect(),
+    })
+}
+
+/// Lets the checkers judge a history, and merges what they say with what is known already.
+pub fn judge(
+    history: &History,
+    checkers: &[String],
+    parameters: &Parameters,
+    known: Vec<(String, Finding)>,
+) -> Results {
+    let mut findings = known;
+    if !history.events.iter().any(is_of_client) {
+        findings.push(unknown(
+            "history",
+            "the history has no client operations: nothing was tested".to_owned(),
+        ));
+    }
+    for name in checkers {
+        let finding = match by_name(name, parameters) {
+            Some(checker) => checker.check(history, &BUDGET),
+            None => {
+                let text =
+                    format!("this keelhaul has no checker `{name}`; `keelhaul list` names them");
+                findings.push(unknown(name, text));
+                continue;
+            }
+        };
+        findings.push((name.clone(), finding));
+    }
+    merge(findings)
+}
+
+/// A finding that says that it cannot be told.
+pub fn unknown(checker: &str, text: String) -> (String, Finding) {
+    let reason = Reason {
+        checker: checker.to_owned(),
+        text,
+    };
+    let finding = Finding {
+        verdict: Verdict::Unknown(vec![reason]),
+        outside_contract: Vec::new(),
+        details: Value::Null,
+    };
+    (checker.to_owned(), finding)
+}
+
+fn is_of_client(event: &keelhaul_checkers::Event) -> bool {
+    matches!(event.process, keelhaul_checkers::Process::Client(_))
+}
