@@ -12,6 +12,8 @@ pub mod frame;
 pub mod reader;
 pub mod reply;
 pub mod request;
+#[cfg(test)]
+mod tests;
 
 pub use frame::{Frame, Word, next_frame};
 pub use reply::{ReplyBuffer, ReplyKind};

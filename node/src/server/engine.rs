@@ -347,9 +347,16 @@ impl Engine {
             self.late.clear();
             self.touched.clear();
         }
-        self.leader = status
-            .leads()
-            .then(|| Leader::new(&self.tree, self.config.timing.tick_ms, self.now));
+        // What is proposed and not yet applied is known to no other leader: it must not be forgotten while this one leads.
+        if !status.leads() {
+            self.leader = None;
+        } else if self.leader.is_none() {
+            self.leader = Some(Leader::new(
+                &self.tree,
+                self.config.timing.tick_ms,
+                self.now,
+            ));
+        }
     }
 
     // Servers' messages to each other.

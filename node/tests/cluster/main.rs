@@ -1,0 +1,10 @@
+//! The real binary as real processes on loopback, asked by a tiny client of its own.
+//!
+//! `stories`: what one server owes a client. `ensemble`: what three owe together. `hostile`: bytes that make no sense.
+//! Every wait has a condition and a generous limit; every process is ended by its handle.
+
+mod client;
+mod ensemble;
+mod hostile;
+mod process;
+mod stories;

@@ -1,0 +1,187 @@
+//! Servers as child processes, each killed when its handle is dropped.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_keelhaul-node");
+
+/// Far more than anything here takes, on a machine with much else to do.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// Tries until there is an answer.
+pub(crate) fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = attempt() {
+            return found;
+        }
+        assert!(
+            start.elapsed() < LIMIT,
+            "{what} did not happen within {LIMIT:?}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The answer to a four-letter word; `None` if nobody answers.
+pub(crate) fn word(address: SocketAddr, word: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.write_all(word.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+pub(crate) struct Server {
+    config: PathBuf,
+    pub(crate) address: SocketAddr,
+    child: Option<Child>,
+}
+
+impl Server {
+    pub(crate) fn start(&mut self) {
+        assert!(self.child.is_none(), "it runs already");
+        let mut command = Command::new(BINARY);
+        command
+            .arg("--config")
+            .arg(&self.config)
+            .env("RUST_LOG", "info");
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.config.with_extension("log"))
+            .unwrap();
+        self.child = Some(command.stdin(Stdio::null()).stderr(log).spawn().unwrap());
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("it runs");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        eventually("the server's end", || child.try_wait().unwrap())
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.config.with_extension("log")).unwrap()
+    }
+
+    /// leader or follower; `None` while it does not serve.
+    pub(crate) fn mode(&self) -> Option<String> {
+        let answer = word(self.address, "srvr")?;
+        answer
+            .lines()
+            .find_map(|line| line.strip_prefix("Mode: ").map(str::to_owned))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub(crate) struct Cluster {
+    pub(crate) servers: Vec<Server>,
+    _dir: TempDir,
+}
+
+impl Cluster {
+    /// So many servers, formatted, started, and serving. `limits` is added to each configuration.
+    pub(crate) fn start(size: usize, limits: &str) -> Cluster {
+        let dir = tempfile::tempdir().unwrap();
+        let ports = free_ports(2 * size);
+        let members: String = (0..size)
+            .map(|n| member(n as u64 + 1, ports[n], ports[size + n]))
+            .collect();
+        let mut cluster = Cluster {
+            servers: Vec::new(),
+            _dir: dir,
+        };
+        for n in 0..size {
+            let config = cluster._dir.path().join(format!("n{}.toml", n + 1));
+            let data = cluster._dir.path().join(format!("n{}", n + 1));
+            let text = format!("id = {}\ndata_dir = {data:?}\n{members}\n{limits}\n", n + 1);
+            std::fs::write(&config, text).unwrap();
+            let formatted = Command::new(BINARY)
+                .arg("format")
+                .arg("--config")
+                .arg(&config)
+                .status()
+                .unwrap();
+            assert!(formatted.success());
+            let address = SocketAddr::from(([127, 0, 0, 1], ports[n]));
+            cluster.servers.push(Server {
+                config,
+                address,
+                child: None,
+            });
+            cluster.servers[n].start();
+        }
+        cluster.wait();
+        cluster
+    }
+
+    /// Waits until every running server serves; returns the leader.
+    pub(crate) fn wait(&self) -> usize {
+        eventually("a leader and its followers", || {
+            let running: Vec<usize> = (0..self.servers.len())
+                .filter(|&n| self.servers[n].child.is_some())
+                .collect();
+            let modes: Option<Vec<(usize, String)>> = running
+                .iter()
+                .map(|&n| self.servers[n].mode().map(|mode| (n, mode)))
+                .collect();
+            let leaders: Vec<usize> = modes?
+                .into_iter()
+                .filter(|(_, mode)| mode == "leader")
+                .map(|(n, _)| n)
+                .collect();
+            if let [leader] = leaders[..] {
+                Some(leader)
+            } else {
+                None
+            }
+        })
+    }
+
+    pub(crate) fn address(&self, n: usize) -> SocketAddr {
+        self.servers[n].address
+    }
+}
+
+fn member(id: u64, client: u16, peer: u16) -> String {
+    format!(
+        "[[members]]\nid = {id}\nclient_address = \"127.0.0.1:{client}\"\npeer_address = \"127.0.0.1:{peer}\"\n"
+    )
+}
+
+/// Ports that were free a moment ago, below the range from which the kernel gives ports to those who dial.
+fn free_ports(count: usize) -> Vec<u16> {
+    static NEXT: std::sync::Mutex<Option<u16>> = std::sync::Mutex::new(None);
+    let mut next = NEXT.lock().unwrap();
+    // Test processes that run side by side begin at different places.
+    let mut port = next.unwrap_or(12_000 + (std::process::id() % 1500) as u16 * 12);
+    let mut ports = Vec::new();
+    while ports.len() < count {
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            ports.push(port);
+        }
+        port = if port >= 31_000 { 12_000 } else { port + 1 };
+    }
+    *next = Some(port);
+    ports
+}

@@ -1,0 +1,279 @@
+//! What one server owes a client.
+
+use crate::client::*;
+use crate::process::{BINARY, Cluster, eventually, word};
+use std::process::Command;
+
+#[test]
+fn a_znode_is_created_read_changed_and_deleted() {
+    let cluster = Cluster::start(1, "");
+    let mut client = Client::connect(cluster.address(0));
+    assert_eq!(client.create("/a", b"one", 0), Ok("/a".into()));
+    let created = client.zxid;
+    assert_eq!(client.create("/a", b"two", 0), Err(NODE_EXISTS));
+    assert_eq!(
+        client.zxid,
+        created + 1,
+        "a failed write has a place in the order too"
+    );
+    let (data, stat) = client.get("/a").unwrap();
+    assert_eq!(
+        (&data[..], stat.version, stat.czxid, stat.mzxid),
+        (&b"one"[..], 0, created, created)
+    );
+    let stat = client.set("/a", b"three", 0).unwrap();
+    assert_eq!((stat.version, stat.length, stat.mzxid), (1, 5, client.zxid));
+    assert_eq!(client.set("/a", b"four", 0), Err(BAD_VERSION));
+    assert_eq!(client.create2("/a/b", b"", 0).unwrap().1.czxid, client.zxid);
+    assert_eq!(client.delete("/a", -1), Err(NOT_EMPTY));
+    assert_eq!(client.delete("/a/b", 0), Ok(()));
+    let stat = client.exists("/a").unwrap();
+    assert_eq!(
+        (stat.cversion, stat.children, stat.pzxid),
+        (2, 0, client.zxid)
+    );
+    assert_eq!(client.delete("/a", 1), Ok(()));
+    assert_eq!(client.get("/a").unwrap_err(), NO_NODE);
+    assert_eq!(client.exists("/a").unwrap_err(), NO_NODE);
+    client.ping();
+    client.close();
+}
+
+#[test]
+fn children_are_sorted_and_sequential_names_count() {
+    let cluster = Cluster::start(1, "");
+    let mut client = Client::connect(cluster.address(0));
+    client.create("/q", b"", 0).unwrap();
+    assert_eq!(
+        client.create("/q/z-", b"", SEQUENTIAL).unwrap(),
+        "/q/z-0000000000"
+    );
+    client.create("/q/m", b"", 0).unwrap();
+    assert_eq!(
+        client.create("/q/a-", b"", SEQUENTIAL | EPHEMERAL).unwrap(),
+        "/q/a-0000000002"
+    );
+    assert_eq!(
+        client.children("/q").unwrap(),
+        ["a-0000000002", "m", "z-0000000000"]
+    );
+    let (children, stat) = client.children2("/q").unwrap();
+    assert_eq!((children.len(), stat.children, stat.cversion), (3, 3, 3));
+    assert_eq!(
+        client.exists("/q/a-0000000002").unwrap().owner,
+        client.session
+    );
+    let (permissions, scheme, id, _) = client.acl("/q").unwrap();
+    assert_eq!(
+        (permissions, scheme.as_str(), id.as_str()),
+        (31, "world", "anyone")
+    );
+    assert_eq!(client.sync("/q"), Ok("/q".into()));
+}
+
+#[test]
+fn a_multi_is_all_or_nothing() {
+    let cluster = Cluster::start(1, "");
+    let mut client = Client::connect(cluster.address(0));
+    let set = Bytes::default().text("/m").buffer(b"x").int(0);
+    let works = [
+        (1, create("/m", b"", 0)),
+        (15, create("/m/a", b"", 0)),
+        (5, set),
+        (13, check("/m", 1)),
+    ];
+    assert_eq!(client.multi(&works), [(1, 0), (15, 0), (5, 0), (13, 0)]);
+    assert_eq!(
+        client.exists("/m/a").unwrap().czxid,
+        client.exists("/m").unwrap().mzxid
+    );
+    let fails = [
+        (2, check("/m/a", 0)),
+        (13, check("/m", 7)),
+        (1, create("/n", b"", 0)),
+    ];
+    assert_eq!(client.multi(&fails), [(-1, 0), (-1, BAD_VERSION), (-1, -2)]);
+    assert!(client.exists("/m/a").is_ok());
+    assert_eq!(client.multi(&[]), []);
+}
+
+#[test]
+fn requests_sent_without_waiting_are_answered_in_order_and_reads_see_the_writes_before_them() {
+    let cluster = Cluster::start(1, "[limits]\noutstanding = 7\nunsent_bytes = 2000");
+    let mut client = Client::connect(cluster.address(0));
+    client.create("/p", b"0", 0).unwrap();
+    for n in 0..200u32 {
+        client
+            .send(
+                5,
+                &Bytes::default().text("/p").buffer(&n.to_be_bytes()).int(-1),
+            )
+            .unwrap();
+        client
+            .send(4, &Bytes::default().text("/p").byte(0))
+            .unwrap();
+        client.send(9, &Bytes::default().text("/p")).unwrap();
+        client.send(11, &Bytes::default()).unwrap();
+    }
+    for n in 0..200u32 {
+        assert_eq!(client.receive().unwrap().error, 0);
+        let mut read = client.receive().unwrap();
+        assert_eq!(read.body.buffer().unwrap(), n.to_be_bytes());
+        client.receive().unwrap();
+        assert_eq!(client.receive().unwrap().xid as u32, 1 + (n + 1) * 4);
+    }
+}
+
+#[test]
+fn a_session_that_is_silent_expires_and_its_ephemerals_go_and_one_that_is_closed_goes_at_once() {
+    let cluster = Cluster::start(1, "");
+    let mut watcher = Client::connect(cluster.address(0));
+    let mut silent = Client::connect_for(cluster.address(0), 1);
+    assert_eq!(
+        silent.timeout, 500,
+        "what is asked for is moved into the bounds"
+    );
+    silent.create("/silent", b"", EPHEMERAL).unwrap();
+    assert!(watcher.exists("/silent").is_ok());
+    eventually("the silent session's end", || {
+        watcher.exists("/silent").err()
+    });
+    assert!(silent.is_closed());
+    let gone = silent.moved_to(cluster.address(0)).unwrap();
+    assert_eq!((gone.session, gone.timeout), (0, 0));
+    let mut closing = Client::connect(cluster.address(0));
+    closing.create("/closing", b"", EPHEMERAL).unwrap();
+    closing.close();
+    assert_eq!(watcher.exists("/closing").unwrap_err(), NO_NODE);
+}
+
+#[test]
+fn a_session_goes_on_over_a_new_connection_with_its_password_only() {
+    let cluster = Cluster::start(1, "");
+    let mut first = Client::connect(cluster.address(0));
+    first.create("/e", b"", EPHEMERAL).unwrap();
+    let stranger =
+        Client::try_resume(cluster.address(0), 4000, first.session, &[7; 16], 0).unwrap();
+    assert_eq!(stranger.session, 0);
+    let mut second = first.moved_to(cluster.address(0)).unwrap();
+    assert_eq!(second.session, first.session);
+    assert!(first.is_closed(), "the session has one connection");
+    assert_eq!(second.exists("/e").unwrap().owner, second.session);
+    let from_the_future = Client::try_resume(
+        cluster.address(0),
+        4000,
+        0,
+        &[0; 16],
+        second.zxid + 1_000_000,
+    );
+    assert!(from_the_future.is_err(), "it would see the past");
+}
+
+#[test]
+fn four_letter_words_have_zookeepers_shape() {
+    let cluster = Cluster::start(1, "");
+    let address = cluster.address(0);
+    Client::connect(address).create("/a", b"", 0).unwrap();
+    assert_eq!(word(address, "ruok").unwrap(), "imok");
+    assert_eq!(word(address, "isro").unwrap(), "rw");
+    let srvr = word(address, "srvr").unwrap();
+    assert!(
+        srvr.contains("\nZxid: 0x100000002\nMode: leader\nNode count: 5\n"),
+        "{srvr}"
+    );
+    let mntr = word(address, "mntr").unwrap();
+    assert!(
+        mntr.lines().any(|line| line == "zk_znode_count\t5"),
+        "{mntr}"
+    );
+    assert!(
+        mntr.lines()
+            .all(|line| line.starts_with("zk_") && line.contains('\t')),
+        "{mntr}"
+    );
+    assert!(
+        word(address, "dump")
+            .unwrap()
+            .starts_with("dump is not executed")
+    );
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_kill_9_and_after_snapshots() {
+    let mut cluster = Cluster::start(1, "[log]\nsnapshot_every = 10\nsegment_bytes = 4096");
+    let mut client = Client::connect(cluster.address(0));
+    client.create("/k", b"", 0).unwrap();
+    for n in 0..40 {
+        client
+            .create("/k/", format!("{n}").as_bytes(), SEQUENTIAL)
+            .unwrap();
+    }
+    cluster.servers[0].kill();
+    cluster.servers[0].start();
+    cluster.wait();
+    let mut again = client.moved_to(cluster.address(0)).unwrap();
+    assert_eq!(again.session, client.session, "sessions survive too");
+    assert_eq!(again.children("/k").unwrap().len(), 40);
+    assert_eq!(again.get("/k/0000000033").unwrap().0, b"33");
+    assert_eq!(
+        again.create("/k/", b"", SEQUENTIAL).unwrap(),
+        "/k/0000000040"
+    );
+    assert!(cluster.servers[0].terminate().success());
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_explained() {
+    let run = |args: &[&str]| {
+        let output = Command::new(BINARY).args(args).output().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.success(), text)
+    };
+    let (ok, text) = run(&["--config", "/nowhere/n.toml"]);
+    assert!(
+        !ok && text.contains("/nowhere/n.toml") && text.contains("--example-config"),
+        "{text}"
+    );
+    let (ok, text) = run(&[]);
+    assert!(!ok && text.contains("Usage"), "{text}");
+    let (ok, text) = run(&["--example-config"]);
+    assert!(ok && text.contains("sync_limit_ms"), "{text}");
+    let (ok, text) = run(&["--version"]);
+    assert!(
+        ok && text.starts_with("keelhaul-node 0.1.0 (features: "),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_port_in_use_stops_the_start_with_its_name() {
+    let cluster = Cluster::start(1, "");
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("n.toml");
+    let text = format!(
+        "id = 1\ndata_dir = {:?}\nclient_address = \"{}\"\npeer_address = \"127.0.0.1:0\"\n",
+        dir.path().join("data"),
+        cluster.address(0)
+    );
+    std::fs::write(&config, text).unwrap();
+    assert!(
+        Command::new(BINARY)
+            .arg("format")
+            .arg("--config")
+            .arg(&config)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = Command::new(BINARY)
+        .arg("--config")
+        .arg(&config)
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(
+        error.contains("client_address") && error.contains(&cluster.address(0).to_string()),
+        "{error}"
+    );
+}
