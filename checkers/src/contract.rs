@@ -20,6 +20,15 @@ pub struct Owed {
     pub recovery: bool,
 }
 
+/// What the zxid in a read's reply says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyZxid {
+    /// The prefix that the read shows, exactly.
+    OfTheRead,
+    /// What was applied when the reply was made: writes of other sessions may have come in between.
+    SinceTheRead,
+}
+
 /// One row: a system, the faults that may be active, and what is owed then.
 struct Row {
     system: &'static str,
@@ -71,4 +80,13 @@ pub fn owes_sync_reads(system: &str) -> bool {
     ROWS.iter()
         .filter(|row| row.system == system)
         .all(|row| row.owed.sync_reads)
+}
+
+/// What the zxid in a read's reply says on this system.
+pub fn reply_zxid(system: &str) -> ReplyZxid {
+    match system {
+        "keelhaul-node" => ReplyZxid::OfTheRead,
+        // Apache ZooKeeper stamps the reply after the read, and applies other sessions' writes beside it.
+        _ => ReplyZxid::SinceTheRead,
+    }
 }

@@ -7,6 +7,8 @@ use crate::linear::Linearizable;
 use crate::models::{CasRegister, Register, VersionedRegister};
 use crate::reads::ReadMode;
 use crate::recovery::Recovery;
+use crate::session_order::SessionOrder;
+use crate::set::Set;
 use crate::stats::Stats;
 use crate::verdict::Checker;
 use serde::{Deserialize, Serialize};
@@ -92,6 +94,22 @@ const ROWS: &[Row] = &[
                 true,
             ))
         },
+    },
+    Row {
+        info: CheckerInfo {
+            name: "session-order",
+            about: "plain reads of znodes: each session sees an ever newer prefix of the writes, over all keys",
+            model: true,
+        },
+        build: |parameters| Box::new(SessionOrder::new(parameters)),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "set",
+            about: "sets that only grow: no element is lost, unexpected or duplicated, no linearizable read is stale",
+            model: true,
+        },
+        build: |parameters| Box::new(Set::new(parameters)),
     },
     Row {
         info: CheckerInfo {

@@ -118,11 +118,16 @@ impl Values {
         ValueId(next)
     }
 
+    /// The value of this number.
+    pub fn get(&self, id: ValueId) -> &Value {
+        &self.values[id.0 as usize]
+    }
+
     /// The value in words.
     pub fn show(&self, id: ValueId) -> String {
         if id == ValueId::UNSEEN {
             return "a value that nobody read".to_owned();
         }
-        format!("value {}", self.values[id.0 as usize])
+        format!("value {}", self.get(id))
     }
 }

@@ -1,0 +1,206 @@
+//! Sets that only grow: unique elements added under parents, and read whole.
+//!
+//! It proves that each parent is a linearizable grow-only set, and names the ways in which it is not:
+//! - `lost`: an element that was acknowledged, or that a linearizable read showed, is missing from the last such reads;
+//! - `stale`: it is missing from a linearizable read that began after that, but a later one shows it again;
+//! - `unexpected`: an element that nobody had tried to add by the end of the read (or whose add certainly failed);
+//! - `duplicated`: an element twice in one read, or acknowledged as created twice;
+//! - `unordered`: none of these, and yet no order of adds and reads explains what was read (two reads, neither of which holds
+//!   all of the other's elements, say).
+//!
+//! Linearizable are fenced reads, reads after `sync` where the contract owes it, and reads without a `mode`. Plain reads are
+//! only asked for `unexpected` and `duplicated`. An add that is indeterminate counts as added once it is seen; one that was
+//! answered with `NodeExists` shows that the element was there. What was acknowledged and never read again is unknown.
+//!
+//! Each anomaly's witness: `{"total": N, "shown": [{"key", "element", "text", "operations": [operation, …]}]}`, at most ten.
+//!
+//! ```text
+//! {"index":0,"time":5,"process":1,"type":"invoke","f":"add","key":"p0","value":812}
+//! {"index":1,"time":9,"process":1,"type":"ok","f":"add","key":"p0","value":812}
+//! {"index":2,"time":10,"process":2,"type":"invoke","f":"read","key":"p0","value":null,"final":true}
+//! {"index":3,"time":14,"process":2,"type":"ok","f":"read","key":"p0","value":[812]}
+//! ```
+
+mod elements;
+mod order;
+
+use crate::contract::owes_sync_reads;
+use crate::describe;
+use crate::history::{History, Operation};
+use crate::linear::Values;
+use crate::reads::{ReadMode, read_mode};
+use crate::registry::Parameters;
+use crate::verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict};
+use elements::Parent;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+const NAME: &str = "set";
+
+/// Cases that a witness lists at most.
+const CASES_SHOWN: usize = 10;
+
+/// The checker `set`.
+///
+/// Details: `{"parents", "elements", "acknowledged", "indeterminate_seen", "reads", "linearizable_reads", "lost", "stale",
+/// "unexpected", "duplicated", "unordered"}`: counts, of elements where it says nothing else.
+#[derive(Debug, Clone)]
+pub struct Set {
+    sync_is_owed: bool,
+}
+
+impl Set {
+    /// A checker for a system under this contract.
+    pub fn new(parameters: &Parameters) -> Set {
+        Set {
+            sync_is_owed: owes_sync_reads(&parameters.contract),
+        }
+    }
+
+    fn is_linearizable(&self, read: &Operation<'_>) -> bool {
+        match read_mode(read) {
+            Some(ReadMode::Local) => false,
+            Some(ReadMode::Sync) => self.sync_is_owed,
+            Some(ReadMode::Fenced) | None => true,
+        }
+    }
+}
+
+/// One way in which a parent is not a set that grows.
+#[derive(Debug)]
+pub(super) struct Case {
+    kind: &'static str,
+    /// The element, as it was written; none for a breach that is no single element's.
+    element: Value,
+    text: String,
+    /// Places of the operations that show it.
+    operations: Vec<usize>,
+}
+
+impl Checker for Set {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn check(&self, history: &History, _: &Budget) -> Finding {
+        let operations = match history.operations() {
+            Ok(operations) => operations,
+            Err(error) => {
+                return Finding::unknown(NAME, format!("the history is malformed: {error}"));
+            }
+        };
+        if operations.is_empty() {
+            return Finding::unknown(
+                NAME,
+                "the history has no operations: nothing was tested".to_owned(),
+            );
+        }
+        let mut values = Values::default();
+        let parents = match self.parents(&operations, &mut values) {
+            Ok(parents) => parents,
+            Err(text) => return Finding::unknown(NAME, text),
+        };
+        let mut cases: BTreeMap<&str, Vec<(&str, Case)>> = BTreeMap::new();
+        for (key, parent) in &parents {
+            for case in parent.judge(&values) {
+                cases.entry(case.kind).or_default().push((key, case));
+            }
+        }
+        let details = details(&parents, &cases);
+        let anomalies: Vec<Anomaly> = cases
+            .iter()
+            .map(|(kind, cases)| anomaly(kind, cases, &operations))
+            .collect();
+        let verdict = Verdict::of(anomalies, unread(&parents));
+        Finding {
+            verdict,
+            outside_contract: Vec::new(),
+            details,
+        }
+    }
+}
+
+impl Set {
+    fn parents<'h>(
+        &self,
+        operations: &[Operation<'h>],
+        values: &mut Values,
+    ) -> Result<BTreeMap<&'h str, Parent>, String> {
+        let mut parents: BTreeMap<&str, Parent> = BTreeMap::new();
+        for (place, operation) in operations.iter().enumerate() {
+            let key = operation.key().map_or("the only set", |key| key);
+            let parent = parents.entry(key).or_default();
+            let taken = match operation.f() {
+                "add" => parent.add(place, operation, values),
+                "read" => parent.read(place, operation, self.is_linearizable(operation), values),
+                other => Err(format!(
+                    "is `{other}`, which sets do not have: they know add and read"
+                )),
+            };
+            taken.map_err(|text| format!("the operation at index {} {text}", operation.inv()))?;
+        }
+        Ok(parents)
+    }
+}
+
+/// What was acknowledged and never read again cannot be judged.
+fn unread(parents: &BTreeMap<&str, Parent>) -> Vec<Reason> {
+    let unread = parents
+        .iter()
+        .map(|(key, parent)| (key, parent.acknowledged_and_unread()));
+    let mut reasons: Vec<Reason> = unread
+        .filter(|(_, count)| *count > 0)
+        .map(|(key, count)| {
+            let text = format!("{key}: {count} acknowledged elements were never asked for again by a linearizable read");
+            Reason { checker: NAME.to_owned(), text }
+        })
+        .collect();
+    if parents.values().all(|parent| parent.reads() == 0) {
+        reasons.push(Reason {
+            checker: NAME.to_owned(),
+            text: "no read was answered: nothing can be judged".to_owned(),
+        });
+    }
+    reasons
+}
+
+fn details(parents: &BTreeMap<&str, Parent>, cases: &BTreeMap<&str, Vec<(&str, Case)>>) -> Value {
+    let sum = |count: fn(&Parent) -> usize| parents.values().map(count).sum::<usize>();
+    let found = |kind: &str| cases.get(kind).map_or(0, Vec::len);
+    json!({
+        "parents": parents.len(),
+        "elements": sum(Parent::elements),
+        "acknowledged": sum(Parent::acknowledged),
+        "indeterminate_seen": sum(Parent::indeterminate_seen),
+        "reads": sum(Parent::reads),
+        "linearizable_reads": sum(Parent::linearizable_reads),
+        "lost": found("lost"),
+        "stale": found("stale"),
+        "unexpected": found("unexpected"),
+        "duplicated": found("duplicated"),
+        "unordered": found("unordered"),
+    })
+}
+
+fn anomaly(kind: &str, cases: &[(&str, Case)], operations: &[Operation<'_>]) -> Anomaly {
+    let shown: Vec<Value> = cases
+        .iter()
+        .take(CASES_SHOWN)
+        .map(|(key, case)| {
+            let operations: Vec<Value> =
+                case.operations.iter().map(|place| describe::operation(&operations[*place])).collect();
+            json!({ "key": key, "element": case.element, "text": case.text, "operations": operations })
+        })
+        .collect();
+    let (key, first) = &cases[0];
+    let more = match cases.len() {
+        1 => String::new(),
+        all => format!(" ({} more of the kind)", all - 1),
+    };
+    Anomaly {
+        kind: kind.to_owned(),
+        checker: NAME.to_owned(),
+        summary: format!("{key}: {}{more}", first.text),
+        witness: json!({ "total": cases.len(), "shown": shown }),
+    }
+}
