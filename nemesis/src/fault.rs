@@ -1,6 +1,7 @@
 //! Faults, targets, episodes and schedules, as data.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Name of a node: `n1`, `n2`, …
 pub type NodeName = String;
@@ -54,6 +55,19 @@ pub enum Target {
     All,
     /// A node by name.
     Node(NodeName),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Target::Leader => "leader",
+            Target::One => "one",
+            Target::Minority => "minority",
+            Target::Majority => "majority",
+            Target::All => "all",
+            Target::Node(name) => name,
+        })
+    }
 }
 
 /// A fault with its target, start and length.
