@@ -1,0 +1,118 @@
+//! The set checker against an oracle that tries every order, on thousands of random small histories.
+
+#![allow(clippy::unwrap_used)] // A test that cannot go on fails.
+
+mod common;
+
+use common::oracle::linearizable;
+use common::random::{Mix, Object, pick, sound};
+use common::{Script, judge, text, validity};
+use keelhaul_checkers::{History, Kind, Operation};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+const HISTORIES: u64 = 6_000;
+
+/// A parent whose children are only ever added.
+#[derive(Default)]
+struct Children {
+    holds: BTreeSet<i64>,
+    next: i64,
+}
+
+impl Object for Children {
+    fn ask(&mut self, rng: &mut ChaCha8Rng) -> (&'static str, Value, Value) {
+        if rng.random_bool(0.4) {
+            return ("read", Value::Null, json!({ "mode": "fenced" }));
+        }
+        // Now and then an element is tried again.
+        if self.next == 0 || rng.random_bool(0.75) {
+            self.next += 1;
+        }
+        ("add", json!(self.next), Value::Null)
+    }
+
+    fn apply(&mut self, f: &str, argument: &Value, _: &Value) -> (Value, Map<String, Value>) {
+        if f == "read" {
+            return (json!(self.holds), Map::new());
+        }
+        let mut fields = Map::new();
+        if !self.holds.insert(argument.as_i64().unwrap()) {
+            fields.insert("error".to_owned(), json!("NodeExists"));
+        }
+        (argument.clone(), fields)
+    }
+}
+
+fn step(state: &BTreeSet<i64>, operation: &Operation<'_>) -> Option<BTreeSet<i64>> {
+    if operation.f() == "read" {
+        let list = operation.result()?.as_array()?;
+        let shown: BTreeSet<i64> = list.iter().filter_map(Value::as_i64).collect();
+        return (shown.len() == list.len() && shown == *state).then(|| state.clone());
+    }
+    let element = operation.argument().as_i64()?;
+    if operation.error() == Some("NodeExists") {
+        return state.contains(&element).then(|| state.clone());
+    }
+    let mut after = state.clone();
+    after.insert(element).then_some(after)
+}
+
+/// Adds, drops or doubles an element of one read.
+fn falsify(history: &mut History, rng: &mut ChaCha8Rng) {
+    let is_read =
+        |at: &usize| history.events[*at].kind == Kind::Ok && &*history.events[*at].f == "read";
+    let reads: Vec<usize> = (0..history.events.len()).filter(is_read).collect();
+    let event = &mut history.events[*pick(rng, &reads)];
+    let mut shown: Vec<i64> = serde_json::from_value(event.value.clone()).unwrap();
+    match rng.random_range(0..5) {
+        0 => shown.push(rng.random_range(1..6)),
+        1 if !shown.is_empty() => shown.push(*pick(rng, &shown)),
+        _ if !shown.is_empty() => {
+            shown.remove(rng.random_range(0..shown.len()));
+        }
+        _ => {}
+    }
+    shown.sort_unstable();
+    event.value = json!(shown);
+}
+
+#[test]
+fn sets_agree_with_the_oracle() {
+    let mut mix = Mix::default();
+    for seed in 0..HISTORIES {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut children = Children::default();
+        let operations = rng.random_range(2..=8);
+        let mut script = Script {
+            history: sound(&mut rng, &mut children, operations),
+        };
+        script.client(
+            1_000,
+            Kind::Invoke,
+            "read",
+            None,
+            Value::Null,
+            json!({ "mode": "fenced", "final": true }),
+        );
+        script.client(
+            1_000,
+            Kind::Ok,
+            "read",
+            None,
+            json!(children.holds),
+            Value::Null,
+        );
+        let mut history = script.history;
+        for _ in 0..rng.random_range(0..3) {
+            falsify(&mut history, &mut rng);
+        }
+        let oracle = linearizable(&history, BTreeSet::new(), &step);
+        let checker = validity(&judge("set", &history));
+        assert_eq!(checker, Some(oracle), "seed {seed}:\n{}", text(&history));
+        mix.count(&history, oracle);
+    }
+    mix.report("set");
+}
