@@ -11,13 +11,12 @@ use crate::roles::{self, Board};
 use crate::store::HistoryWriter;
 use crate::supervisor::SupervisorError;
 use crate::undo::{Undo, UndoLog};
-use keelhaul_nemesis::control::{Action, Control, Effect, Outcome};
+use keelhaul_nemesis::connectivity::majority_connected;
+use keelhaul_nemesis::{Action, Control, Effect, NodeName, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-
-type NodeName = String;
 
 /// What one episode did, to exactly whom.
 #[derive(Debug, Clone)]
@@ -402,28 +401,16 @@ impl Control for Faults {
         }
         drop(installed);
         let nodes = self.nodes();
-        let live: Vec<NodeName> = self
-            .live(&nodes)
-            .into_iter()
-            .filter(|(_, process)| !stopped.contains(&process.pid))
-            .map(|(node, _)| node)
-            .collect();
-        majority(&nodes, &live, &cut)
+        let live = self.live(&nodes);
+        let works = |node: &&NodeName| {
+            let process = live.iter().find(|(name, _)| name == *node);
+            process.is_some_and(|(_, process)| !stopped.contains(&process.pid))
+        };
+        let down = nodes.iter().filter(|node| !works(node)).cloned().collect();
+        majority_connected(&nodes, &down, &cut)
     }
 
     fn record(&self, f: &str, value: serde_json::Value) {
         self.history.nemesis(f, value);
     }
-}
-
-fn majority(nodes: &[NodeName], live: &[NodeName], cut: &BTreeSet<(NodeName, NodeName)>) -> bool {
-    let joined = |a: &NodeName, b: &NodeName| {
-        !cut.contains(&(a.clone(), b.clone())) && !cut.contains(&(b.clone(), a.clone()))
-    };
-    live.iter().any(|centre| {
-        let reached = live
-            .iter()
-            .filter(|other| *other == centre || joined(centre, other));
-        reached.count() * 2 > nodes.len()
-    })
 }

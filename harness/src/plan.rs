@@ -4,7 +4,7 @@ use crate::cluster::NodeBinary;
 use crate::failure::Failure;
 use crate::store::RunDirectory;
 use keelhaul_checkers::{Nanos, Parameters, ReadMode};
-use keelhaul_nemesis::Schedule;
+use keelhaul_nemesis::{FaultKind, Schedule, ScheduleOptions};
 use keelhaul_workloads::{Reads, WorkloadOptions};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -21,7 +21,7 @@ pub struct Options {
     /// The workload's name.
     pub workload: String,
     /// Kinds of fault; empty for none.
-    pub nemesis: Vec<String>,
+    pub nemesis: Vec<FaultKind>,
     /// How long the work lasts: milliseconds.
     pub time_limit_ms: u64,
     /// Operations per second of all workers together; 0: as fast as answers come.
@@ -64,18 +64,15 @@ pub struct Plan {
 impl Options {
     /// The test's name: workload and faults.
     pub fn test(&self) -> String {
-        let mut name = self.workload.clone();
-        let faults = match self.nemesis.is_empty() {
-            true => "none".to_owned(),
-            false => self.nemesis.join("-"),
-        };
-        name.push('-');
-        name.push_str(&faults);
-        if let Some(bug) = &self.bug {
-            name.push_str("-bug-");
-            name.push_str(bug);
+        let mut parts = vec![self.workload.as_str()];
+        match self.nemesis.is_empty() {
+            true => parts.push("none"),
+            false => parts.extend(self.nemesis.iter().map(|kind| kind.name())),
         }
-        name
+        if let Some(bug) = &self.bug {
+            parts.extend(["bug", bug]);
+        }
+        parts.join("-")
     }
 
     /// How long the work lasts.
@@ -94,6 +91,15 @@ impl Options {
             keys: self.keys,
             reads: self.reads,
             ..WorkloadOptions::default()
+        }
+    }
+
+    /// What the schedule is made for.
+    pub fn for_schedule(&self) -> ScheduleOptions {
+        ScheduleOptions {
+            kinds: self.nemesis.clone(),
+            nodes: self.nodes.into(),
+            time_limit_ms: self.time_limit_ms,
         }
     }
 
@@ -166,7 +172,12 @@ impl Plan {
         Parameters {
             nodes: self.nodes(),
             recovery_limit: Nanos(self.options.recovery_limit_ms * 1_000_000),
-            faults: self.options.nemesis.clone(),
+            faults: self
+                .options
+                .nemesis
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             reads: Some(reads),
             contract: self.contract.clone(),
         }

@@ -1,10 +1,11 @@
 //! `keelhaul list`.
 
-use super::run::FAULTS;
 use super::{print, print_json};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use clap::{Args, ValueEnum};
+use keelhaul_checkers::CheckerInfo;
+use keelhaul_nemesis::FaultKind;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -20,6 +21,7 @@ enum Part {
     Workloads,
     Faults,
     Models,
+    Checkers,
     Systems,
 }
 
@@ -33,12 +35,13 @@ struct Named {
 pub(super) fn list(args: ListArgs, json: bool) -> Result<Exit, Failure> {
     let parts = [
         (Part::Workloads, "workloads", workloads()),
-        (Part::Faults, "faults", named(FAULTS)),
-        (Part::Models, "models", models()),
+        (Part::Faults, "faults", faults()),
+        (Part::Models, "models", checkers(|info| info.model)),
+        (Part::Checkers, "checkers", checkers(|info| !info.model)),
         (
             Part::Systems,
             "systems",
-            named([("node", "our own coordination service, keelhaul-node")]),
+            vec![named("node", "our own coordination service, keelhaul-node")],
         ),
     ];
     let wanted = parts
@@ -62,28 +65,25 @@ pub(super) fn list(args: ListArgs, json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Valid)
 }
 
-fn named<const N: usize>(rows: [(&str, &str); N]) -> Vec<Named> {
-    let named = |(name, about): (&str, &str)| Named {
+fn named(name: &str, about: &str) -> Named {
+    Named {
         name: name.to_owned(),
         about: about.to_owned(),
-    };
-    rows.map(named).into()
+    }
 }
 
 fn workloads() -> Vec<Named> {
     let all = keelhaul_workloads::list().iter();
-    all.map(|info| Named {
-        name: info.name.to_owned(),
-        about: info.about.to_owned(),
-    })
-    .collect()
+    all.map(|info| named(info.name, info.about)).collect()
 }
 
-fn models() -> Vec<Named> {
-    let all = keelhaul_checkers::list().into_iter();
-    all.map(|info| Named {
-        name: info.name.to_owned(),
-        about: info.about.to_owned(),
-    })
-    .collect()
+fn faults() -> Vec<Named> {
+    let all = FaultKind::ALL.iter();
+    all.map(|kind| named(kind.name(), kind.about())).collect()
+}
+
+/// Models judge a bare history; the other checkers need a run's own lines.
+fn checkers(wanted: impl Fn(&CheckerInfo) -> bool) -> Vec<Named> {
+    let all = keelhaul_checkers::list().into_iter().filter(wanted);
+    all.map(|info| named(info.name, info.about)).collect()
 }

@@ -7,20 +7,10 @@ use crate::failure::Failure;
 use crate::plan::{Options, Plan};
 use crate::run::{Finished, Screen, execute, summary};
 use clap::Args;
-use keelhaul_nemesis::Schedule;
+use keelhaul_nemesis::{FaultKind, plan::generate};
 use keelhaul_workloads::{Reads, build};
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// The kinds of fault, as `--nemesis` names them.
-pub(super) const FAULTS: [(&str, &str); 3] = [
-    ("kill", "kill -9, and a new start on the same data"),
-    ("pause", "SIGSTOP, and SIGCONT"),
-    (
-        "partition",
-        "links are cut: halves, one node alone, a majorities ring, a bridge, one-way",
-    ),
-];
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -145,7 +135,7 @@ fn fresh(args: &RunArgs) -> Result<Plan, Failure> {
         node: binary::inspect(&program, options.bug.as_deref())?,
         system: args.system.clone(),
         contract: "keelhaul-node".to_owned(),
-        schedule: schedule(seed, &options)?,
+        schedule: generate(seed, &options.for_schedule()),
         checkers,
         options,
     })
@@ -181,24 +171,19 @@ fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
 }
 
-/// Checks the kinds of fault; `none` is the empty list.
-fn faults(names: &[String]) -> Result<Vec<String>, Failure> {
+/// The kinds of fault by name; `none` is the empty list.
+fn faults(names: &[String]) -> Result<Vec<FaultKind>, Failure> {
     if names == ["none"] {
         return Ok(Vec::new());
     }
-    let known = || FAULTS.iter().map(|(name, _)| *name);
-    for name in names {
-        if known().any(|known| known == name) {
-            continue;
-        }
-        let meant = nearest(name, known().chain(["none"])).unwrap_or("none");
-        return Err(Failure::Usage(format!(
-            "there is no fault `{name}`; did you mean `{meant}`? `keelhaul list faults` names all (`none` stands alone)"
-        )));
-    }
-    Ok(names.to_vec())
-}
-
-fn schedule(_seed: u64, _options: &Options) -> Result<Schedule, Failure> {
-    Ok(Schedule::default())
+    let kind = |name: &String| {
+        name.parse().map_err(|_| {
+            let known = FaultKind::ALL.iter().map(|kind| kind.name());
+            let meant = nearest(name, known.chain(["none"])).unwrap_or("none");
+            Failure::Usage(format!(
+                "there is no fault `{name}`; did you mean `{meant}`? `keelhaul list faults` names all (`none` stands alone)"
+            ))
+        })
+    };
+    names.iter().map(kind).collect()
 }

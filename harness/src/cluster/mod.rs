@@ -209,7 +209,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If they do not end in time.
-    pub async fn shut_down(self) -> Result<(), Failure> {
+    pub async fn shut_down(&self) -> Result<(), Failure> {
         self.supervisor.shut_down().await.map_err(machinery)
     }
 

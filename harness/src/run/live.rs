@@ -12,6 +12,7 @@ use crate::stall::Watchdog;
 use crate::store::{HistoryWriter, RunDirectory};
 use crate::supervisor::NodeProcess;
 use crate::undo::UndoLog;
+use keelhaul_nemesis::driver;
 use keelhaul_workloads::probe::{self, ServesError};
 use keelhaul_workloads::{
     Meter, Record, WorkerSetup, WorkerSummary, Workload, build, prepare, read_back, replicas,
@@ -118,16 +119,11 @@ impl<'a> Live<'a> {
         };
         let ended = live.phases().await;
         phase(history, "end");
-        let Live {
-            cluster,
-            faults,
-            roles,
-            _watch_nodes,
-            ..
-        } = live;
-        drop((faults, roles, _watch_nodes));
-        end_cluster(cluster).await?;
-        match alarm.raised() {
+        // From here on the supervisor's end is no failure.
+        let raised = alarm.raised();
+        drop(live._watch_nodes);
+        live.cluster.shut_down().await?;
+        match raised {
             Some(reason) => Err(Failure::Machinery(reason)),
             None => ended,
         }
@@ -165,6 +161,8 @@ impl<'a> Live<'a> {
         let meter = Arc::new(Meter::new());
         let (stop_workers, stopped) = watch::channel(false);
         let mut workers = self.start_workers(&meter, &stopped);
+        let (stop_nemesis, stopped) = watch::channel(false);
+        let nemesis = driver::run(&self.plan.schedule, &*self.faults, stopped);
         let progress = Progress::start(
             self.screen.clone(),
             Sources {
@@ -174,12 +172,22 @@ impl<'a> Live<'a> {
                 time_limit: self.plan.options.time_limit(),
             },
         );
-        self.unless_ended(tokio::time::sleep(self.plan.options.time_limit()))
-            .await;
-
-        phase(self.history, "heal");
-        drop(progress);
-        self.screen.show("healing".to_owned());
+        let time_limit = self.plan.options.time_limit();
+        let clock = async {
+            self.unless_ended(tokio::time::sleep(time_limit)).await;
+            phase(self.history, "heal");
+            drop(progress);
+            self.screen.show("healing".to_owned());
+            stop_nemesis.send_replace(true);
+        };
+        let both = async { tokio::join!(nemesis, clock) };
+        if tokio::time::timeout(time_limit + STOP_LIMIT, both)
+            .await
+            .is_err()
+        {
+            self.alarm
+                .raise(format!("the faults were not healed within {STOP_LIMIT:?}"));
+        }
         self.faults.heal_all().await;
         stop_workers.send_replace(true);
         self.await_workers(&mut workers).await
@@ -322,14 +330,6 @@ impl<'a> Live<'a> {
 
 fn phase(history: &HistoryWriter, name: &str) {
     history.controller("phase", serde_json::json!({ "phase": name }));
-}
-
-async fn end_cluster(cluster: Arc<Cluster>) -> Result<(), Failure> {
-    match Arc::try_unwrap(cluster) {
-        Ok(cluster) => cluster.shut_down().await,
-        // Somebody still holds it: the nodes end with the controller's process.
-        Err(_) => Ok(()),
-    }
 }
 
 struct AbortOnDrop(JoinHandle<()>);

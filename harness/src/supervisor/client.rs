@@ -90,8 +90,10 @@ type Answers = Arc<Mutex<BTreeMap<u64, oneshot::Sender<Message>>>>;
 
 /// The supervisor, from the controller's side. Dropping it closes the pipe, which ends every node.
 pub struct Supervisor {
-    child: Child,
-    stdin: AsyncMutex<ChildStdin>,
+    pid: Option<u32>,
+    child: AsyncMutex<Child>,
+    /// `None` once it is shut down.
+    stdin: AsyncMutex<Option<ChildStdin>>,
     next_id: AtomicU64,
     answers: Answers,
     processes: watch::Receiver<Processes>,
@@ -121,17 +123,18 @@ impl Supervisor {
         let (publish, processes) = watch::channel(Processes::default());
         tokio::spawn(listen(stdout, answers.clone(), publish));
         Ok(Supervisor {
-            child,
-            stdin: AsyncMutex::new(stdin),
+            pid: child.id(),
+            child: AsyncMutex::new(child),
+            stdin: AsyncMutex::new(Some(stdin)),
             next_id: AtomicU64::new(1),
             answers,
             processes,
         })
     }
 
-    /// The supervisor's own process id; `None` once it has been waited for.
+    /// The process id that the supervisor was started with.
     pub fn pid(&self) -> Option<u32> {
-        self.child.id()
+        self.pid
     }
 
     /// The nodes' processes, now and as they change.
@@ -204,11 +207,10 @@ impl Supervisor {
     ///
     /// # Errors
     /// [`SupervisorError::Silent`] if it does not end in time.
-    pub async fn shut_down(self) -> Result<(), SupervisorError> {
-        let Supervisor {
-            mut child, stdin, ..
-        } = self;
-        drop(stdin);
+    pub async fn shut_down(&self) -> Result<(), SupervisorError> {
+        // The pipe closes.
+        self.stdin.lock().await.take();
+        let mut child = self.child.lock().await;
         match tokio::time::timeout(DEATH_LIMIT, child.wait()).await {
             Ok(_) => Ok(()),
             Err(_) => Err(SupervisorError::Silent {
@@ -225,8 +227,11 @@ impl Supervisor {
             .expect("a request is plain data: it always has a JSON form");
         line.push(b'\n');
         // A supervisor that is gone shows in the answer that never comes.
-        let written = self.stdin.lock().await.write_all(&line).await;
-        if written.is_err() || self.processes.borrow().supervisor_gone {
+        let written = match &mut *self.stdin.lock().await {
+            Some(stdin) => stdin.write_all(&line).await.is_ok(),
+            None => false,
+        };
+        if !written || self.processes.borrow().supervisor_gone {
             lock(&self.answers).remove(&id);
             return Err(SupervisorError::Gone);
         }
