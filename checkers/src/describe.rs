@@ -3,6 +3,9 @@
 use crate::history::{Kind, Operation};
 use serde_json::{Value, json};
 
+/// Longer lists than this are cut in witnesses: a set's read has up to 2,000 elements.
+const LIST_SHOWN: usize = 16;
+
 /// `{"index", "completed", "process", "f", "key", "outcome": "ok"|"fail"|"info", "from", "to", "text", …}`: `index` and
 /// `completed` are lines, `from` and `to` nanoseconds since the run's start (`null` without completion); `text` is one line;
 /// `argument`, `result` and the completion's other fields (`version`, `zxid`, `server`, `session`, `error`) follow.
@@ -18,7 +21,7 @@ pub(crate) fn operation(operation: &Operation<'_>) -> Value {
         "to": operation.end(),
         "text": text(operation),
         "argument": operation.argument(),
-        "result": operation.result(),
+        "result": operation.result().map(short),
     });
     let answered = operation
         .completion
@@ -30,6 +33,17 @@ pub(crate) fn operation(operation: &Operation<'_>) -> Value {
         }
     }
     shown
+}
+
+/// A long list as its length and its ends.
+fn short(value: &Value) -> Value {
+    match value {
+        Value::Array(list) if list.len() > LIST_SHOWN => {
+            let half = LIST_SHOWN / 2;
+            json!({ "elements": list.len(), "first": list[..half], "last": list[list.len() - half..] })
+        }
+        other => other.clone(),
+    }
 }
 
 /// One line: `write 9 → ok, version 7 (n2)`.
@@ -61,6 +75,9 @@ fn outcome(operation: &Operation<'_>) -> String {
         Kind::Ok if !error.is_empty() => error.trim_start().to_owned(),
         Kind::Ok => {
             let value = match operation.result() {
+                Some(Value::Array(list)) if list.len() > LIST_SHOWN => {
+                    format!("{} elements", list.len())
+                }
                 Some(value) if operation.f() == "read" => value.to_string(),
                 _ => "ok".to_owned(),
             };

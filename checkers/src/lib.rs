@@ -13,6 +13,7 @@ pub mod models;
 mod reads;
 mod recovery;
 mod registry;
+mod render;
 mod results;
 mod session_order;
 mod set;
@@ -25,6 +26,7 @@ pub use history::{Event, Extra, History, HistoryError, Kind, Nanos, Note, Operat
 pub use reads::ReadMode;
 pub use recovery::Recovery;
 pub use registry::{CheckerInfo, Parameters, by_name, list};
+pub use render::render;
 pub use results::{Checked, Results, Validity, merge};
 pub use session_order::SessionOrder;
 pub use set::Set;

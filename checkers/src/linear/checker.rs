@@ -16,7 +16,7 @@ use std::sync::Arc;
 ///
 /// Details: `{"model", "keys": N, "operations": N, "configurations": visited in all, "bytes": most held at once,
 /// "reads_left_out": {"local": N, "sync": N}, "illegal_keys": [key, …], "undecided_keys": [key, …]}`.
-/// Anomaly `nonlinearizable`, for the key that was refuted first; its witness is described at [`crate::render`].
+/// Anomaly `nonlinearizable`, for the key that was refuted first; its witness is described in `render.rs`.
 #[derive(Debug)]
 pub struct Linearizable<M> {
     name: &'static str,
@@ -50,10 +50,10 @@ impl<M: Model> Linearizable<M> {
 /// One key's operations, ready to be searched.
 struct Case<'h, M: Model> {
     key: Option<&'h Arc<str>>,
-    /// As they were.
-    entries: Vec<Entry<M::Call>>,
-    /// With more of them equal.
-    blurred: Vec<Entry<M::Call>>,
+    /// As they were, but with more of them equal: what a witness is made from.
+    plain: Vec<Entry<M::Call>>,
+    /// With what later operations show of indeterminate ones: quicker to search.
+    narrowed: Vec<Entry<M::Call>>,
     contradiction: Option<Contradiction>,
 }
 
@@ -172,18 +172,25 @@ impl<M: Model> Linearizable<M> {
         entries: Vec<Entry<M::Call>>,
         values: &Values,
     ) -> Case<'h, M> {
-        let mut calls: Vec<M::Call> = entries.iter().map(|entry| entry.call).collect();
-        self.model.blur(&mut calls);
-        let blurred = entries
-            .iter()
-            .zip(calls)
-            .map(|(entry, call)| Entry { call, ..*entry })
-            .collect();
+        let rewritten = |rewrite: &dyn Fn(&mut [M::Call])| -> Vec<Entry<M::Call>> {
+            let mut calls: Vec<M::Call> = entries.iter().map(|entry| entry.call).collect();
+            rewrite(&mut calls);
+            entries
+                .iter()
+                .zip(calls)
+                .map(|(entry, call)| Entry { call, ..*entry })
+                .collect()
+        };
+        let plain = rewritten(&|calls| self.model.blur(calls));
+        let narrowed = rewritten(&|calls| {
+            self.model.narrow(calls);
+            self.model.blur(calls);
+        });
         let contradiction = self.model.contradiction(&entries, values);
         Case {
             key,
-            entries,
-            blurred,
+            plain,
+            narrowed,
             contradiction,
         }
     }
@@ -226,7 +233,7 @@ impl<M: Model> Linearizable<M> {
         let started = meter.look_at_clock();
         let outcome = match started {
             Ok(()) => {
-                Search::new(&self.model, &case.blurred).run(vec![Config::new(initial)], &mut meter)
+                Search::new(&self.model, &case.narrowed).run(vec![Config::new(initial)], &mut meter)
             }
             Err(why) => Outcome::Exhausted(why, 0),
         };
@@ -234,7 +241,7 @@ impl<M: Model> Linearizable<M> {
         let contradicted = case.contradiction.as_ref().map(|found| found.at);
         match (outcome, contradicted) {
             (Outcome::Illegal(stuck), _) => {
-                let returned = case.blurred[stuck.entry].ret.unwrap_or(u64::MAX);
+                let returned = case.narrowed[stuck.entry].ret.unwrap_or(u64::MAX);
                 Judged::Illegal {
                     at: returned.min(contradicted.unwrap_or(u64::MAX)),
                     stuck: Some(stuck),
@@ -262,7 +269,7 @@ impl<M: Model> Linearizable<M> {
         let details = json!({
             "model": self.model.name(),
             "keys": all.cases.len(),
-            "operations": all.cases.iter().map(|case| case.entries.len()).sum::<usize>(),
+            "operations": all.cases.iter().map(|case| case.plain.len()).sum::<usize>(),
             "configurations": all.work.visited,
             "bytes": all.work.held,
             "reads_left_out": self.left_out(&all.operations),
@@ -309,7 +316,7 @@ impl<M: Model> Linearizable<M> {
         if !reasons.is_empty() {
             return Verdict::Unknown(reasons);
         }
-        if all.cases.iter().all(|case| case.entries.is_empty()) {
+        if all.cases.iter().all(|case| case.plain.is_empty()) {
             let text = "no operation owes linearizability here: nothing was judged".to_owned();
             return Verdict::Unknown(vec![Reason {
                 checker: self.name.to_owned(),
@@ -320,10 +327,10 @@ impl<M: Model> Linearizable<M> {
     }
 
     fn reason(&self, case: &Case<'_, M>, why: Exhausted, at: u64) -> Reason {
-        let all = case.entries.len();
-        let before = case.entries.iter().filter(|entry| entry.inv < at).count();
+        let all = case.plain.len();
+        let before = case.plain.iter().filter(|entry| entry.inv < at).count();
         let open = case
-            .entries
+            .plain
             .iter()
             .filter(|entry| entry.ret.is_none())
             .count();
@@ -355,7 +362,8 @@ impl<M: Model> Linearizable<M> {
             values: &all.values,
             operations: &all.operations,
             initial: all.initial,
-            entries: &case.blurred,
+            plain: &case.plain,
+            narrowed: &case.narrowed,
             contradiction: case.contradiction.as_ref(),
             key: key_name(case.key),
         };

@@ -37,6 +37,9 @@ pub trait Model: Send + Sync {
     /// Whether the call leaves every state as it is.
     fn is_pure(&self, call: &Self::Call) -> bool;
 
+    /// Writes into indeterminate calls what the other operations show of them, without changing what is legal.
+    fn narrow(&self, _calls: &mut [Self::Call]) {}
+
     /// Rewrites calls so that more of them are equal, without changing what is legal: values that nobody ever observes
     /// become [`ValueId::UNSEEN`].
     fn blur(&self, calls: &mut [Self::Call]);

@@ -25,7 +25,8 @@ pub(super) struct Witness<'a, 'h, M: Model> {
     pub(super) values: &'a Values,
     pub(super) operations: &'a [Operation<'h>],
     pub(super) initial: M::State,
-    pub(super) entries: &'a [Entry<M::Call>],
+    pub(super) plain: &'a [Entry<M::Call>],
+    pub(super) narrowed: &'a [Entry<M::Call>],
     pub(super) contradiction: Option<&'a Contradiction>,
     pub(super) key: &'a str,
 }
@@ -62,7 +63,18 @@ impl<M: Model> Witness<'_, '_, M> {
             json!({ "key": self.key, "model": self.model.name(), "contradiction": contradiction });
         if let Some(stuck) = stuck {
             let mut meter = Meter::new(SHRINK_STATES, budget);
-            let mut window = self.window(stuck, &mut meter);
+            // Told without what only later operations show, if that can be searched too: easier to follow by hand.
+            let start = vec![Config::new(self.initial)];
+            let told;
+            let (entries, stuck) = match Search::new(self.model, self.plain).run(start, &mut meter)
+            {
+                Outcome::Illegal(plain) => {
+                    told = plain;
+                    (self.plain, &told)
+                }
+                _ => (self.narrowed, stuck),
+            };
+            let mut window = self.window(entries, stuck, &mut meter);
             let shrunk = self.shrink(&mut window, &mut meter);
             self.show_window(&window, stuck, shrunk, &mut witness);
         }
@@ -82,13 +94,17 @@ impl<M: Model> Witness<'_, '_, M> {
     }
 
     /// The window as the search left it, before shrinking.
-    fn window(&self, stuck: &Stuck<M::State>, meter: &mut Meter) -> Window<M> {
-        let last = self.entries[stuck.entry];
+    fn window(
+        &self,
+        entries: &[Entry<M::Call>],
+        stuck: &Stuck<M::State>,
+        meter: &mut Meter,
+    ) -> Window<M> {
+        let last = entries[stuck.entry];
         let end = last.ret.expect("an operation got stuck when it returned");
         let start = vec![Config::new(self.initial)];
         let cut = stuck.quiet.and_then(|quiet| {
-            let starts =
-                Search::new(self.model, self.entries).run_to(quiet, start.clone(), meter)?;
+            let starts = Search::new(self.model, entries).run_to(quiet, start.clone(), meter)?;
             Some((quiet, starts))
         });
         let (after, starts) = match cut {
@@ -102,8 +118,7 @@ impl<M: Model> Witness<'_, '_, M> {
             answered: Vec::new(),
             last,
         };
-        for entry in self
-            .entries
+        for entry in entries
             .iter()
             .filter(|entry| entry.inv < end && **entry != last)
         {
@@ -200,7 +215,7 @@ impl<M: Model> Witness<'_, '_, M> {
         let (last_states, last) = match &outcome {
             Outcome::Illegal(stuck) => (&stuck.last, &entries[stuck.entry]),
             // The first search proved it; only its explanation was too long to repeat.
-            _ => (&first.last, &self.entries[first.entry]),
+            _ => (&first.last, &window.last),
         };
         witness["from"] = json!({
             "index": window.after,

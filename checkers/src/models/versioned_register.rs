@@ -14,7 +14,7 @@
 use super::{old_and_new, unknown_error, unknown_function};
 use crate::history::{Kind, Operation};
 use crate::linear::{Contradiction, Entry, Model, ValueId, Values};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 mod contradiction;
 
@@ -159,6 +159,31 @@ impl Model for VersionedRegister {
 
     fn is_pure(&self, call: &Call) -> bool {
         !matches!(call, Call::Create { .. } | Call::Set { .. })
+    }
+
+    /// A value with one possible writer, read at some version: if that write's outcome is not known, it made that version.
+    fn narrow(&self, calls: &mut [Call]) {
+        let mut writers: FxHashMap<ValueId, u32> = FxHashMap::default();
+        let mut read_at: FxHashMap<ValueId, i32> = FxHashMap::default();
+        for call in calls.iter() {
+            match *call {
+                Call::Create { value } | Call::Set { value, .. } => {
+                    *writers.entry(value).or_default() += 1
+                }
+                Call::Saw { value, version } => {
+                    read_at.entry(value).or_insert(version);
+                }
+                _ => {}
+            }
+        }
+        for call in calls {
+            if let Call::Set { value, made, .. } = call
+                && made.is_none()
+                && writers[value] == 1
+            {
+                *made = read_at.get(value).copied();
+            }
+        }
     }
 
     fn blur(&self, calls: &mut [Call]) {

@@ -1,0 +1,117 @@
+//! A search that would need a gigabyte ends as unknown within its budget, and so does the process.
+
+#![cfg(target_os = "linux")] // The resident set is read from /proc.
+#![allow(clippy::unwrap_used)] // A test that cannot go on fails.
+
+mod common;
+
+use common::{Script, validity};
+use keelhaul_checkers::{Budget, Finding, History, Kind, Parameters, Verdict, by_name};
+use serde_json::{Value, json};
+
+const MIB: u64 = 1 << 20;
+
+/// Compare-and-sets whose outcome nobody knows, from each of 24 stations to the next by two ways: the value at the end may have
+/// come there by 2^24 different sets of them, each as good as any other, and a search must keep them all: at some hundred
+/// bytes each, several gigabytes.
+fn explosive() -> History {
+    const STATIONS: u64 = 24;
+    let mut script = Script::default();
+    let mut process = 0;
+    let mut cas = |old: u64, new: u64| {
+        script.client(
+            process,
+            Kind::Invoke,
+            "cas",
+            None,
+            json!([old, new]),
+            Value::Null,
+        );
+        script.client(
+            process,
+            Kind::Info,
+            "cas",
+            None,
+            json!([old, new]),
+            Value::Null,
+        );
+        process += 1;
+    };
+    for station in 0..STATIONS {
+        let (here, next) = (10 * station, 10 * (station + 1));
+        for way in [1, 2] {
+            cas(here, here + way);
+            cas(here + way, next);
+        }
+    }
+    for (f, argument, result) in [
+        ("write", json!(0), json!(0)),
+        ("read", Value::Null, json!(10 * STATIONS)),
+    ] {
+        script.client(1_000, Kind::Invoke, f, None, argument, Value::Null);
+        script.client(1_000, Kind::Ok, f, None, result, Value::Null);
+    }
+    script.history
+}
+
+fn judge_within(bytes: u64, history: &History) -> Finding {
+    let budget = Budget {
+        states: u64::MAX,
+        bytes,
+        deadline: None,
+    };
+    by_name("cas-register", &Parameters::default())
+        .unwrap()
+        .check(history, &budget)
+}
+
+/// The resident set of this process, in bytes.
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = statm.split_whitespace().nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+/// The most that was ever resident, in bytes.
+fn most_resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        * 1024
+}
+
+#[test]
+fn a_search_beyond_its_bytes_is_unknown_and_stays_within_them() {
+    let history = explosive();
+    let before = resident();
+    let finding = judge_within(64 * MIB, &history);
+    let grown = most_resident().saturating_sub(before);
+    let Verdict::Unknown(reasons) = &finding.verdict else {
+        panic!("expected unknown, got {:?}", finding.verdict)
+    };
+    println!(
+        "{}; the process grew by {} MiB",
+        reasons[0].text,
+        grown / MIB
+    );
+    assert!(reasons[0].text.contains("64 MiB"), "{}", reasons[0].text);
+    assert_eq!(validity(&finding), None);
+    assert!(
+        finding.details["bytes"].as_u64().unwrap() > 32 * MIB,
+        "the budget was hardly used: {}",
+        finding.details
+    );
+    // The allocator may keep a little beside what is counted.
+    assert!(
+        grown < (64 + 16) * MIB,
+        "grew by {} MiB under a budget of 64 MiB",
+        grown / MIB
+    );
+}
