@@ -119,6 +119,23 @@ fn random_bytes_in_and_around_requests_never_stop_the_server() {
     assert!(bystander.exists("/b").is_ok());
 }
 
+#[test]
+fn a_stranger_on_the_peer_port_is_closed_and_the_ensemble_goes_on() {
+    let cluster = Cluster::start(3, "");
+    let mut random = ChaCha8Rng::seed_from_u64(8);
+    let mut client = Client::connect(cluster.address(0));
+    for round in 0..30 {
+        let mut stream = dial(cluster.servers[round % 3].peer_address).unwrap();
+        let bytes: Vec<u8> = (0..random.random_range(16..100))
+            .map(|_| random.random())
+            .collect();
+        let _ = stream.write_all(&bytes);
+        let _ = stream.shutdown(Shutdown::Write);
+        assert!(is_closed(stream));
+        client.create(&format!("/{round}"), b"", 0).unwrap();
+    }
+}
+
 /// A frame with a header that makes sense, mostly, and a body that begins like a request, sometimes.
 fn random_frame(random: &mut ChaCha8Rng) -> Vec<u8> {
     let codes = [1, 2, 3, 4, 5, 6, 8, 9, 11, 12, 13, 14, 15, -11];

@@ -3,6 +3,8 @@
 //! `stories`: what one server owes a client. `ensemble`: what three owe together. `hostile`: bytes that make no sense.
 //! Every wait has a condition and a generous limit; every process is ended by its handle.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod client;
 mod ensemble;
 mod hostile;

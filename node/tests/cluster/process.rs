@@ -40,23 +40,50 @@ pub(crate) fn word(address: SocketAddr, word: &str) -> Option<String> {
 pub(crate) struct Server {
     config: PathBuf,
     pub(crate) address: SocketAddr,
+    pub(crate) peer_address: SocketAddr,
     child: Option<Child>,
 }
 
 impl Server {
     pub(crate) fn start(&mut self) {
-        assert!(self.child.is_none(), "it runs already");
         let mut command = Command::new(BINARY);
-        command
-            .arg("--config")
-            .arg(&self.config)
-            .env("RUST_LOG", "info");
+        command.arg("--config").arg(&self.config);
+        self.spawn(command);
+    }
+
+    /// Starts it with files limited to about this size: its disk is full soon.
+    pub(crate) fn start_with_small_disk(&mut self, kib: u32) {
+        let mut command = Command::new("sh");
+        // Without the signal's default the write fails with an error, as on a full disk.
+        let script = format!(
+            "trap '' XFSZ; ulimit -f {}; exec \"$0\" --config \"$1\"",
+            2 * kib
+        );
+        command.arg("-c").arg(script).arg(BINARY).arg(&self.config);
+        self.spawn(command);
+    }
+
+    fn spawn(&mut self, mut command: Command) {
+        assert!(self.child.is_none(), "it runs already");
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.config.with_extension("log"))
             .unwrap();
-        self.child = Some(command.stdin(Stdio::null()).stderr(log).spawn().unwrap());
+        self.child = Some(
+            command
+                .env("RUST_LOG", "info")
+                .stdin(Stdio::null())
+                .stderr(log)
+                .spawn()
+                .unwrap(),
+        );
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn end(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("it runs");
+        eventually("the server's end", || child.try_wait().unwrap())
     }
 
     /// kill -9.
@@ -69,10 +96,9 @@ impl Server {
 
     /// SIGTERM.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
-        let mut child = self.child.take().expect("it runs");
-        let pid = rustix::process::Pid::from_child(&child);
+        let pid = rustix::process::Pid::from_child(self.child.as_ref().expect("it runs"));
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        eventually("the server's end", || child.try_wait().unwrap())
+        self.end()
     }
 
     pub(crate) fn log(&self) -> String {
@@ -123,10 +149,12 @@ impl Cluster {
                 .status()
                 .unwrap();
             assert!(formatted.success());
-            let address = SocketAddr::from(([127, 0, 0, 1], ports[n]));
+            let [address, peer_address] =
+                [ports[n], ports[size + n]].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
             cluster.servers.push(Server {
                 config,
                 address,
+                peer_address,
                 child: None,
             });
             cluster.servers[n].start();

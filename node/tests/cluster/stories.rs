@@ -277,3 +277,36 @@ fn a_port_in_use_stops_the_start_with_its_name() {
         "{error}"
     );
 }
+
+#[test]
+fn a_disk_that_takes_no_more_stops_the_server_and_nothing_acknowledged_is_lost() {
+    let mut cluster = Cluster::start(1, "");
+    cluster.servers[0].kill();
+    cluster.servers[0].start_with_small_disk(256);
+    cluster.wait();
+    let mut client = Client::connect(cluster.address(0));
+    client.create("/f", b"", 0).unwrap();
+    let mut acknowledged = 0;
+    while client
+        .try_ask(1, &create(&format!("/f/{acknowledged}"), &[7; 4000], 0))
+        .is_ok()
+    {
+        acknowledged += 1;
+    }
+    assert!(!cluster.servers[0].end().success());
+    let log = cluster.servers[0].log();
+    assert!(
+        log.contains("keelhaul-node: cannot") && log.contains("must not acknowledge"),
+        "{log}"
+    );
+    cluster.servers[0].start();
+    cluster.wait();
+    let mut again = Client::connect(cluster.address(0));
+    assert!(acknowledged > 10);
+    for n in 0..acknowledged {
+        assert!(
+            again.exists(&format!("/f/{n}")).is_ok(),
+            "{n} of {acknowledged} is lost"
+        );
+    }
+}
