@@ -1,8 +1,8 @@
 //! The search's configurations, deduplicated, with every byte counted before it is taken.
 
 use super::budget::{Exhausted, Meter};
-use rustc_hash::FxHashMap;
-use std::hash::Hash;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+use std::hash::{BuildHasher, Hash};
 
 /// One way in which the history so far can have happened.
 #[derive(Debug, Clone)]
@@ -85,11 +85,18 @@ impl<S: Copy> Config<S> {
     }
 }
 
+/// How many configurations of one state are compared with a new one. They form an antichain, which may be long, and comparing
+/// with all of it would make the search quadratic: beyond this, only equal ones are found.
+const COMPARED: usize = 64;
+
 /// A set of configurations in the order of their insertion, so that nothing depends on a hash map's order.
 #[derive(Debug)]
 pub(super) struct Table<S> {
     pub(super) configs: Vec<Config<S>>,
+    /// The newest configuration of each state and `linear`.
     heads: FxHashMap<(S, u128), u32>,
+    /// A configuration by the hash of all that it is; the newest one where hashes collide.
+    equal: FxHashMap<u64, u32>,
     heap: u64,
 }
 
@@ -98,6 +105,7 @@ impl<S: Copy + Eq + Hash> Table<S> {
         Table {
             configs: Vec::new(),
             heads: FxHashMap::default(),
+            equal: FxHashMap::default(),
             heap: 0,
         }
     }
@@ -111,21 +119,13 @@ impl<S: Copy + Eq + Hash> Table<S> {
     ) -> Result<(), Exhausted> {
         meter.visit()?;
         let key = (config.state, config.linear);
+        let hash = FxBuildHasher.hash_one((key, &config.used));
+        if self.holds(hash, &config) {
+            return Ok(());
+        }
         let head = self.heads.get(&key).copied().unwrap_or(END);
-        let mut at = head;
-        while at != END {
-            let known = &mut self.configs[at as usize];
-            if !known.dominated {
-                if known.dominates(&config) {
-                    return Ok(());
-                }
-                if config.dominates(known) {
-                    known.dominated = true;
-                    self.heap -= known.heap();
-                    known.used = Box::default();
-                }
-            }
-            at = known.next;
+        if self.is_dominated(&config, head) {
+            return Ok(());
         }
         meter.hold(others + self.bytes_after_growth() + config.heap())?;
         config.next = head;
@@ -134,12 +134,50 @@ impl<S: Copy + Eq + Hash> Table<S> {
             .expect("the byte limit keeps tables below 2^32 configurations");
         self.configs.push(config);
         self.heads.insert(key, place);
+        self.equal.insert(hash, place);
         Ok(())
+    }
+
+    fn holds(&self, hash: u64, config: &Config<S>) -> bool {
+        self.equal.get(&hash).is_some_and(|place| {
+            let known = &self.configs[*place as usize];
+            !known.dominated
+                && known.state == config.state
+                && known.linear == config.linear
+                && known.used == config.used
+        })
+    }
+
+    /// Whether a known configuration of the same state dominates this one; those that it dominates are marked.
+    fn is_dominated(&mut self, config: &Config<S>, head: u32) -> bool {
+        let mut at = head;
+        for _ in 0..COMPARED {
+            if at == END {
+                return false;
+            }
+            let known = &mut self.configs[at as usize];
+            at = known.next;
+            if known.dominated {
+                continue;
+            }
+            if known.dominates(config) {
+                return true;
+            }
+            if config.dominates(known) {
+                known.dominated = true;
+                self.heap -= known.heap();
+                known.used = Box::default();
+            }
+        }
+        false
     }
 
     /// Bytes held now.
     pub(super) fn bytes(&self) -> u64 {
-        self.heap + vec_bytes::<S>(self.configs.capacity()) + map_bytes::<S>(self.heads.capacity())
+        self.heap
+            + vec_bytes::<S>(self.configs.capacity())
+            + map_bytes::<((S, u128), u32)>(self.heads.capacity())
+            + map_bytes::<(u64, u32)>(self.equal.capacity())
     }
 
     /// Bytes held at the worst moment of the next insertion: while a full table moves, old and new exist together.
@@ -149,7 +187,10 @@ impl<S: Copy + Eq + Hash> Table<S> {
             bytes += vec_bytes::<S>((2 * self.configs.capacity()).max(4));
         }
         if self.heads.len() == self.heads.capacity() {
-            bytes += map_bytes::<S>((2 * self.heads.capacity()).max(4));
+            bytes += map_bytes::<((S, u128), u32)>((2 * self.heads.capacity()).max(4));
+        }
+        if self.equal.len() == self.equal.capacity() {
+            bytes += map_bytes::<(u64, u32)>((2 * self.equal.capacity()).max(4));
         }
         bytes
     }
@@ -167,10 +208,10 @@ pub(super) fn vec_bytes<S>(capacity: usize) -> u64 {
 }
 
 /// A hash map holds a power of two of buckets, an eighth of them free, with a control byte for each.
-fn map_bytes<S>(capacity: usize) -> u64 {
+fn map_bytes<T>(capacity: usize) -> u64 {
     if capacity == 0 {
         return 0;
     }
     let buckets = (capacity * 8 / 7).next_power_of_two();
-    (buckets * (size_of::<((S, u128), u32)>() + 1)) as u64
+    (buckets * (size_of::<T>() + 1)) as u64
 }
