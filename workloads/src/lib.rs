@@ -29,6 +29,8 @@ mod setup;
 mod slots;
 mod steps;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use failure::HarnessFailure;
 pub use meter::{Meter, Snapshot};

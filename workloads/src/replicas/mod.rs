@@ -114,7 +114,7 @@ async fn compare_once(
     steps::fence(first, Instant::now() + QUESTION)
         .await
         .map_err(|no_answer| format!("no write went through the quorum: {}", no_answer.detail))?;
-    let zxid = settled_zxid(servers).await?;
+    let zxid = settled_zxid(servers, deadline).await?;
     let trees = read_all(readers, deadline).await?;
     let after = common_zxid(servers).await?;
     if after != zxid {
@@ -137,8 +137,8 @@ async fn open(server: &Server) -> Result<Connection, String> {
 }
 
 /// The zxid that every node has applied, once they agree.
-async fn settled_zxid(servers: &[Server]) -> Result<Zxid, String> {
-    let until = Instant::now() + SETTLE;
+async fn settled_zxid(servers: &[Server], deadline: Instant) -> Result<Zxid, String> {
+    let until = deadline.min(Instant::now() + SETTLE);
     loop {
         match common_zxid(servers).await {
             Err(_) if Instant::now() < until => sleep(GLANCE).await,
