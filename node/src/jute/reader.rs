@@ -20,11 +20,6 @@ impl Reader {
         self.rest.is_empty()
     }
 
-    /// How many bytes are left.
-    pub fn remaining(&self) -> usize {
-        self.rest.len()
-    }
-
     /// A signed 32-bit integer.
     pub fn int(&mut self, what: &'static str) -> Result<i32, Garbage> {
         self.rest

@@ -5,6 +5,8 @@ use crate::tree::Outcome;
 use crate::txn::{Incarnation, Origin, Txn};
 use crate::zab::{Epoch, NodeId, Zxid};
 use bytes::Bytes;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
 
 /// A leader that applies what it proposes only when it is told to.
@@ -183,6 +185,53 @@ fn the_answer_is_the_same_whether_earlier_requests_are_applied_or_not() {
     assert_eq!(eagerly, lazily);
     assert_eq!(eager.tree.image(), lazy.tree.image());
     assert!(lazy.overlay.is_empty());
+}
+
+/// A write on one of few paths, so that most meet an earlier one.
+fn random_write(random: &mut ChaCha8Rng, depth: u32) -> Write {
+    let names = ["/a", "/b", "/a/c", "/a/d", "/a/c/e", "/b/f-"];
+    let path = names[random.random_range(0..names.len())];
+    let version = random.random_range(-1..3);
+    match random.random_range(0..10 + depth) {
+        0..=3 => create_as(path, random.random_range(0..4)),
+        4..=5 => delete(path, version),
+        6..=7 => set(path, version),
+        8..=9 => check(path, version),
+        _ => Write::Multi(
+            (0..random.random_range(0..4))
+                .map(|_| random_write(random, 0))
+                .collect(),
+        ),
+    }
+}
+
+#[test]
+fn random_requests_are_prepared_the_same_however_far_the_tree_lags() {
+    let (mut failed, mut worked) = (0, 0);
+    for seed in 0..100 {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let (mut eager, mut lazy) = (Leader::new(), Leader::new());
+        for _ in 0..100 {
+            let write = random_write(&mut random, 3);
+            let body = eager.ask(write.clone());
+            eager.apply();
+            assert_eq!(lazy.ask(write.clone()), body, "seed {seed}: {write:?}");
+            match body {
+                Body::Error(_) | Body::FailedMulti { .. } => failed += 1,
+                _ => worked += 1,
+            }
+            for _ in 0..random.random_range(0..=lazy.proposed.len().min(3)) {
+                lazy.apply();
+            }
+        }
+        lazy.apply_all();
+        assert_eq!(eager.tree.image(), lazy.tree.image(), "seed {seed}");
+        assert!(lazy.overlay.is_empty());
+    }
+    assert!(
+        failed > 1000 && worked > 1000,
+        "{failed} failed, {worked} worked"
+    );
 }
 
 #[test]

@@ -271,7 +271,7 @@ impl Engine {
         let zxid = snapshot.zxid;
         self.tree =
             Tree::restore(&snapshot.state).map_err(|source| NodeError::Image { zxid, source })?;
-        tracing::info!(%zxid, znodes = self.tree.len(), "state replaced by a snapshot");
+        tracing::info!(%zxid, znodes = self.tree.znode_count(), "state replaced by a snapshot");
         Ok(())
     }
 

@@ -125,16 +125,22 @@ impl Engine {
         if closes && alive.is_ok() {
             leader.sessions.closing(session);
         }
+        self.put_in_log(origin, session, cxid, prepared);
+    }
+
+    fn put_in_log(&mut self, origin: Origin, session: SessionId, cxid: i32, prepared: Prepared) {
+        let Prepared { body, changes } = prepared;
         let txn = Txn {
             origin,
             session,
             cxid,
             time_ms: wall_clock_ms(),
-            body: prepared.body,
+            body,
         };
         // Without a zxid this server leads no longer, and everything here is about to be forgotten.
-        if let Some(zxid) = self.replica.propose(self.now, txn.encode()) {
-            leader.overlay.proposed(zxid, prepared.changes);
+        let zxid = self.replica.propose(self.now, txn.encode());
+        if let (Some(zxid), Some(leader)) = (zxid, &mut self.leader) {
+            leader.overlay.proposed(zxid, changes);
         }
     }
 
@@ -191,36 +197,24 @@ impl Engine {
 
     /// Closes the sessions whose time is over.
     pub(super) fn expire_sessions(&mut self) {
-        let Some(leader) = &mut self.leader else {
-            return;
-        };
-        for session in leader.sessions.expired(self.now) {
+        let expired = self
+            .leader
+            .as_mut()
+            .map(|leader| leader.sessions.expired(self.now));
+        for session in expired.unwrap_or_default() {
+            let Some(leader) = &mut self.leader else {
+                return;
+            };
             tracing::info!(%session, "session expired");
+            let prepared = prep::prepare(&self.tree, &leader.overlay, session, Write::CloseSession);
+            leader.sessions.closing(session);
             // Whoever serves it, it is the leader that closes it; nobody waits for the answer.
             let origin = Origin {
                 node: self.config.id,
                 incarnation: self.incarnation,
                 number: 0,
             };
-            self.expire(origin, session);
-        }
-    }
-
-    fn expire(&mut self, origin: Origin, session: SessionId) {
-        let Some(leader) = &mut self.leader else {
-            return;
-        };
-        let prepared = prep::prepare(&self.tree, &leader.overlay, session, Write::CloseSession);
-        leader.sessions.closing(session);
-        let txn = Txn {
-            origin,
-            session,
-            cxid: 0,
-            time_ms: wall_clock_ms(),
-            body: prepared.body,
-        };
-        if let Some(zxid) = self.replica.propose(self.now, txn.encode()) {
-            leader.overlay.proposed(zxid, prepared.changes);
+            self.put_in_log(origin, session, 0, prepared);
         }
     }
 }

@@ -6,7 +6,7 @@
 //! disk    ──► DiskDone ───────┘                        └──► replies, peer frames: once per turn
 //! ```
 //!
-//! One task, the [`Engine`], owns replica, tree, sessions and pipelines; the others only move bytes. It takes all
+//! One task, the `Engine`, owns replica, tree, sessions and pipelines; the others only move bytes. It takes all
 //! events that are ready, then sends what came of them: one write per connection, one hand-over to the disk.
 //!
 //! - `client`, `pipeline`: a client's connection, and the order of its answers. `reads`: answers from the tree.

@@ -62,7 +62,7 @@ impl Engine {
             self.clients.outstanding(),
             self.tree.zxid(),
             self.mode(),
-            self.tree.len(),
+            self.tree.znode_count(),
         )
     }
 
@@ -84,7 +84,7 @@ impl Engine {
             "outstanding_requests",
             self.clients.outstanding().to_string(),
         );
-        line("znode_count", self.tree.len().to_string());
+        line("znode_count", self.tree.znode_count().to_string());
         line("watch_count", "0".into());
         line("ephemerals_count", self.tree.ephemeral_count().to_string());
         line("approximate_data_size", self.tree.data_bytes().to_string());

@@ -4,7 +4,7 @@
 //! [`crate::prep`]'s part, on the leader): a transaction that does not fit is a sign that replicas have diverged, and
 //! is an error that stops the node.
 //!
-//! - [`path`]: legal paths. [`stat`]: what clients see of a znode.
+//! - [`path`]: legal paths. `stat`: what clients see of a znode.
 //! - `arena`: the znodes. `image`: the tree as bytes, for snapshots, and its digest.
 
 mod arena;
@@ -159,13 +159,8 @@ impl Tree {
     }
 
     /// How many znodes there are.
-    pub fn len(&self) -> usize {
+    pub fn znode_count(&self) -> usize {
         self.znodes.len()
-    }
-
-    /// Never: the root always exists.
-    pub fn is_empty(&self) -> bool {
-        false
     }
 
     /// How many ephemeral znodes there are.

@@ -78,7 +78,7 @@ fn create(path: &str, parent_creates: i32, owner: SessionId) -> Body {
 #[test]
 fn a_new_tree_has_zookeepers_own_znodes_and_their_odd_cversions() {
     let tree = Tree::new();
-    assert_eq!(tree.len(), 4);
+    assert_eq!(tree.znode_count(), 4);
     assert_eq!(tree.get("/").unwrap().stat().cversion, -1);
     assert_eq!(tree.get("/zookeeper").unwrap().stat().cversion, -2);
     assert_eq!(
