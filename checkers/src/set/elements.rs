@@ -322,7 +322,12 @@ impl Parent {
             })
             .collect();
         for read in self.reads.iter().filter(|read| read.linearizable) {
-            for at in &read.shows {
+            // An element that nobody can have added is unexpected, and cannot be lost.
+            for at in read
+                .shows
+                .iter()
+                .filter(|at| self.elements[**at].made.is_some())
+            {
                 let by_this = (read.span.ret, read.span.operation);
                 known[*at] = Some(known[*at].map_or(by_this, |before| before.min(by_this)));
             }

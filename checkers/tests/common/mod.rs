@@ -4,6 +4,7 @@
 
 pub mod oracle;
 pub mod random;
+pub mod recorded;
 
 use keelhaul_checkers::{
     Budget, Event, Finding, History, Kind, Nanos, Parameters, Process, Verdict, by_name,

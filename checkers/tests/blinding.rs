@@ -1,0 +1,308 @@
+//! A sound history as a run records it is changed in one place, and must become invalid by the checker of the broken promise.
+
+#![allow(clippy::unwrap_used)] // A test that cannot go on fails.
+
+mod common;
+
+use common::random::pick;
+use common::recorded::{Run, register, set};
+use common::{judge, validity};
+use keelhaul_checkers::{History, Kind, Verdict, render};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+
+const BLINDINGS: u64 = 100;
+
+/// A few sound histories, to be changed again and again.
+struct Bases(Vec<History>);
+
+impl Bases {
+    fn new(record: impl Fn(u64) -> History) -> Bases {
+        Bases((0..5).map(record).collect())
+    }
+
+    fn pick(&self, seed: u64) -> History {
+        self.0[seed as usize % self.0.len()].clone()
+    }
+}
+
+/// Answers of successful operations of these functions, by place among the events.
+fn answers(history: &History, functions: &[&str]) -> Vec<usize> {
+    let wanted = |at: &usize| {
+        let event = &history.events[*at];
+        event.kind == Kind::Ok
+            && functions.contains(&&*event.f)
+            && event.extra.get("error").is_none()
+    };
+    (0..history.events.len()).filter(wanted).collect()
+}
+
+fn value_written(history: &History, at: usize) -> Value {
+    match &history.events[at].value {
+        Value::Array(pair) => pair[1].clone(),
+        value => value.clone(),
+    }
+}
+
+/// Judges the changed history, insists that it is invalid, and gives the names of the anomalies.
+fn must_be_invalid(checker: &str, history: &History, what: &str) -> Vec<String> {
+    let finding = judge(checker, history);
+    let Verdict::Invalid(anomalies) = &finding.verdict else {
+        panic!("{what}: {:?}", finding.verdict)
+    };
+    for anomaly in anomalies {
+        assert!(
+            render(anomaly).lines().count() > 1,
+            "a witness that shows nothing: {anomaly:?}"
+        );
+    }
+    anomalies
+        .iter()
+        .map(|anomaly| anomaly.kind.clone())
+        .collect()
+}
+
+#[test]
+fn a_recorded_register_history_is_valid() {
+    for seed in 0..5 {
+        let history = register(&Run {
+            seed,
+            ..Run::default()
+        });
+        assert_eq!(
+            validity(&judge("register-linearizable", &history)),
+            Some(true),
+            "seed {seed}"
+        );
+        assert_eq!(
+            validity(&judge("session-order", &history)),
+            Some(true),
+            "seed {seed}"
+        );
+        let local = register(&Run {
+            seed,
+            mode: "local",
+            ..Run::default()
+        });
+        assert_eq!(
+            validity(&judge("session-order", &local)),
+            Some(true),
+            "seed {seed}"
+        );
+    }
+}
+
+#[test]
+fn a_stale_value_is_found() {
+    let bases = Bases::new(|seed| {
+        register(&Run {
+            seed,
+            ..Run::default()
+        })
+    });
+    for seed in 0..BLINDINGS {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut history = bases.pick(seed);
+        // A read, and a write of its key that was acknowledged, and overwritten with acknowledgement, before the read began.
+        let writes = answers(&history, &["create", "write", "cas"]);
+        let (read, old) = loop {
+            let read = *pick(&mut rng, &answers(&history, &["read"]));
+            let invoked = invocation(&history, read);
+            let before: Vec<usize> = writes
+                .iter()
+                .copied()
+                .filter(|at| *at < invoked && history.events[*at].key == history.events[read].key)
+                .collect();
+            if before.len() >= 2 {
+                break (read, before);
+            }
+        };
+        let version = |at: usize| history.events[at].extra.int("version").unwrap();
+        let newest = old.iter().map(|at| version(*at)).max().unwrap();
+        let stale: Vec<usize> = old.into_iter().filter(|at| version(*at) < newest).collect();
+        let from = *pick(&mut rng, &stale);
+        let (value, version) = (value_written(&history, from), version(from));
+        history.events[read].value = value;
+        history.events[read].extra.insert("version", version);
+        let kinds = must_be_invalid("register-linearizable", &history, &format!("seed {seed}"));
+        assert_eq!(kinds, ["nonlinearizable"]);
+    }
+}
+
+#[test]
+fn a_lost_acknowledged_write_is_found() {
+    let bases = Bases::new(|seed| {
+        register(&Run {
+            seed,
+            ..Run::default()
+        })
+    });
+    for seed in 0..BLINDINGS {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut history = bases.pick(seed);
+        // The final read shows what the key was before its last acknowledged write.
+        let key = {
+            let finals = answers(&history, &["read"]);
+            let last: Vec<usize> = finals.into_iter().rev().take(8).collect();
+            *pick(&mut rng, &last)
+        };
+        let of_key = |at: &usize| history.events[*at].key == history.events[key].key;
+        let mut writes: Vec<usize> = answers(&history, &["create", "write", "cas"])
+            .into_iter()
+            .filter(of_key)
+            .collect();
+        writes.sort_by_key(|at| history.events[*at].extra.int("version"));
+        let [.., before, _] = writes[..] else {
+            continue;
+        };
+        let (value, version) = (
+            value_written(&history, before),
+            history.events[before].extra.int("version").unwrap(),
+        );
+        history.events[key].value = value;
+        history.events[key].extra.insert("version", version);
+        must_be_invalid("register-linearizable", &history, &format!("seed {seed}"));
+    }
+}
+
+#[test]
+fn a_session_that_goes_back_is_found() {
+    let bases = Bases::new(|seed| {
+        register(&Run {
+            seed,
+            mode: "local",
+            ..Run::default()
+        })
+    });
+    for seed in 0..BLINDINGS {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut history = bases.pick(seed);
+        // A read's reply is older than one that its session had seen before.
+        let at = loop {
+            let at = *pick(&mut rng, &answers(&history, &["read"]));
+            let session = history.events[at].extra.get("session");
+            let before = history.events[..at]
+                .iter()
+                .filter(|event| event.extra.get("session") == session);
+            let seen = before.filter_map(|event| event.extra.int("zxid")).max();
+            if let Some(seen) = seen.filter(|zxid| *zxid > 1) {
+                break (at, seen - 1);
+            }
+        };
+        history.events[at.0].extra.insert("zxid", at.1);
+        must_be_invalid("session-order", &history, &format!("seed {seed}"));
+    }
+}
+
+/// The line at which the operation that ends here began.
+fn invocation(history: &History, end: usize) -> usize {
+    let process = &history.events[end].process;
+    history.events[..end]
+        .iter()
+        .rposition(|event| event.process == *process)
+        .unwrap()
+}
+
+#[test]
+fn a_recorded_set_history_is_valid() {
+    for seed in 0..5 {
+        let history = set(&Run {
+            seed,
+            ..Run::default()
+        });
+        assert_eq!(validity(&judge("set", &history)), Some(true), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_lost_element_is_found() {
+    let bases = Bases::new(|seed| {
+        set(&Run {
+            seed,
+            operations: 1_000,
+            ..Run::default()
+        })
+    });
+    for seed in 0..BLINDINGS {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut history = bases.pick(seed);
+        let added = *pick(&mut rng, &answers(&history, &["add"]));
+        let (key, element) = (
+            history.events[added].key.clone(),
+            history.events[added].value.clone(),
+        );
+        for event in history
+            .events
+            .iter_mut()
+            .skip(added)
+            .filter(|event| event.key == key)
+        {
+            if let Value::Array(shown) = &mut event.value {
+                shown.retain(|shown| *shown != element);
+            }
+        }
+        let kinds = must_be_invalid("set", &history, &format!("seed {seed}"));
+        assert_eq!(kinds, ["lost"], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_stale_set_is_found() {
+    let bases = Bases::new(|seed| {
+        set(&Run {
+            seed,
+            operations: 1_000,
+            ..Run::default()
+        })
+    });
+    for seed in 0..BLINDINGS {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut history = bases.pick(seed);
+        let fenced: Vec<usize> = answers(&history, &["read"])
+            .into_iter()
+            .filter(|at| {
+                let asked = &history.events[invocation(&history, *at)].extra;
+                asked.text("mode") == Some("fenced")
+                    && !asked.flag("final")
+                    && !history.events[*at].value.as_array().unwrap().is_empty()
+            })
+            .collect();
+        let Value::Array(shown) = &mut history.events[*pick(&mut rng, &fenced)].value else {
+            panic!("a read shows a list")
+        };
+        let element = pick(&mut rng, shown).clone();
+        shown.retain(|shown| *shown != element);
+        let kinds = must_be_invalid("set", &history, &format!("seed {seed}"));
+        assert_eq!(kinds, ["stale"], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_duplicated_or_unexpected_element_is_found() {
+    let bases = Bases::new(|seed| {
+        set(&Run {
+            seed,
+            operations: 1_000,
+            ..Run::default()
+        })
+    });
+    for seed in 0..BLINDINGS {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut history = bases.pick(seed);
+        let reads: Vec<usize> = answers(&history, &["read"])
+            .into_iter()
+            .filter(|at| !history.events[*at].value.as_array().unwrap().is_empty())
+            .collect();
+        let Value::Array(shown) = &mut history.events[*pick(&mut rng, &reads)].value else {
+            panic!("a read shows a list")
+        };
+        let (element, kind) = match seed % 2 {
+            0 => (pick(&mut rng, shown).clone(), "duplicated"),
+            _ => (json!(999_999), "unexpected"),
+        };
+        shown.push(element);
+        let kinds = must_be_invalid("set", &history, &format!("seed {seed}"));
+        assert_eq!(kinds, [kind], "seed {seed}");
+    }
+}
