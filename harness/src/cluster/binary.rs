@@ -77,13 +77,32 @@ pub fn inspect(path: &Path, bug: Option<&str>) -> Result<NodeBinary, Failure> {
                 path.display()
             )));
         }
-        _ => {}
+        Some(bug) => knows_bug(path, bug)?,
+        None => {}
     }
     Ok(NodeBinary {
         path: path.to_owned(),
         version,
         sha256: sha256(path)?,
     })
+}
+
+/// The node knows its bugs' names, the harness does not.
+fn knows_bug(path: &Path, bug: &str) -> Result<(), Failure> {
+    let output = Command::new(path)
+        .args(["--bug", bug, "--version"])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(Failure::file("run", path))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().next().unwrap_or("it does not say why");
+    Err(Failure::Usage(format!(
+        "{} cannot show the bug {bug}: {said}",
+        path.display()
+    )))
 }
 
 fn existing(path: &Path, why: &str) -> Result<PathBuf, Failure> {

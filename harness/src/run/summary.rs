@@ -2,7 +2,7 @@
 
 use crate::plan::Plan;
 use crate::store::RunDirectory;
-use keelhaul_checkers::{Anomaly, Results, Validity};
+use keelhaul_checkers::{Results, Validity, render};
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -22,7 +22,7 @@ pub fn word(valid: Validity) -> &'static str {
 pub fn findings(results: &Results) -> String {
     let mut text = String::new();
     for anomaly in results.anomalies.iter().take(SHOWN) {
-        text.push_str(&render(anomaly));
+        line(&mut text, &render(anomaly));
     }
     if results.anomalies.len() > SHOWN {
         let more = results.anomalies.len() - SHOWN;
@@ -66,39 +66,80 @@ pub fn of_run(plan: &Plan, run: &RunDirectory, results: &Results) -> String {
     text
 }
 
-/// One anomaly with its witness.
-pub fn render(anomaly: &Anomaly) -> String {
-    let mut text = String::new();
-    line(
-        &mut text,
-        &format!(
-            "{} ({}): {}",
-            anomaly.kind, anomaly.checker, anomaly.summary
-        ),
-    );
-    let witness = match anomaly.witness.get("text").and_then(Value::as_str) {
-        Some(rendered) => rendered.to_owned(),
-        None => serde_json::to_string_pretty(&anomaly.witness).unwrap_or_default(),
-    };
-    for one in witness.lines() {
-        line(&mut text, &format!("    {one}"));
-    }
-    text
-}
-
-/// The recovery table in short; rows as checker `recovery` documents them.
+/// The recovery table in short: one line for each episode, times from its installation on.
 fn recovery(rows: &Value) -> String {
     let mut text = String::new();
     let Some(rows) = rows.as_array().filter(|rows| !rows.is_empty()) else {
         return text;
     };
-    line(&mut text, &format!("{} episodes:", rows.len()));
+    line(
+        &mut text,
+        &format!(
+            "{:<9} {:<22} {:>8} {:>12} {:>12}",
+            "fault", "target", "held", "new leader", "first write"
+        ),
+    );
     for row in rows {
-        line(&mut text, &format!("    {row}"));
+        line(&mut text, &episode(row));
     }
     text
 }
 
+/// One row of checker `recovery`.
+fn episode(row: &Value) -> String {
+    let word = |name: &str| row[name].as_str().unwrap_or_default();
+    let nodes: Vec<&str> = row["targets"]
+        .as_array()
+        .map(|nodes| nodes.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default();
+    let target = match nodes.is_empty() {
+        true => word("target").to_owned(),
+        false => format!("{}: {}", word("target"), nodes.join(" ")),
+    };
+    let start = format!("{:<9} {target:<22}", word("kind"));
+    if word("outcome") != "installed" {
+        return format!("{start} {}: {}", word("outcome"), word("reason"));
+    }
+    let held = row["healed_ns"]
+        .as_u64()
+        .zip(row["installed_ns"].as_u64())
+        .map(|(healed, installed)| healed.saturating_sub(installed));
+    let mut cells = start;
+    for (nanos, width) in [
+        (held, 8),
+        (row["leader_from_install_ns"].as_u64(), 12),
+        (row["write_from_install_ns"].as_u64(), 12),
+    ] {
+        let cell = nanos.map_or("-".to_owned(), |nanos| {
+            format!("{:.2} s", nanos as f64 / 1e9)
+        });
+        write!(cells, " {cell:>width$}").expect("writing to a string does not fail");
+    }
+    cells
+}
+
 fn line(text: &mut String, content: &str) {
     writeln!(text, "{content}").expect("writing to a string does not fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_says_what_was_hit_how_long_and_what_came_back() {
+        let row = serde_json::json!({
+            "episode": 2, "kind": "kill", "target": "leader", "targets": ["n3"], "outcome": "installed",
+            "installed_ns": 9_650_000_000u64, "healed_ns": 12_050_000_000u64,
+            "leader_from_install_ns": 101_000_000, "write_from_install_ns": null,
+        });
+        assert_eq!(
+            episode(&row),
+            "kill      leader: n3               2.40 s       0.10 s            -"
+        );
+        let skipped = serde_json::json!({
+            "kind": "pause", "target": "leader", "targets": [], "outcome": "skipped", "reason": "no node led within 2 s",
+        });
+        assert!(episode(&skipped).ends_with("skipped: no node led within 2 s"));
+    }
 }
