@@ -7,7 +7,10 @@ mod interrupt;
 pub mod judge;
 mod live;
 mod progress;
+mod recover;
 pub mod summary;
+mod watch;
+mod work;
 
 pub use interrupt::Interrupts;
 pub use progress::Screen;
@@ -19,7 +22,7 @@ use crate::store::{HistoryWriter, RunDirectory, write_json};
 use crate::undo::UndoLog;
 use crate::{junit, report};
 use keelhaul_checkers::{Results, Validity};
-use live::{Ending, Live};
+use live::{Ending, Live, Stage};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -48,39 +51,29 @@ pub async fn execute(
     let run = RunDirectory::create(store, &plan.test, plan.seed, chrono::Utc::now())?;
     write_json(&run.plan(), plan)?;
     run.become_latest(store)?;
-    screen.say(&format!(
-        "{} · seed {} · {}",
-        plan.test,
-        plan.seed,
-        run.path().display()
-    ));
+    let at = run.path().display();
+    screen.say(&format!("{} · seed {} · {at}", plan.test, plan.seed));
 
-    let alarm = Alarm::default();
     let history = Arc::new(HistoryWriter::create(&run.history())?);
-    live::alarm_when_history_fails(&history, &alarm);
-    let undo = Arc::new(UndoLog::create(&run.undo())?);
-
-    let ended = Live::run(
+    let alarm = Alarm::default();
+    let _watch = watch::history(&history, &alarm);
+    let stage = Stage {
         plan,
-        &run,
-        keelhaul,
-        &history,
-        undo,
-        &interrupts,
-        &alarm,
+        run: &run,
+        history: history.clone(),
+        undo: Arc::new(UndoLog::create(&run.undo())?),
+        interrupts,
+        alarm,
         screen,
-    )
-    .await;
+    };
+    let ended = Live::run(&stage, keelhaul).await;
     screen.show("saving the history".to_owned());
     let saved = history.finish();
     let ending = ended
         .and_then(|ending| saved.map(|()| ending))
         .inspect_err(|_| {
             screen.clear();
-            screen.say(&format!(
-                "what was seen until then is in {}",
-                run.path().display()
-            ));
+            screen.say(&format!("what was seen until then is in {at}"));
         })?;
 
     screen.show("checking the history".to_owned());

@@ -57,8 +57,13 @@ impl RunDirectory {
     ) -> Result<RunDirectory, Failure> {
         let name = format!("{}-{seed}", now.format("%Y%m%dT%H%M%S%.3fZ"));
         let path = store.join(test).join(&name);
-        fs::create_dir_all(path.join("nodes"))
-            .map_err(Failure::file("create the run directory", &path))?;
+        let create = || -> std::io::Result<()> {
+            fs::create_dir_all(store.join(test))?;
+            // Never into another run's directory.
+            fs::create_dir(&path)?;
+            fs::create_dir(path.join("nodes"))
+        };
+        create().map_err(Failure::file("create the run directory", &path))?;
         let path = fs::canonicalize(&path).map_err(Failure::file("find", &path))?;
         Ok(RunDirectory { path })
     }
