@@ -10,7 +10,8 @@
 //! events that are ready, then sends what came of them: one write per connection, one hand-over to the disk.
 //!
 //! - `client`, `pipeline`: a client's connection, and the order of its answers. `reads`: answers from the tree.
-//! - `engine`, `serving`, `leading`, `forward`: the loop; clients' events; the leader's part; what servers tell each other.
+//! - `engine`: the loop. `outputs`: what the replica wants. `serving`: clients' events. `leading`: the leader's part.
+//!   `links`, `forward`: what servers tell each other about their clients.
 //! - `peer`, `wire`: connections between members, and their frames. `disk`: the disk thread.
 //! - `words`: the four-letter words.
 
@@ -20,6 +21,8 @@ mod engine;
 mod event;
 mod forward;
 mod leading;
+mod links;
+mod outputs;
 mod peer;
 mod pipeline;
 mod reads;

@@ -1,0 +1,195 @@
+//! Which values are legal.
+
+use super::{File, Member, NodeConfig, Role};
+use crate::zab::NodeId;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+/// A value that is not legal.
+pub(super) struct Illegal {
+    pub(super) key: String,
+    pub(super) value: String,
+    pub(super) legal: String,
+}
+
+fn illegal<T>(
+    key: impl Into<String>,
+    value: impl ToString,
+    legal: impl Into<String>,
+) -> Result<T, Illegal> {
+    Err(Illegal {
+        key: key.into(),
+        value: value.to_string(),
+        legal: legal.into(),
+    })
+}
+
+/// A whole configuration, if every value is legal.
+pub(super) fn check(file: File) -> Result<NodeConfig, Illegal> {
+    check_id("id", file.id)?;
+    check_numbers(&file)?;
+    let members = check_members(&file)?;
+    let own = &members[&file.id];
+    let (client_address, peer_address) = (
+        file.client_address.unwrap_or(own.client_address),
+        file.peer_address.unwrap_or(own.peer_address),
+    );
+    if client_address == peer_address {
+        return illegal(
+            "client_address",
+            client_address,
+            "it must differ from peer_address",
+        );
+    }
+    let dial = check_dial(&file, &members)?;
+    Ok(NodeConfig {
+        id: file.id,
+        data_dir: file.data_dir,
+        client_address,
+        peer_address,
+        members,
+        dial,
+        timing: file.timing,
+        log: file.log,
+        limits: file.limits,
+    })
+}
+
+fn check_id(key: &str, id: NodeId) -> Result<(), Illegal> {
+    if (1..=63).contains(&id.0) {
+        Ok(())
+    } else {
+        illegal(key, id, "ids are 1 to 63")
+    }
+}
+
+fn check_members(file: &File) -> Result<BTreeMap<NodeId, Member>, Illegal> {
+    if file.members.is_empty() {
+        let (Some(client_address), Some(peer_address)) = (file.client_address, file.peer_address)
+        else {
+            return illegal(
+                "members",
+                "[]",
+                "without members, client_address and peer_address must be given",
+            );
+        };
+        let alone = Member {
+            id: file.id,
+            peer_address,
+            client_address,
+            role: Role::Voter,
+        };
+        return Ok(BTreeMap::from([(file.id, alone)]));
+    }
+    let (mut members, mut addresses) = (BTreeMap::new(), BTreeSet::new());
+    for member in &file.members {
+        check_id("members.id", member.id)?;
+        if members.insert(member.id, member.clone()).is_some() {
+            return illegal(
+                "members.id",
+                member.id,
+                "two members have this id; ids are unique",
+            );
+        }
+        for address in [member.peer_address, member.client_address] {
+            if !addresses.insert(address) {
+                return illegal(
+                    "members",
+                    address,
+                    "two members or services have this address; addresses are unique",
+                );
+            }
+        }
+    }
+    if !members.contains_key(&file.id) {
+        return illegal("id", file.id, "this server must be one of the members");
+    }
+    Ok(members)
+}
+
+fn check_dial(
+    file: &File,
+    members: &BTreeMap<NodeId, Member>,
+) -> Result<BTreeMap<NodeId, SocketAddr>, Illegal> {
+    let mut dial = BTreeMap::new();
+    for (key, address) in &file.dial {
+        match key.parse().map(NodeId) {
+            Ok(id) if id == file.id => {
+                return illegal(
+                    format!("dial.{key}"),
+                    address,
+                    "a server does not connect to itself; remove it",
+                );
+            }
+            Ok(id) if members.contains_key(&id) => dial.insert(id, *address),
+            _ => {
+                return illegal(
+                    format!("dial.{key}"),
+                    address,
+                    "the key must be the id of a member",
+                );
+            }
+        };
+    }
+    Ok(dial)
+}
+
+fn check_numbers(file: &File) -> Result<(), Illegal> {
+    let (timing, log, limits) = (&file.timing, &file.log, &file.limits);
+    at_least("timing.tick_ms", timing.tick_ms, 10)?;
+    at_least(
+        "timing.sync_limit_ms",
+        timing.sync_limit_ms,
+        2 * timing.tick_ms,
+    )?;
+    at_least(
+        "timing.init_limit_ms",
+        timing.init_limit_ms,
+        timing.sync_limit_ms,
+    )?;
+    at_least("timing.finalize_wait_ms", timing.finalize_wait_ms, 1)?;
+    at_least("log.snapshot_every", log.snapshot_every, 1)?;
+    at_least("log.segment_bytes", log.segment_bytes, 4096)?;
+    at_least("log.read_batch", log.read_batch as u64, 1)?;
+    at_least(
+        "limits.session_timeout_min_ms",
+        limits.session_timeout_min_ms.max(0) as u64,
+        2 * timing.tick_ms,
+    )?;
+    if limits.session_timeout_max_ms < limits.session_timeout_min_ms {
+        let legal = format!(
+            "at least session_timeout_min_ms, which is {}",
+            limits.session_timeout_min_ms
+        );
+        return illegal(
+            "limits.session_timeout_max_ms",
+            limits.session_timeout_max_ms,
+            legal,
+        );
+    }
+    at_least("limits.connections", limits.connections as u64, 1)?;
+    at_least("limits.outstanding", limits.outstanding as u64, 1)?;
+    at_least("limits.unsent_bytes", limits.unsent_bytes as u64, 1)?;
+    at_least("limits.frame_bytes", limits.frame_bytes as u64, 1024)?;
+    if limits.frame_bytes > 16 << 20 {
+        return illegal(
+            "limits.frame_bytes",
+            limits.frame_bytes,
+            "at most 16777216 (16 MiB)",
+        );
+    }
+    at_least("limits.greeting_ms", limits.greeting_ms, 1)?;
+    at_least(
+        "limits.peer_queue_bytes",
+        limits.peer_queue_bytes as u64,
+        1 << 20,
+    )
+}
+
+fn at_least(key: &str, value: u64, least: u64) -> Result<(), Illegal> {
+    if value >= least {
+        Ok(())
+    } else {
+        illegal(key, value, format!("at least {least}"))
+    }
+}

@@ -1,0 +1,153 @@
+//! What the replica wants: sends, disk operations, deliveries, a change of status. Carried out in order.
+
+use super::NodeError;
+use super::engine::Engine;
+use super::leading::Leader;
+use super::pipeline::Answer;
+use crate::tree::{Outcome, Tree};
+use crate::txn::{Body, Txn};
+use crate::zab::{Entry, Input, Output, Snapshot, Status, Zxid};
+use std::collections::VecDeque;
+
+impl Engine {
+    pub(super) fn carry_out(&mut self) -> Result<(), NodeError> {
+        if let Some(error) = self.stopped.take() {
+            return Err(error);
+        }
+        let mut outputs = VecDeque::from(self.replica.outputs());
+        while let Some(output) = outputs.pop_front() {
+            self.carry_out_one(output)?;
+            outputs.extend(self.replica.outputs());
+        }
+        Ok(())
+    }
+
+    fn carry_out_one(&mut self, output: Output) -> Result<(), NodeError> {
+        match output {
+            Output::Send { to, message } => {
+                if let Some(link) = self.peers.get_mut(&to) {
+                    link.push(&message);
+                }
+            }
+            Output::Disconnect(peer) => {
+                tracing::warn!(peer = peer.0, "what it says makes no sense: disconnecting");
+                self.peer_lost(peer);
+            }
+            Output::Disk(op) => self.disk.push(op),
+            Output::Restore(snapshot) => self.restore(&snapshot)?,
+            Output::Deliver(entry) => self.deliver(entry)?,
+            Output::TakeSnapshot(ticket) => {
+                let snapshot = Snapshot {
+                    zxid: self.tree.zxid(),
+                    state: self.tree.image(),
+                };
+                tracing::info!(zxid = %snapshot.zxid, bytes = snapshot.state.len(), "snapshot taken");
+                self.step(Input::SnapshotTaken { ticket, snapshot });
+            }
+            Output::Status(status) => self.status_changed(status),
+            Output::App { from, payload } => self.app(from, &payload),
+            Output::Confirmed { token, zxid } => self.confirmed(token, zxid),
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), NodeError> {
+        let zxid = snapshot.zxid;
+        self.tree =
+            Tree::restore(&snapshot.state).map_err(|source| NodeError::Image { zxid, source })?;
+        tracing::info!(%zxid, znodes = self.tree.znode_count(), "state replaced by a snapshot");
+        Ok(())
+    }
+
+    fn deliver(&mut self, entry: Entry) -> Result<(), NodeError> {
+        let zxid = entry.zxid;
+        let txn = Txn::decode(&entry.txn).map_err(|source| NodeError::Txn { zxid, source })?;
+        let (origin, timeout) = (txn.origin, session_timeout(&txn));
+        let outcome = self.tree.apply(zxid, txn)?;
+        if let Some(leader) = &mut self.leader {
+            leader.applied(zxid, origin.node, &outcome, timeout, self.now);
+        }
+        let closed = match outcome {
+            Outcome::SessionClosed(session) => self.clients.of_session(session),
+            _ => None,
+        };
+        let mine = origin.node == self.config.id && origin.incarnation == self.incarnation;
+        let asker = if mine {
+            self.clients.asker(origin.number)
+        } else {
+            None
+        };
+        match (asker, outcome) {
+            (Some(id), Outcome::SessionOpened(session)) => self.session_opened(id, session),
+            (Some(id), outcome) => {
+                self.clients
+                    .answer(id, origin.number, Answer::Done(zxid, outcome));
+                self.clients.pump(id, &self.tree, self.now);
+            }
+            (None, _) => {}
+        }
+        // A client that closed its session itself gets its answer first, and is closed with it.
+        if let Some(id) = closed.filter(|id| asker != Some(*id)) {
+            self.clients.close(id);
+        }
+        self.answer_late_syncs();
+        Ok(())
+    }
+
+    /// The leader has answered a sync.
+    pub(super) fn synced(&mut self, number: u64, zxid: Zxid) {
+        let Some(id) = self.clients.asker(number) else {
+            return;
+        };
+        self.clients.answer(id, number, Answer::Synced(zxid));
+        if zxid > self.tree.zxid() {
+            self.late.entry(zxid).or_default().push(id);
+        } else {
+            self.clients.pump(id, &self.tree, self.now);
+        }
+    }
+
+    fn answer_late_syncs(&mut self) {
+        while let Some(first) = self
+            .late
+            .first_entry()
+            .filter(|first| *first.key() <= self.tree.zxid())
+        {
+            for id in first.remove() {
+                self.clients.pump(id, &self.tree, self.now);
+            }
+        }
+    }
+
+    pub(super) fn status_changed(&mut self, status: Status) {
+        tracing::info!(?status, zxid = %self.tree.zxid(), "status");
+        let served = self.status.serving();
+        self.status = status;
+        if served && !status.serving() {
+            // What is under way may or may not happen; only silence is an honest answer.
+            self.clients.close_all();
+            self.upward.clear();
+            self.downward.clear();
+            self.late.clear();
+            self.touched.clear();
+        }
+        // What is proposed and not yet applied is known to no other leader: it must not be forgotten while this one leads.
+        if !status.leads() {
+            self.leader = None;
+        } else if self.leader.is_none() {
+            self.leader = Some(Leader::new(
+                &self.tree,
+                self.config.timing.tick_ms,
+                self.now,
+            ));
+        }
+    }
+}
+
+/// The time-out of the session that this transaction opens; 0 if it opens none.
+fn session_timeout(txn: &Txn) -> i32 {
+    match txn.body {
+        Body::OpenSession { timeout_ms, .. } => timeout_ms,
+        _ => 0,
+    }
+}
