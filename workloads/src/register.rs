@@ -24,6 +24,9 @@ use std::sync::Arc;
 
 const PARENT: &str = "/keelhaul/register";
 
+/// Of a hundred operations, how many stay at the key of the one before: that is how a compare-and-set gets a chance to find
+/// what its worker saw last.
+const STAYS_OF_HUNDRED: u32 = 50;
 /// Of ten operations on a znode that exists, how many are reads and writes; the rest compares and sets.
 const READS_OF_TEN: u32 = 4;
 const WRITES_OF_TEN: u32 = 3;
@@ -74,6 +77,7 @@ impl Workload for Register {
             slots: Arc::clone(&self.slots),
             reads: self.options.reads,
             rng: stream(seed, &format!("worker-{worker}")),
+            slot: worker % keys,
             next_value: worker + 1,
             step: workers.max(1),
             known: vec![None; keys as usize],
@@ -131,6 +135,8 @@ struct RegisterGenerator {
     slots: Arc<Slots>,
     reads: Reads,
     rng: ChaCha8Rng,
+    /// Where the last operation was.
+    slot: u64,
     next_value: u64,
     step: u64,
     /// By slot.
@@ -139,8 +145,12 @@ struct RegisterGenerator {
 
 impl Generator for RegisterGenerator {
     fn next(&mut self) -> Operation {
-        // Three draws for every operation, whatever comes of it: what a worker chooses does not depend on what it saw.
-        let slot = self.rng.random_range(0..self.known.len() as u64);
+        // The same draws for every operation, whatever comes of it: what a worker chooses does not depend on what it saw.
+        let other = self.rng.random_range(0..self.known.len() as u64);
+        if self.rng.random_range(0..100) >= STAYS_OF_HUNDRED {
+            self.slot = other;
+        }
+        let slot = self.slot;
         let die = self.rng.random_range(0..10);
         let value = self.next_value;
         self.next_value += self.step;

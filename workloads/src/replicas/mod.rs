@@ -5,8 +5,8 @@
 //! and the same zxid before and after. Else all of it is done again, until the limit. `/zookeeper` is left out: nodes
 //! keep there what is their own.
 //!
-//! - [`tree`]: reading one whole tree.
-//! - [`diff`]: comparing trees; pure.
+//! - `tree`: reading one whole tree.
+//! - `diff`: comparing trees; pure.
 
 mod diff;
 mod tree;

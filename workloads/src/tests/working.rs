@@ -327,6 +327,50 @@ async fn a_worker_stops_promptly_though_its_server_is_silent() {
 }
 
 #[tokio::test]
+async fn a_slow_worker_keeps_its_session_and_closes_it_when_told_to_stop() {
+    let fake = Fake::start().await;
+    let options = WorkloadOptions {
+        session_timeout_ms: 150,
+        ..quick()
+    };
+    let workload = registry::build("register", &options).unwrap();
+    let (running, stop) = watch::channel(false);
+    let record = Arc::new(Lines::default());
+    let setup = WorkerSetup {
+        index: 0,
+        workers: 1,
+        servers: vec![fake.server.clone()],
+        seed: 1,
+        rate: 0.001,
+        record: record.clone(),
+        stop,
+        meter: Arc::new(Meter::new()),
+    };
+    let worker = tokio::spawn(run_worker(setup, workload));
+    // The first operation is due at once, the next one in a quarter of an hour.
+    let pings = || {
+        fake.state()
+            .asked
+            .iter()
+            .filter(|asked| **asked == op::PING)
+            .count()
+    };
+    let began = Instant::now();
+    while pings() < 5 {
+        assert!(began.elapsed() < LIMIT);
+        sleep(Duration::from_millis(5)).await;
+    }
+    running.send(true).unwrap();
+    let summary = tokio::time::timeout(LIMIT, worker)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    assert_eq!((summary.sessions, record.all().len()), (1, 2));
+    assert_eq!(fake.state().asked.last(), Some(&op::CLOSE_SESSION));
+}
+
+#[tokio::test]
 async fn set_up_says_what_it_could_not_make_and_why() {
     let fake = Fake::start().await;
     let workload = registry::build("register", &quick()).unwrap();

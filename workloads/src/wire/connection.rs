@@ -3,21 +3,22 @@
 //! Requests may be pipelined; their answers are held to the order in which they were sent, which is what the protocol
 //! promises. After the first error a connection is of no more use, and says so: it never mends itself.
 
-use super::frame::{FrameBuffer, FrameLengthError, FrameLimits, framed};
-use super::jute::{DecodeError, Decoder};
+use super::dial::dial;
+use super::error::{CallError, ConnectError, ConnectTrouble, Garbled, Sent, Trouble};
+use super::frame::{FrameBuffer, FrameLimits, framed};
+use super::jute::Decoder;
 use super::reply::{Answer, Reply, ReplyHeader};
 use super::request::{PING_XID, Request};
-use super::session::{Session, connect_reply, connect_request};
+use super::session::Session;
 use crate::failure::HarnessFailure;
 use crate::options::Server;
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 /// The xid of a watch's notification. No request of this client sets a watch; a server may send one all the same.
 const NOTIFICATION_XID: i32 = -1;
@@ -31,146 +32,6 @@ pub struct ConnectOptions {
     pub connect_timeout: Duration,
     /// Limits on frames.
     pub limits: FrameLimits,
-}
-
-/// Whether bytes of a request may have left this host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Sent {
-    /// Not one byte was handed to the socket.
-    Nothing,
-    /// At least one was: the server may have the request.
-    Perhaps,
-}
-
-/// An answer that is not ZooKeeper's protocol.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Garbled {
-    /// A frame of an impossible length.
-    #[error(transparent)]
-    Frame(#[from] FrameLengthError),
-    /// A frame that is not the record that it should be.
-    #[error(transparent)]
-    Record(#[from] DecodeError),
-    /// A reply out of order.
-    #[error("the reply to request {got} came when {expected} was the oldest open one")]
-    OutOfOrder {
-        /// The oldest open request.
-        expected: i32,
-        /// The request that the reply names.
-        got: i32,
-    },
-    /// A reply to nothing.
-    #[error("a reply to request {0} came, and no request was open")]
-    Unasked(i32),
-    /// The answer does not fit the request: a multi with the wrong parts, say.
-    #[error("the answer does not fit the request: {0}")]
-    Unfitting(&'static str),
-    /// Another session than the one that was asked for.
-    #[error("session {got} was granted when {asked} was asked for")]
-    OtherSession {
-        /// The session asked for.
-        asked: super::SessionId,
-        /// The session granted.
-        got: super::SessionId,
-    },
-}
-
-/// Why a request has no answer. The connection is of no more use then.
-#[derive(Debug, thiserror::Error)]
-#[error("{trouble}")]
-pub struct CallError {
-    /// What happened.
-    pub trouble: Trouble,
-    /// Whether bytes of the request may have left.
-    pub sent: Sent,
-}
-
-/// What can happen to a connection.
-#[derive(Debug, thiserror::Error)]
-pub enum Trouble {
-    /// It was lost.
-    #[error("the connection was lost: {0}")]
-    Lost(io::Error),
-    /// No answer in time.
-    #[error("no answer in time")]
-    TimedOut,
-    /// The answer is not ZooKeeper's protocol.
-    #[error("the answer was garbled: {0}")]
-    Garbled(#[from] Garbled),
-    /// The request is longer than servers accept; it was not sent.
-    #[error("the request of {0} bytes is longer than servers accept")]
-    TooLong(usize),
-    /// The connection had failed before.
-    #[error("the connection had failed before")]
-    Spent,
-    /// The harness's own failure.
-    #[error(transparent)]
-    Harness(#[from] HarnessFailure),
-}
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-#[error("could not connect to {server} at {address}: {why}")]
-pub struct ConnectError {
-    /// The node's name.
-    pub server: String,
-    /// Where it was dialled.
-    pub address: SocketAddr,
-    /// What happened.
-    pub why: ConnectTrouble,
-}
-
-/// What can happen to a try to connect.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectTrouble {
-    /// Nobody listens there.
-    #[error("refused")]
-    Refused,
-    /// Nobody listens there, and the kernel connected the socket to itself.
-    #[error("the socket was connected to itself, so nobody listens there")]
-    ToItself,
-    /// The dial failed otherwise, or the server closed the connection instead of answering. (A ZooKeeper server does
-    /// that when it does not serve, and to a session that has seen a newer zxid than its own.)
-    #[error("lost before a session was granted: {0}")]
-    Lost(io::Error),
-    /// No session in time.
-    #[error("no session was granted in time")]
-    TimedOut,
-    /// The session that was asked for has expired.
-    #[error("the session has expired")]
-    SessionExpired,
-    /// The answer is not ZooKeeper's protocol.
-    #[error("the answer was garbled: {0}")]
-    Garbled(#[from] Garbled),
-    /// The harness's own failure.
-    #[error(transparent)]
-    Harness(#[from] HarnessFailure),
-}
-
-impl CallError {
-    /// The error itself if it is the system's doing.
-    ///
-    /// # Errors
-    /// The harness's own failure, if it is that: for `?`.
-    pub fn by_system(self) -> Result<CallError, HarnessFailure> {
-        match self.trouble {
-            Trouble::Harness(failure) => Err(failure),
-            _ => Ok(self),
-        }
-    }
-}
-
-impl ConnectError {
-    /// The error itself if it is the system's doing.
-    ///
-    /// # Errors
-    /// The harness's own failure, if it is that: for `?`.
-    pub fn by_system(self) -> Result<ConnectError, HarnessFailure> {
-        match self.why {
-            ConnectTrouble::Harness(failure) => Err(failure),
-            _ => Ok(self),
-        }
-    }
 }
 
 /// A request that has no answer yet.
@@ -205,17 +66,36 @@ impl Connection {
         resume: Option<&Session>,
         options: &ConnectOptions,
     ) -> Result<Connection, ConnectError> {
-        let opening = open(server, resume, options);
-        let why = match tokio::time::timeout(options.connect_timeout, opening).await {
-            Ok(Ok(connection)) => return Ok(connection),
-            Ok(Err(why)) => why,
-            Err(_) => ConnectTrouble::TimedOut,
-        };
-        Err(ConnectError {
-            server: server.name.clone(),
-            address: server.address,
-            why,
-        })
+        let dialled = timeout(options.connect_timeout, dial(server, resume, options)).await;
+        match dialled.unwrap_or(Err(ConnectTrouble::TimedOut)) {
+            Ok((stream, session)) => Ok(Connection::new(server, stream, session, options.limits)),
+            Err(why) => Err(ConnectError {
+                server: server.name.clone(),
+                address: server.address,
+                why,
+            }),
+        }
+    }
+
+    fn new(
+        server: &Server,
+        stream: TcpStream,
+        session: Session,
+        limits: FrameLimits,
+    ) -> Connection {
+        let now = Instant::now();
+        Connection {
+            server: server.clone(),
+            stream,
+            frames: FrameBuffer::new(limits.incoming),
+            limits,
+            session,
+            next_xid: 1,
+            open: VecDeque::new(),
+            last_sent: now,
+            last_heard: now,
+            spent: false,
+        }
     }
 
     /// The server at the other end.
@@ -447,104 +327,5 @@ impl Connection {
             zxid: header.zxid,
             result,
         }))
-    }
-}
-
-/// Dial and handshake, without a limit in time.
-async fn open(
-    server: &Server,
-    resume: Option<&Session>,
-    options: &ConnectOptions,
-) -> Result<Connection, ConnectTrouble> {
-    let mut stream = dial(server).await?;
-    let session = handshake(&mut stream, resume, options)
-        .await
-        .map_err(|trouble| host_or_peer(server, trouble))?;
-    let now = Instant::now();
-    Ok(Connection {
-        server: server.clone(),
-        stream,
-        frames: FrameBuffer::new(options.limits.incoming),
-        limits: options.limits,
-        session,
-        next_xid: 1,
-        open: VecDeque::new(),
-        last_sent: now,
-        last_heard: now,
-        spent: false,
-    })
-}
-
-async fn dial(server: &Server) -> Result<TcpStream, ConnectTrouble> {
-    let stream = match TcpStream::connect(server.address).await {
-        Ok(stream) => stream,
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            return Err(ConnectTrouble::Refused);
-        }
-        Err(error) => return Err(host_or_peer(server, ConnectTrouble::Lost(error))),
-    };
-    // A dial to a free port of the ephemeral range can meet itself (TCP's simultaneous open).
-    if stream.local_addr().ok() == Some(server.address) {
-        return Err(ConnectTrouble::ToItself);
-    }
-    stream.set_nodelay(true).map_err(ConnectTrouble::Lost)?;
-    Ok(stream)
-}
-
-async fn handshake(
-    stream: &mut TcpStream,
-    resume: Option<&Session>,
-    options: &ConnectOptions,
-) -> Result<Session, ConnectTrouble> {
-    let request = connect_request(resume, options.session_timeout);
-    let frame = framed(&request, options.limits.outgoing)
-        .expect("a handshake has 45 bytes and a password of at most 64");
-    stream
-        .write_all(&frame)
-        .await
-        .map_err(ConnectTrouble::Lost)?;
-    let reply = read_one_frame(stream, options.limits.incoming).await?;
-    let last_zxid = resume.map(|session| session.last_zxid).unwrap_or_default();
-    let granted = connect_reply(&reply, last_zxid).map_err(Garbled::from)?;
-    let session = granted.ok_or(ConnectTrouble::SessionExpired)?;
-    match resume {
-        Some(asked) if asked.id != session.id => Err(Garbled::OtherSession {
-            asked: asked.id,
-            got: session.id,
-        }
-        .into()),
-        _ => Ok(session),
-    }
-}
-
-/// Reads exactly one frame: nothing follows a handshake until the client has sent something.
-async fn read_one_frame(stream: &mut TcpStream, limit: usize) -> Result<Vec<u8>, ConnectTrouble> {
-    let mut prefix = [0; 4];
-    stream
-        .read_exact(&mut prefix)
-        .await
-        .map_err(ConnectTrouble::Lost)?;
-    let length = i32::from_be_bytes(prefix);
-    let count = usize::try_from(length)
-        .ok()
-        .filter(|count| *count <= limit)
-        .ok_or(Garbled::Frame(FrameLengthError { length, limit }))?;
-    let mut frame = vec![0; count];
-    stream
-        .read_exact(&mut frame)
-        .await
-        .map_err(ConnectTrouble::Lost)?;
-    Ok(frame)
-}
-
-fn host_or_peer(server: &Server, trouble: ConnectTrouble) -> ConnectTrouble {
-    match trouble {
-        ConnectTrouble::Lost(error) => {
-            match HarnessFailure::tell("open a connection to", server, error) {
-                Ok(failure) => ConnectTrouble::Harness(failure),
-                Err(error) => ConnectTrouble::Lost(error),
-            }
-        }
-        other => other,
     }
 }

@@ -9,10 +9,12 @@
 //! - [`request`], [`reply`]: the protocol's records, as ZooKeeper 3.8 speaks them.
 //! - [`code`]: the server's error codes.
 //! - [`session`]: the handshake, and what it takes to come back to a session.
-//! - [`connection`]: a connection, and how an operation on it can end.
+//! - [`connection`]: a connection; [`error`]: how connecting and asking can go wrong.
 
 pub mod code;
 pub mod connection;
+mod dial;
+pub mod error;
 pub mod frame;
 pub mod jute;
 pub mod reply;
@@ -20,9 +22,8 @@ pub mod request;
 pub mod session;
 
 pub use code::ErrorCode;
-pub use connection::{
-    CallError, ConnectError, ConnectOptions, ConnectTrouble, Connection, Garbled, Sent, Trouble,
-};
+pub use connection::{ConnectOptions, Connection};
+pub use error::{CallError, ConnectError, ConnectTrouble, Garbled, Sent, Trouble};
 pub use reply::{Answer, PartAnswer, Reply, Stat};
 pub use request::{CreateMode, Part, Request};
 pub use session::{Session, SessionId};
