@@ -1,10 +1,45 @@
 //! `report.html`: a run for a person to read, in one self-contained file.
+//!
+//! Everything is drawn here, in Rust, when the run is over: the page loads nothing, and it is complete without scripts.
+//! It judges nothing: verdicts, tables and witnesses are the checkers', curves and lanes are counted from the history.
+//!
+//! - `page`: what stands where; `style.css` and `hover.js` go into it;
+//! - `verdict`, `witness`, `window`: the answer first, and the evidence against it;
+//! - `timeline`, `lanes`, `plots`: the run on one axis of time;
+//! - `recovery`, `tables`: what came back how soon, what was tested, what was counted;
+//! - `story`, `series`: the history, read for drawing;
+//! - `svg`, `text`: shapes and scales, numbers and durations.
+//!
+//! Limits: at most `BUCKETS` points a curve, `EPISODES` rows, `ANOMALIES` witnesses, and texts cut
+//! where they would run away: the file stays under 2 MB, however long the run.
+
+mod lanes;
+mod page;
+mod plots;
+mod recovery;
+mod series;
+mod story;
+mod svg;
+mod tables;
+mod text;
+mod timeline;
+mod verdict;
+mod window;
+mod witness;
+
+#[cfg(test)]
+mod tests;
 
 use crate::failure::Failure;
 use crate::plan::Plan;
 use crate::store::{RunDirectory, write_whole};
-use keelhaul_checkers::{History, Results, Validity};
-use maud::{DOCTYPE, html};
+use keelhaul_checkers::{History, Results};
+
+/// Episodes that are drawn and listed at most; all are in `results.json`.
+const EPISODES: usize = 1_000;
+
+/// Anomalies that are shown at most; all are in `results.json`.
+const ANOMALIES: usize = 20;
 
 /// Writes the page.
 ///
@@ -13,31 +48,9 @@ use maud::{DOCTYPE, html};
 pub fn write(
     run: &RunDirectory,
     plan: &Plan,
-    _history: &History,
+    history: &History,
     results: &Results,
 ) -> Result<(), Failure> {
-    let verdict = match results.valid {
-        Validity::Valid => "valid",
-        Validity::Invalid => "invalid",
-        Validity::Unknown => "unknown",
-    };
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head { meta charset="utf-8"; title { (plan.test) ": " (verdict) } }
-            body {
-                h1 { (plan.test) ": " (verdict) }
-                @for anomaly in &results.anomalies {
-                    h2 { (anomaly.kind) }
-                    p { (anomaly.summary) }
-                }
-                @for reason in &results.unknown { p { (reason.checker) ": " (reason.text) } }
-                p { "Seed " (plan.seed) ". Run again: " code { (plan.again(run)) } }
-            }
-        }
-    };
-    write_whole(
-        &run.path().join("report.html"),
-        page.into_string().as_bytes(),
-    )
+    let page = page::render(run, plan, history, results);
+    write_whole(&run.path().join("report.html"), page.as_bytes())
 }
