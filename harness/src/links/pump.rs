@@ -176,23 +176,18 @@ impl<'a> Pump<'a> {
     /// Lets nothing cross until the link's state changes, and counts what is attempted meanwhile.
     async fn hold(&mut self) {
         let mut counted = 0;
+        let mut look_again = self.at_end;
         loop {
             let attempted = self.in_flight as u64 + readable_bytes(self.from);
             counted = count_held(self.link, counted, attempted);
-            let quiet = counted == 0 && !self.at_end;
+            // The first byte is counted at once, in case the sender's end is reset soon after; then a look now and then
+            // is enough. (Readiness may also mean a FIN or a RST, which wait for the heal.)
+            let quiet = counted == 0 && !look_again;
             tokio::select! {
                 biased;
                 _ = self.state.changed() => return,
-                // The first byte is counted at once, in case the sender's end is reset soon after.
-                _ = self.from.readable(), if quiet => {
-                    counted = count_held(self.link, 0, readable_bytes(self.from));
-                }
+                _ = self.from.readable(), if quiet => look_again = true,
                 () = tokio::time::sleep(LOOK), if !quiet => {}
-            }
-            if quiet && counted == 0 {
-                // Readable without a byte: the sender's FIN or RST, which waits for the heal.
-                let _ = self.state.changed().await;
-                return;
             }
         }
     }

@@ -5,16 +5,22 @@ use crate::store::RunDirectory;
 use keelhaul_checkers::{Results, Validity, render};
 use serde_json::Value;
 use std::fmt::Write;
+use std::io::IsTerminal;
 
 /// How many anomalies are shown whole; the rest is in `results.json`.
 const SHOWN: usize = 3;
 
-/// The verdict in a word.
-pub fn word(valid: Validity) -> &'static str {
-    match valid {
-        Validity::Valid => "VALID",
-        Validity::Invalid => "INVALID",
-        Validity::Unknown => "UNKNOWN",
+/// The verdict in a word: in colour where a terminal shows it.
+pub fn word(valid: Validity) -> String {
+    let (word, colour) = match valid {
+        Validity::Valid => ("VALID", 32),
+        Validity::Invalid => ("INVALID", 31),
+        Validity::Unknown => ("UNKNOWN", 33),
+    };
+    let plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stdout().is_terminal();
+    match plain {
+        true => word.to_owned(),
+        false => format!("\x1b[1;{colour}m{word}\x1b[0m"),
     }
 }
 

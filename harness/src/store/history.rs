@@ -285,10 +285,11 @@ mod tests {
             .map(|process| {
                 let writer = writer.clone();
                 std::thread::spawn(move || {
-                    for value in 0..5_000 {
-                        let process = Process::Client(process);
-                        let (kind, value) = (Kind::Invoke, Value::from(value));
-                        writer.record(process, kind, "write", Some("r0"), value, Map::new());
+                    for value in 0..2_500 {
+                        for kind in [Kind::Invoke, Kind::Ok] {
+                            let (process, value) = (Process::Client(process), Value::from(value));
+                            writer.record(process, kind, "write", Some("r0"), value, Map::new());
+                        }
                     }
                 })
             })
