@@ -9,6 +9,7 @@ use crate::storage::Store;
 use crate::zab::DiskOp;
 use std::sync::mpsc as blocking;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// The engine's end.
@@ -33,15 +34,16 @@ impl Disk {
     }
 }
 
-/// Starts the thread. It ends when the [`Disk`] is dropped.
+/// Starts the thread. It ends when the [`Disk`] is dropped. Entries wait in memory for `patience` before they are written.
 pub(super) fn start(
     store: Store,
+    patience: Duration,
     events: mpsc::Sender<Event>,
 ) -> Result<(Disk, JoinHandle<()>), NodeError> {
     let (queue, work) = blocking::channel();
     let thread = std::thread::Builder::new()
         .name("disk".into())
-        .spawn(move || perform_all(store, &work, &events))
+        .spawn(move || perform_all(store, patience, &work, &events))
         .map_err(|e| NodeError::Start {
             what: "a thread for the disk",
             problem: e.to_string(),
@@ -57,11 +59,15 @@ pub(super) fn start(
 
 fn perform_all(
     mut store: Store,
+    patience: Duration,
     work: &blocking::Receiver<Vec<DiskOp>>,
     events: &mpsc::Sender<Event>,
 ) {
     let mut count = 0;
     while let Ok(mut ops) = work.recv() {
+        if !patience.is_zero() && ops.iter().all(|op| matches!(op, DiskOp::Append(_))) {
+            std::thread::sleep(patience);
+        }
         while let Ok(more) = work.try_recv() {
             ops.extend(more);
         }

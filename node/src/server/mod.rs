@@ -137,11 +137,12 @@ pub async fn run(
     );
 
     let clock = Clock(Instant::now());
+    let patience = patience(&zab);
     #[cfg(feature = "bugs")]
     let bug = zab.bug;
     let replica = Replica::new(zab, recovered, clock.now());
     let (events, inbox) = mpsc::channel(4096);
-    let (disk, disk_thread) = disk::start(store, events.clone())?;
+    let (disk, disk_thread) = disk::start(store, patience, events.clone())?;
     let config = Arc::new(config);
     // The tasks below end with this function.
     let mut tasks = tokio::task::JoinSet::new();
@@ -194,4 +195,14 @@ fn seeded() -> Result<ChaCha8Rng, NodeError> {
             problem: e.to_string(),
         })?;
     Ok(ChaCha8Rng::from_seed(seed))
+}
+
+/// How long the disk thread lets appended entries wait in memory: not at all, unless a planted bug wants it.
+fn patience(_zab: &crate::zab::Config) -> std::time::Duration {
+    #[cfg(feature = "bugs")]
+    if _zab.bug == Some(crate::zab::Bug::AckBeforeWrite) {
+        // As in stores that flush every now and then, and acknowledge before.
+        return std::time::Duration::from_millis(500);
+    }
+    std::time::Duration::ZERO
 }

@@ -24,7 +24,10 @@ pub(super) fn replace(
     let temporary = format!("{name}.tmp");
     let path = files.path(&temporary);
     let names = StorageError::io("list", files.path(folder), files.list(folder))?;
-    if names.iter().any(|n| temporary.rsplit('/').next() == Some(n)) {
+    if names
+        .iter()
+        .any(|n| temporary.rsplit('/').next() == Some(n))
+    {
         // Left by a crash.
         StorageError::io("remove", path.clone(), files.remove(&temporary))?;
     }

@@ -733,11 +733,7 @@ impl World {
         let size = self.rng.random_range(8..60usize);
         let mut txn = self.written.to_le_bytes().to_vec();
         txn.resize(size, 7);
-        let (now, committed, sync) = (
-            Millis(self.now / 1000),
-            self.oracle.committed(),
-            self.rng.random_bool(0.2),
-        );
+        let (now, sync) = (self.clock(node), self.rng.random_bool(0.2));
         self.tokens += 1;
         let token = self.tokens;
         let Some(running) = self.running(node) else {
