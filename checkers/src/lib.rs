@@ -1,8 +1,48 @@
 //! Histories of operations, and what they prove.
 //!
-//! Pure: no sockets, no clock, no threads of its own, no randomness outside tests. The only I/O is reading and
-//! writing histories through `Read` and `Write`. The same history under the same [`Budget`] (without a deadline) gets
-//! the same [`Verdict`], always.
+//! Pure: no sockets, no clock but a deadline's, no threads of its own, no randomness outside tests. The only I/O is reading and
+//! writing histories through `Read` and `Write`. The same history under the same [`Budget`] (without a deadline) gets the
+//! same [`Verdict`], always.
+//!
+//! # A tour
+//!
+//! A [`History`] is what every process invoked and what came back, in one global order: lines of JSON, plain or in zstd
+//! frames. [`History::read`] tolerates what a killed controller leaves (a cut-off end, told in a [`Note`]) and refuses the
+//! rest; [`History::operations`] pairs invocations with their completions.
+//!
+//! A [`Checker`] is a function from a history and a [`Budget`] to a [`Finding`]: valid, invalid with [`Anomaly`]s, or unknown
+//! with [`Reason`]s, what was outside the contract, and what was measured. [`by_name`] makes one, [`list`] names them all:
+//!
+//! | room | what it judges |
+//! | --- | --- |
+//! | [`linear`], [`models`] | one order of all operations, in agreement with real time: versioned, plain and compare-and-set registers |
+//! | [`SessionOrder`] | plain reads: each session sees an ever newer prefix of all writes |
+//! | [`Set`] | sets that grow: lost, stale, unexpected, duplicated, unordered |
+//! | [`Recovery`] | every node serves again after the last heal, replicas are equal; times of each recovery |
+//! | [`Coverage`] | whether anything was tested at all |
+//! | [`Stats`] | counts, errors, rates, latencies |
+//!
+//! What is owed under which faults is a table, [`contract`]. [`merge`] makes one [`Results`] of all findings, as
+//! `results.json` has it; [`render`] prints an anomaly for a terminal.
+//!
+//! ```
+//! use keelhaul_checkers::{Budget, History, Parameters, Validity, by_name, merge, render};
+//!
+//! let lines = r#"{"index":0,"time":10,"process":0,"type":"invoke","f":"write","value":1}
+//! {"index":1,"time":20,"process":0,"type":"ok","f":"write","value":1}
+//! {"index":2,"time":30,"process":1,"type":"invoke","f":"read","value":null}
+//! {"index":3,"time":40,"process":1,"type":"ok","f":"read","value":null}
+//! "#;
+//! let (history, notes) = History::read(lines.as_bytes())?;
+//! assert!(notes.is_empty());
+//!
+//! let checker = by_name("register", &Parameters::default()).expect("it is in the list");
+//! let budget = Budget { states: 1_000_000, bytes: 64 << 20, deadline: None };
+//! let results = merge(vec![(checker.name().to_owned(), checker.check(&history, &budget))]);
+//! assert_eq!(results.valid, Validity::Invalid);
+//! assert!(render(&results.anomalies[0]).contains("it saw value null, and the register holds value 1"));
+//! # Ok::<(), keelhaul_checkers::HistoryError>(())
+//! ```
 
 pub mod contract;
 mod coverage;

@@ -86,7 +86,7 @@ impl Text {
             None => self.line(1, "in the beginning it was:"),
         }
         for state in list(&witness["from"]["states"]) {
-            self.state(state);
+            self.line(2, &state_and_maker(state));
         }
         if !list(&witness["window"]).is_empty() {
             self.line(1, "then there were:");
@@ -101,17 +101,9 @@ impl Text {
         for state in list(&stuck["states"]) {
             self.line(
                 2,
-                &format!("from {}: {}", word(&state["state"]), word(&state["why"])),
+                &format!("from {}: {}", state_and_maker(state), word(&state["why"])),
             );
         }
-    }
-
-    fn state(&mut self, state: &Value) {
-        let by = match state["by"]["text"].as_str() {
-            Some(by) => format!(", by process {}: {by}", word(&state["by"]["process"])),
-            None => String::new(),
-        };
-        self.line(2, &format!("{}{by}", word(&state["state"])));
     }
 
     fn operations(&mut self, depth: usize, operations: &[Value]) {
@@ -141,6 +133,15 @@ impl Text {
             ),
         );
     }
+}
+
+/// A state, with the operation that last changed it.
+fn state_and_maker(state: &Value) -> String {
+    let by = match state["by"]["text"].as_str() {
+        Some(by) => format!(" (by process {}: {by})", word(&state["by"]["process"])),
+        None => String::new(),
+    };
+    format!("{}{by}", word(&state["state"]))
 }
 
 fn list(value: &Value) -> &[Value] {
