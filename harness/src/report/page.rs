@@ -3,6 +3,7 @@
 use super::series::Series;
 use super::story::Story;
 use super::text::cut;
+use super::timeline::Mark;
 use super::{ANOMALIES, recovery, tables, timeline, verdict, witness};
 use crate::plan::Plan;
 use crate::store::RunDirectory;
@@ -27,6 +28,12 @@ pub(super) fn render(
 ) -> String {
     let story = Story::of(history, &plan.nodes());
     let series = Series::of(history, story.end);
+    let marks: Vec<Mark> = results
+        .anomalies
+        .iter()
+        .filter_map(|anomaly| Some((witness::came_to_light(anomaly)?, &*anomaly.kind)))
+        .take(ANOMALIES)
+        .collect();
     let (_, word) = verdict::word(results.valid);
     let page = html! {
         (DOCTYPE)
@@ -45,7 +52,7 @@ pub(super) fn render(
                     @if !results.anomalies.is_empty() {
                         section #anomalies { h2 { "Anomalies" } (anomalies(&results.anomalies)) }
                     }
-                    section #run { h2 { "The run" } (timeline::figure(&story, &series)) }
+                    section #run { h2 { "The run" } (timeline::figure(&story, &series, &marks)) }
                     section #recovery { h2 { "Recovery" } (recovery::section(results, &story)) }
                     section #coverage { h2 { "Coverage" } (tables::coverage(results)) }
                     section #operations { h2 { "Operations" } (tables::operations(&results.stats)) }

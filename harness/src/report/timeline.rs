@@ -4,8 +4,8 @@ use super::lanes::{self, Faults};
 use super::plots;
 use super::series::Series;
 use super::story::{Role, Story};
-use super::svg::{Frame, TimeScale, WIDTH, px};
-use super::text::duration;
+use super::svg::{Frame, TimeScale, WIDTH, px, text_width};
+use super::text::{cut, duration};
 use keelhaul_checkers::Nanos;
 use maud::{Markup, PreEscaped, html};
 use serde_json::{Value, json};
@@ -54,8 +54,11 @@ impl Layout {
     }
 }
 
+/// When an anomaly came to light, and its name.
+pub(super) type Mark<'a> = (Nanos, &'a str);
+
 /// The figure with its legend, and the numbers that the read-out under the pointer shows.
-pub(super) fn figure(story: &Story, series: &Series) -> Markup {
+pub(super) fn figure(story: &Story, series: &Series, marks: &[Mark<'_>]) -> Markup {
     let faults = Faults::of(story);
     let layout = Layout::of(story, &faults);
     let time = &layout.time;
@@ -77,6 +80,7 @@ pub(super) fn figure(story: &Story, series: &Series) -> Markup {
                 text.title x=(px(LEFT)) y=(title_of(layout.latencies)) { "latency" }
                 (plots::latencies(series, time, layout.latencies))
                 (lanes::stalls(story, time, layout.nodes - 4.0, floor))
+                @for (at, name) in marks { (mark(*at, name, &layout)) }
             }
             div #readout hidden {}
         }
@@ -84,6 +88,7 @@ pub(super) fn figure(story: &Story, series: &Series) -> Markup {
             "Time in seconds since the run's start, by the controller's clock. Operations count where they ended, in steps of "
             (duration(series.width)) ". Roles as polled by the controller every 50 ms, past the faults."
         }
+        (phases(story))
         script #data type="application/json" { (PreEscaped(embedded(&read_out(story, series, time)))) }
     }
 }
@@ -96,6 +101,33 @@ fn axis(time: &TimeScale, top: f64, bottom: f64) -> Markup {
             text.time x=(x) y=(px(bottom + 16.0)) { (tick.0 / 1_000_000_000) @if tick.0 == 0 { " s" } }
         }
     }
+}
+
+/// A line through everything where an anomaly came to light.
+fn mark(at: Nanos, name: &str, layout: &Layout) -> Markup {
+    let x = layout.time.x(at);
+    let y = layout.rates.top - 8.0;
+    let label = cut(name, 40);
+    let fits = x + 4.0 + text_width(&label) < RIGHT;
+    html! {
+        path.mark d={ "M" (px(x)) " " (px(layout.nodes - 4.0)) "V" (px(layout.latencies.bottom)) } {}
+        text.marked x=(px(if fits { x + 4.0 } else { x - 4.0 })) y=(px(y)) text-anchor=[(!fits).then_some("end")] { (label) }
+    }
+}
+
+/// How long each phase took.
+fn phases(story: &Story) -> Markup {
+    let ends = story.phases.iter().skip(1).map(|phase| phase.from);
+    let lengths: Vec<String> = story
+        .phases
+        .iter()
+        .zip(ends)
+        .map(|(phase, end)| {
+            let length = Nanos(end.0.saturating_sub(phase.from.0));
+            format!("{} {}", cut(&phase.name, 40), duration(length))
+        })
+        .collect();
+    html! { @if !lengths.is_empty() { p.note { "Phases: " (lengths.join(", ")) "." } } }
 }
 
 /// Hatching for states in which a node serves nobody.
@@ -193,7 +225,7 @@ fn read_out(story: &Story, series: &Series, time: &TimeScale) -> Value {
         .in_place()
         .map(|(episode, from, to)| {
             let what = format!("#{} {}", episode.number, episode.what(&story.nodes));
-            json!([ms(from), ms(to), super::text::cut(&what, 120)])
+            json!([ms(from), ms(to), cut(&what, 120)])
         })
         .collect();
     let phases: Vec<_> = story

@@ -100,11 +100,11 @@ fn facts(plan: &Plan, stats: &Value, end: Nanos) -> Markup {
     }
 }
 
-/// Who judged, and what each said.
+/// Who judged, and what each said; `stats` only counts.
 fn judges(results: &Results) -> Markup {
     html! {
         p.judges {
-            @for (name, checked) in &results.checkers {
+            @for (name, checked) in results.checkers.iter().filter(|(name, _)| *name != "stats") {
                 @let valid = Validity::try_from(checked["valid"].clone()).unwrap_or(Validity::Unknown);
                 @let (class, word) = word(valid);
                 span class={ "judge " (class) } { (cut(name, 60)) ": " b { (word) } }

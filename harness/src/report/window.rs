@@ -121,6 +121,18 @@ impl Window {
         self.by_line.is_empty()
     }
 
+    /// When the last of the operations was answered.
+    pub(super) fn last_answer(&self) -> Option<Nanos> {
+        let answered = self
+            .by_line
+            .values()
+            .filter(|operation| operation.completed.is_some());
+        answered
+            .filter_map(|operation| operation.json["to"].as_u64())
+            .max()
+            .map(Nanos)
+    }
+
     /// The operations in order, numbered; the weightiest if there are too many.
     fn numbered(&self) -> Vec<Shown> {
         let mut shown: Vec<Shown> = self.by_line.values().cloned().collect();

@@ -36,6 +36,13 @@ pub(super) fn card(anomaly: &Anomaly) -> Markup {
     }
 }
 
+/// When it came to light, if its witness has operations: the last answer that cannot be explained.
+pub(super) fn came_to_light(anomaly: &Anomaly) -> Option<Nanos> {
+    let stuck = &anomaly.witness["stuck"]["operation"]["to"];
+    let at = stuck.as_u64().map(Nanos);
+    at.or_else(|| operations(&anomaly.witness).last_answer())
+}
+
 /// All operations of a witness, whatever its shape.
 fn operations(witness: &Value) -> Window {
     let mut window = Window::default();
