@@ -294,9 +294,9 @@ nonlinearizable (register-linearizable): r0 is not linearizable: an operation sa
     0.003 s … 0.004 s  process 2: write 11 → ok, version 1 (n2)
     0.005 s … 0.006 s  process 3: read → 10, version 0 (n3)
   after line 3, when nothing was in flight, it could be:
-    a value that nobody read, version 1 (by process 2: write 11 → ok, version 1 (n2))
+    value 11, version 1 (by process 2: write 11 → ok, version 1 (n2))
   after which this cannot have happened:
     0.005 s … 0.006 s  process 3: read → 10, version 0 (n3)
-    from a value that nobody read, version 1 (by process 2: write 11 → ok, version 1 (n2)): it saw value 10, version 0, and the state is: a value that nobody read, version 1";
+    from value 11, version 1 (by process 2: write 11 → ok, version 1 (n2)): it saw value 10, version 0, and the state is: value 11, version 1";
     assert_eq!(render(&anomalies[0]), expected);
 }

@@ -50,9 +50,9 @@ impl<M: Model> Linearizable<M> {
 /// One key's operations, ready to be searched.
 struct Case<'h, M: Model> {
     key: Option<&'h Arc<str>>,
-    /// As they were, but with more of them equal: what a witness is made from.
+    /// As they were: what a witness is best made from.
     plain: Vec<Entry<M::Call>>,
-    /// With what later operations show of indeterminate ones: quicker to search.
+    /// With what later operations show of indeterminate ones, and with more of them equal: quicker to search.
     narrowed: Vec<Entry<M::Call>>,
     contradiction: Option<Contradiction>,
 }
@@ -169,24 +169,18 @@ impl<M: Model> Linearizable<M> {
     fn case<'h>(
         &self,
         key: Option<&'h Arc<str>>,
-        entries: Vec<Entry<M::Call>>,
+        plain: Vec<Entry<M::Call>>,
         values: &Values,
     ) -> Case<'h, M> {
-        let rewritten = |rewrite: &dyn Fn(&mut [M::Call])| -> Vec<Entry<M::Call>> {
-            let mut calls: Vec<M::Call> = entries.iter().map(|entry| entry.call).collect();
-            rewrite(&mut calls);
-            entries
-                .iter()
-                .zip(calls)
-                .map(|(entry, call)| Entry { call, ..*entry })
-                .collect()
-        };
-        let plain = rewritten(&|calls| self.model.blur(calls));
-        let narrowed = rewritten(&|calls| {
-            self.model.narrow(calls);
-            self.model.blur(calls);
-        });
-        let contradiction = self.model.contradiction(&entries, values);
+        let mut calls: Vec<M::Call> = plain.iter().map(|entry| entry.call).collect();
+        self.model.narrow(&mut calls);
+        self.model.blur(&mut calls);
+        let narrowed = plain
+            .iter()
+            .zip(calls)
+            .map(|(entry, call)| Entry { call, ..*entry })
+            .collect();
+        let contradiction = self.model.contradiction(&plain, values);
         Case {
             key,
             plain,

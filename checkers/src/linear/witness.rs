@@ -63,12 +63,13 @@ impl<M: Model> Witness<'_, '_, M> {
             json!({ "key": self.key, "model": self.model.name(), "contradiction": contradiction });
         if let Some(stuck) = stuck {
             let mut meter = Meter::new(SHRINK_STATES, budget);
-            // Told without what only later operations show, if that can be searched too: easier to follow by hand.
+            // Told with every value by its name, and without what only later operations show, if that can be searched too and
+            // leaves few states: easier to follow by hand.
             let start = vec![Config::new(self.initial)];
             let told;
             let (entries, stuck) = match Search::new(self.model, self.plain).run(start, &mut meter)
             {
-                Outcome::Illegal(plain) => {
+                Outcome::Illegal(plain) if plain.last.len() <= STATES_SHOWN => {
                     told = plain;
                     (self.plain, &told)
                 }
