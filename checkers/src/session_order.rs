@@ -21,6 +21,7 @@ use crate::registry::Parameters;
 use crate::verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::fmt;
 use writes::{Writes, Zxid};
 
 const NAME: &str = "session-order";
@@ -81,7 +82,10 @@ fn anomaly(kind: &str, breaches: &[Breach<'_>]) -> Anomaly {
         all => format!(" ({} more of the kind)", all - 1),
     };
     let operations: Vec<Value> = first.operations.iter().map(describe::operation).collect();
-    let session = first.operations.last().map(session_of);
+    let session = first
+        .operations
+        .last()
+        .map(|last| session_of(last).to_string());
     Anomaly {
         kind: kind.to_owned(),
         checker: NAME.to_owned(),
@@ -120,7 +124,7 @@ impl Checker for SessionOrder {
         }
         let mut breaches = Breaches::default();
         let writes = Writes::collect(&operations, &mut breaches);
-        let mut sessions: BTreeMap<String, Vec<Operation<'_>>> = BTreeMap::new();
+        let mut sessions: BTreeMap<Session<'_>, Vec<Operation<'_>>> = BTreeMap::new();
         for operation in operations.iter().filter(|operation| operation.is_ok()) {
             sessions
                 .entry(session_of(operation))
@@ -259,15 +263,27 @@ fn show(read: &Operation<'_>) -> String {
 }
 
 /// The session that an operation ran in; in histories without sessions, its process.
-fn session_of(operation: &Operation<'_>) -> String {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Session<'h> {
+    Named(&'h str),
+    OfProcess(&'h Process),
+}
+
+impl fmt::Display for Session<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Session::Named(name) => f.write_str(name),
+            Session::OfProcess(Process::Client(process)) => write!(f, "process {process}"),
+            Session::OfProcess(Process::Named(name)) => f.write_str(name),
+        }
+    }
+}
+
+fn session_of<'h>(operation: &Operation<'h>) -> Session<'h> {
     let session = operation
         .completion
         .and_then(|completion| completion.extra.text("session"));
-    match (session, operation.process()) {
-        (Some(session), _) => session.to_owned(),
-        (None, Process::Client(process)) => format!("process {process}"),
-        (None, Process::Named(name)) => name.to_string(),
-    }
+    session.map_or(Session::OfProcess(operation.process()), Session::Named)
 }
 
 /// The zxid of the reply.

@@ -5,7 +5,9 @@
 mod common;
 
 use common::judge_with;
-use keelhaul_checkers::{Finding, History, Parameters, Verdict, list, render};
+use keelhaul_checkers::{
+    Finding, History, Parameters, Results, Validity, Verdict, list, merge, render,
+};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -139,6 +141,11 @@ const GOLDEN: &[(&str, &str, &str)] = &[
         "run-nothing-succeeded-without-a-majority",
         "coverage",
         "valid",
+    ),
+    (
+        "run-majority-lost-to-an-overlapping-episode",
+        "coverage",
+        "unknown: none of its episodes with a majority was long enough",
     ),
     (
         "run-episode-too-short-to-see-a-success",
@@ -276,6 +283,41 @@ fn a_kind_that_was_asked_for_and_never_came_is_missing() {
         said(&finding),
         "unknown: pause: no episode of it took place: give the run more time"
     );
+}
+
+#[test]
+fn only_the_stretches_with_a_majority_are_owed() {
+    let details = judge_with(
+        "coverage",
+        &parameters(),
+        &golden("run-majority-lost-to-an-overlapping-episode"),
+    )
+    .details;
+    // Held from 2 s to 8 s, and a partition took the majority away from 3 s to 6 s.
+    assert_eq!(
+        details["episodes"][0]["owed_ns"], 2_000_000_000u64,
+        "{details:#}"
+    );
+    assert_eq!(details["episodes"][1]["judged"], "not-owed");
+}
+
+#[test]
+fn findings_merge_as_invalid_before_unknown_before_valid() {
+    let history = golden("run-node-not-recovered");
+    let finding = |name: &str| (name.to_owned(), judge_with(name, &parameters(), &history));
+    let valid = |names: &[&str]| merge(names.iter().map(|name| finding(name)).collect()).valid;
+    assert_eq!(valid(&["stats"]), Validity::Valid);
+    assert_eq!(valid(&["stats", "set"]), Validity::Unknown);
+    assert_eq!(valid(&["set", "recovery", "stats"]), Validity::Invalid);
+    assert_eq!(valid(&[]), Validity::Unknown);
+    let results = merge(["set", "recovery", "coverage", "stats"].map(finding).into());
+    assert_eq!(results.anomalies[0].kind, "not-recovered");
+    assert_eq!(results.unknown[0].checker, "set");
+    let written = serde_json::to_value(&results).unwrap();
+    assert_eq!(written["valid"], false);
+    assert_eq!(written["checkers"]["set"]["valid"], "unknown");
+    assert_eq!(written["recovery"][0]["kind"], "kill");
+    assert_eq!(serde_json::from_value::<Results>(written).unwrap(), results);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //! - [`Linearizable`]: the checker: splits by key (linearizability is local), judges each key by itself.
 //!
 //! An order is sought among what was answered (`ok`) and what may have happened (`info`); what failed never happened. Reads
-//! with `"mode":"local"` are left out: they owe session order only ([`crate::session_order`]).
+//! with `"mode":"local"` are left out: they owe session order only ([`crate::SessionOrder`]).
 
 mod budget;
 mod checker;
