@@ -14,8 +14,6 @@ use std::time::Duration;
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    #[command(flatten)]
-    places: Places,
     /// How many nodes
     #[arg(long, default_value_t = 5)]
     nodes: u16,
@@ -61,6 +59,8 @@ pub(super) struct RunArgs {
     /// Print the plan and run nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    places: Places,
 }
 
 /// Runs one test.

@@ -21,14 +21,14 @@ const ANSWER: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub(super) struct UpArgs {
-    #[command(flatten)]
-    places: Places,
     /// How many nodes
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_NODES)))]
     nodes: u16,
     /// Client port of the first node; the others have the ports after it
     #[arg(long, default_value_t = 22181)]
     port: u16,
+    #[command(flatten)]
+    places: Places,
 }
 
 /// Keeps a cluster up until Ctrl-C.
