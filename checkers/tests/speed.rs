@@ -17,7 +17,7 @@ fn resident_mib() -> u64 {
         .split_whitespace()
         .nth(1)
         .and_then(|pages| pages.parse::<u64>().ok());
-    pages.unwrap_or(0) * 4096 >> 20
+    pages.unwrap_or(0) * 4 / 1024
 }
 
 #[test]
