@@ -19,10 +19,12 @@ pub struct Server {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reads {
-    /// A write through the quorum (a multi with only a check), then the read in the same session: linearizable.
-    #[default]
+    /// A write through the quorum (a multi with only a check), then the read in the same session: linearizable on any
+    /// system whose writes are.
     Fenced,
-    /// `sync`, then the read: linearizable where `sync` is confirmed by a quorum.
+    /// `sync`, then the read: linearizable where the system confirms a `sync` with a majority, as the node promises. The
+    /// default, because it puts that promise to the test as well.
+    #[default]
     Sync,
     /// The read alone: owes the session's order only.
     Local,
@@ -91,7 +93,7 @@ impl Default for WorkloadOptions {
     fn default() -> WorkloadOptions {
         WorkloadOptions {
             keys: 8,
-            reads: Reads::Fenced,
+            reads: Reads::default(),
             ops_per_key: 500,
             indeterminate_per_key: 8,
             session_timeout_ms: 4_000,
