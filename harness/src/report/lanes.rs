@@ -120,12 +120,7 @@ impl Bar<'_> {
     fn draw(&self, nodes: &[Node], time: &TimeScale, y: f64, next: f64) -> Markup {
         let (left, right) = (time.x(self.from), time.x(self.to));
         let whole = format!("#{} {}", self.episode.number, self.episode.what(nodes));
-        let labels = [
-            format!("#{} {}", self.episode.number, self.episode.whom(nodes)),
-            self.episode.whom(nodes),
-            self.episode.targets.join(" "),
-            format!("#{}", self.episode.number),
-        ];
+        let labels = self.episode.labels(nodes);
         let fits_in = |label: &&String| text_width(label) + 6.0 <= right - left;
         let fits_behind = |label: &&String| text_width(label) + 8.0 <= next - right;
         let label = labels

@@ -240,24 +240,36 @@ impl Episode {
 
     /// What was done to whom: `kill leader n2`, `partition halves n1 n4 | n2 n3 n5`.
     pub(super) fn what(&self, nodes: &[Node]) -> String {
-        match &self.shape {
-            Some(shape) => format!("{} {shape} {}", self.kind, self.whom(nodes)),
-            None => format!("{} {}", self.kind, self.whom(nodes)),
-        }
+        let shape = self.shape.as_deref().map(|shape| format!(" {shape}"));
+        let whom = self.whom(nodes);
+        format!("{}{} {whom}", self.kind, shape.unwrap_or_default())
     }
 
     /// Whom it hit: the symbolic target with what it resolved to; of a partition, who could reach whom.
     pub(super) fn whom(&self, nodes: &[Node]) -> String {
         let hit = self.targets.join(" ");
-        let named = match () {
-            () if hit.is_empty() || hit == self.target => self.target.clone(),
-            () => format!("{} {hit}", self.target),
-        };
         match self.sides(nodes) {
-            Some(sides) if self.target == "leader" => format!("{named}: {sides}"),
+            Some(sides) if self.target == "leader" => format!("leader: {sides}"),
             Some(sides) => sides,
-            None => named,
+            None if hit.is_empty() || hit == self.target => self.target.clone(),
+            None if self.targets.len() == nodes.len() => "all".to_owned(),
+            None => format!("{} {hit}", self.target),
         }
+    }
+
+    /// The same from the longest to the shortest, for a bar whose row says the kind.
+    pub(super) fn labels(&self, nodes: &[Node]) -> Vec<String> {
+        let number = format!("#{}", self.number);
+        let whom = self.whom(nodes);
+        let full = match &self.shape {
+            Some(shape) => format!("{shape} {whom}"),
+            None => whom.clone(),
+        };
+        let short = match &self.shape {
+            Some(shape) => shape.clone(),
+            None => self.targets.join(" "),
+        };
+        vec![format!("{number} {full}"), full, whom, short, number]
     }
 
     /// `n1 n4 | n2 n3 n5`, if the cut links part the nodes into groups that hear nothing of each other.
@@ -282,6 +294,12 @@ impl Episode {
             group.sort_unstable();
             groups.push(group.join(" "));
         }
+        // The side that was aimed at first.
+        groups.sort_by_key(|group| {
+            !group
+                .split(' ')
+                .any(|node| self.targets.iter().any(|hit| hit == node))
+        });
         (groups.len() > 1).then(|| groups.join(" | "))
     }
 

@@ -77,7 +77,10 @@ fn judged(coverage: &Value, kind: &Value) -> String {
 
 /// Counts and latencies by function.
 pub(super) fn operations(stats: &Value) -> Markup {
-    let by_f = stats["by_f"].as_object();
+    let by_f = stats["by_f"].as_object().filter(|by_f| !by_f.is_empty());
+    if by_f.is_none() {
+        return html! { p { "There were none." } };
+    }
     html! {
         div.scroll { table {
             thead { tr {

@@ -26,6 +26,7 @@ pub(super) fn count(number: u64) -> String {
 pub(super) fn duration(time: Nanos) -> String {
     let micros = time.0 as f64 / 1e3;
     match micros {
+        0.0 => "0 s".to_owned(),
         us if us < 999.5 => format!("{} µs", digits(us)),
         us if us < 999_500.0 => format!("{} ms", digits(us / 1e3)),
         us if us < 120e6 => format!("{} s", digits(us / 1e6)),

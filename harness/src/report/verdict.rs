@@ -65,7 +65,7 @@ fn why(results: &Results) -> Markup {
                     li { b { (cut(&anomaly.kind, 60)) } " " (sentence(&anomaly.summary)) }
                 }
                 @for reason in results.unknown.iter().take(REASONS) {
-                    li { b { "unknown" } " (" (cut(&reason.checker, 60)) ") " (sentence(&reason.text)) }
+                    li.unknown { b { "unknown" } " (" (cut(&reason.checker, 60)) ") " (sentence(&reason.text)) }
                 }
             }
             @let more = found.saturating_sub(REASONS) + open.saturating_sub(REASONS);
