@@ -176,7 +176,7 @@ async fn registers_are_worked_on_and_read_back() {
         .iter()
         .find(|line| line.f == "read" && line.kind == Kind::Ok)
         .unwrap();
-    assert_eq!(read.extra["mode"], "fenced");
+    assert_eq!(read.extra["mode"], "sync");
     assert!(
         read.value.is_i64() && read.extra.contains_key("mzxid"),
         "{read:?}"
