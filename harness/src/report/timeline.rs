@@ -26,7 +26,7 @@ struct Layout {
 }
 
 impl Layout {
-    fn of(story: &Story, faults: &Faults<'_>) -> Layout {
+    fn of(story: &Story, faults: &Faults<'_>, marked: bool) -> Layout {
         let time = TimeScale {
             left: LEFT,
             right: RIGHT,
@@ -34,7 +34,8 @@ impl Layout {
         };
         let faults_top = 24.0;
         let nodes = faults_top + faults.height() + 8.0;
-        let rates_top = nodes + lanes::nodes_height(story) + 26.0;
+        let room_for_marks = if marked { 15.0 } else { 0.0 };
+        let rates_top = nodes + lanes::nodes_height(story) + 26.0 + room_for_marks;
         let rates = Frame {
             top: rates_top,
             bottom: rates_top + RATES,
@@ -60,7 +61,7 @@ pub(super) type Mark<'a> = (Nanos, &'a str);
 /// The figure with its legend, and the numbers that the read-out under the pointer shows.
 pub(super) fn figure(story: &Story, series: &Series, marks: &[Mark<'_>]) -> Markup {
     let faults = Faults::of(story);
-    let layout = Layout::of(story, &faults);
+    let layout = Layout::of(story, &faults, !marks.is_empty());
     let time = &layout.time;
     let floor = layout.latencies.bottom;
     let title_of = |frame: Frame| px(frame.top - 8.0);
@@ -106,7 +107,7 @@ fn axis(time: &TimeScale, top: f64, bottom: f64) -> Markup {
 /// A line through everything where an anomaly came to light.
 fn mark(at: Nanos, name: &str, layout: &Layout) -> Markup {
     let x = layout.time.x(at);
-    let y = layout.rates.top - 8.0;
+    let y = layout.rates.top - 24.0;
     let label = cut(name, 40);
     let fits = x + 4.0 + text_width(&label) < RIGHT;
     html! {

@@ -43,6 +43,8 @@ fn a_sound_run_has_every_section_and_no_anomalies() {
     assert!(page.contains("skipped: nobody led within 2 s"));
     assert!(page.contains("class=\"band kill\""));
     assert!(page.contains("class=\"role leader\""));
+    assert!(page.contains("partition halves n4 n5 | n1 n2 n3"));
+    assert!(page.contains("partition isolate leader: n2 | n1 n3 n4 n5"));
 }
 
 #[test]
@@ -57,6 +59,10 @@ fn a_stale_read_is_drawn_with_the_reason_why_it_does_not_fit() {
         page.contains("class=\"operation stuck\"") || page.contains("class=\"operation accused\"")
     );
     assert!(page.contains("why it does not fit"));
+    assert!(
+        page.contains("class=\"marked\""),
+        "it stands on the time line too"
+    );
 }
 
 #[test]
