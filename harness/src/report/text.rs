@@ -50,6 +50,11 @@ pub(super) fn moment(at: Nanos) -> String {
     format!("{:.3} s", at.0 as f64 / 1e9)
 }
 
+/// A moment to the microsecond, where order matters.
+pub(super) fn instant(at: Nanos) -> String {
+    format!("{:.6} s", at.0 as f64 / 1e9)
+}
+
 /// A number of nanoseconds in JSON as a duration, where there is one.
 pub(super) fn duration_in(value: &Value) -> String {
     value

@@ -4,7 +4,7 @@
 //! a millisecond stays legible beside a minute. The times stand in the list under it.
 
 use super::svg::{Path, WIDTH, px, text_width};
-use super::text::{NONE, cut, moment, plain};
+use super::text::{NONE, cut, instant, plain};
 use keelhaul_checkers::Nanos;
 use maud::{Markup, html};
 use serde_json::Value;
@@ -279,7 +279,7 @@ fn list(shown: &[Shown]) -> Markup {
     let time = |value: &Value| {
         value
             .as_u64()
-            .map_or(NONE.to_owned(), |at| moment(Nanos(at)))
+            .map_or(NONE.to_owned(), |at| instant(Nanos(at)))
     };
     html! {
         div.scroll { table {
