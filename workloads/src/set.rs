@@ -27,7 +27,7 @@ const PARENT: &str = "/keelhaul/set";
 const MOST_CHILDREN: u64 = 2_000;
 
 /// Of a hundred operations, how many are reads; the rest adds.
-const READS_OF_HUNDRED: u32 = 10;
+const READS_OF_HUNDRED: u32 = 5;
 
 /// The workload.
 #[derive(Debug)]
