@@ -11,6 +11,9 @@ use tokio::task::JoinSet;
 /// How long the final reads may take.
 const READ_BACK_LIMIT: Duration = Duration::from_secs(20);
 
+/// How much longer than the recovery limit the nodes are asked.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// How long the comparison of the replicas may take.
 const COMPARE_LIMIT: Duration = Duration::from_secs(15);
 
@@ -52,7 +55,8 @@ impl Live<'_> {
     /// Each node must serve again by itself; who does not within the limit has no line, and the checkers judge that.
     async fn await_recovery(&self) -> Result<(), Failure> {
         let began = self.stage.history.now();
-        let limit = self.stage.plan.options.recovery_limit();
+        // A little longer than the limit, so that who is missing at its end is known to be.
+        let limit = self.stage.plan.options.recovery_limit() + GRACE;
         let mut probes = JoinSet::new();
         for server in self.cluster.for_controller() {
             let history = self.stage.history.clone();

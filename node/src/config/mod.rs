@@ -98,7 +98,7 @@ impl Default for Timing {
     fn default() -> Timing {
         Timing {
             tick_ms: 100,
-            sync_limit_ms: 1200,
+            sync_limit_ms: 800,
             init_limit_ms: 5000,
             finalize_wait_ms: 50,
         }
