@@ -36,7 +36,7 @@ pub(super) struct RunArgs {
     #[arg(long, default_value_t = 8)]
     keys: u64,
     /// What stands before each read: fenced, sync or local
-    #[arg(long, default_value = "fenced")]
+    #[arg(long, default_value = "sync")]
     reads: Reads,
     /// Within how long every node must serve again after the last heal
     #[arg(long, value_name = "DURATION", default_value = "30", value_parser = duration::parse)]

@@ -7,7 +7,7 @@
 //! them on disk. Amnesiac learners are served, but counted nowhere until they are cured.
 
 use super::core::{Core, Next, Then};
-use super::message::{FromLeader, ToLeader};
+use super::message::{FromLeader, Notification, ToLeader};
 use super::sync::Position;
 use super::types::*;
 use bytes::Bytes;
@@ -123,12 +123,25 @@ impl Leader {
         if core.now.since(self.last_beat) >= core.config.tick {
             self.send_beat(core);
         }
-        let too_long = core.now.since(self.since) > core.config.init_limit;
+        let waited = core.now.since(self.since);
         match self.phase {
             Phase::Serving if !self.hears_quorum(core) => Next::Look,
             Phase::Serving => Next::Stay,
-            _ if too_long => Next::Look,
+            // Whoever voted for us introduces itself at once. If a majority does not, it has changed its mind.
+            Phase::Discovering if waited > core.config.sync_limit => Next::Look,
+            _ if waited > core.config.init_limit => Next::Look,
             _ => Next::Stay,
+        }
+    }
+
+    /// Somebody still votes, and for a better candidate than us: before a majority follows us, that is reason enough to
+    /// vote again.
+    pub(super) fn hears_vote(&self, core: &Core, notification: &Notification) -> Next {
+        let better = notification.round >= core.round && notification.vote > core.own_vote();
+        if self.phase == Phase::Discovering && better {
+            Next::Look
+        } else {
+            Next::Stay
         }
     }
 

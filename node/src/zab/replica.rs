@@ -188,19 +188,27 @@ impl Replica {
         if let Role::Looking(election) = &mut self.role {
             return election.notified(&mut self.core, from, &notification);
         }
-        if notification.standing == Standing::Looking {
-            let (leader, standing) = match &self.role {
-                Role::Following(follower) => (follower.leader, Standing::Following),
-                _ => (self.core.me(), Standing::Leading),
-            };
-            let vote = Vote {
-                epoch: self.core.epochs.current,
-                zxid: self.core.log.last(),
-                leader,
-            };
-            let answer = election::notification(&self.core, vote, standing);
-            self.core.send(from, Message::Notification(answer));
+        if notification.standing != Standing::Looking {
+            return Next::Stay;
         }
+        let (leader, standing, next) = match &self.role {
+            Role::Following(follower) => (follower.leader, Standing::Following, Next::Stay),
+            Role::Leading(leader) => {
+                let next = leader.hears_vote(&self.core, &notification);
+                (self.core.me(), Standing::Leading, next)
+            }
+            Role::Looking(_) => unreachable!("answered above"),
+        };
+        if next != Next::Stay {
+            return next;
+        }
+        let vote = Vote {
+            epoch: self.core.epochs.current,
+            zxid: self.core.log.last(),
+            leader,
+        };
+        let answer = election::notification(&self.core, vote, standing);
+        self.core.send(from, Message::Notification(answer));
         Next::Stay
     }
 
