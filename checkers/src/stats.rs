@@ -9,9 +9,9 @@ const NAME: &str = "stats";
 
 /// The checker `stats`.
 ///
-/// Details: `{"operations", "duration_ns", "ok_per_second", "ok", "fail", "info", "errors": {word: N}, "latency_ns": L,
+/// Details: `{"operations", "first_ok_ns", "duration_ns", "ok_per_second", "ok", "fail", "info", "errors": {word: N}, "latency_ns": L,
 /// "by_f": {f: {"ok", "fail", "info", "errors", "latency_ns"}}}`. The duration is from the first invocation to the last
-/// completion; `ok` includes answers that are errors. `L` is `{"p50", "p90", "p99", "p999", "max", "mean"}` of ok
+/// completion, `first_ok_ns` from the run's start to the first answer (or `null`); `ok` includes answers that are errors. `L` is `{"p50", "p90", "p99", "p999", "max", "mean"}` of ok
 /// operations, exact (nearest rank), or `null` where there is none.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Stats;
@@ -50,8 +50,11 @@ impl Checker for Stats {
         } else {
             all.ok as f64 * 1e9 / duration as f64
         };
+        let answered = operations.iter().filter(|op| op.kind() == Kind::Ok);
+        let first_ok = answered.filter_map(Operation::end).min();
         let mut details = json!({
             "operations": operations.len(),
+            "first_ok_ns": first_ok.map(|at| at.0),
             "duration_ns": duration,
             "ok_per_second": (per_second * 10.0).round() / 10.0,
         });

@@ -64,12 +64,29 @@ pub fn of_run(plan: &Plan, run: &RunDirectory, results: &Results) -> String {
     );
     text.push_str(&findings(results));
     text.push_str(&recovery(&results.recovery));
+    text.push_str(&statistics(&results.stats));
     line(
         &mut text,
         &format!("run directory: {}", run.path().display()),
     );
     line(&mut text, &format!("run it again:  {}", plan.again(run)));
     text
+}
+
+/// How much was done, and how fast: one line.
+fn statistics(stats: &Value) -> String {
+    let count = |name: &str| stats[name].as_u64().unwrap_or_default();
+    let Some(first_ok) = stats["first_ok_ns"].as_u64() else {
+        return String::new();
+    };
+    let (ok, fail, info) = (count("ok"), count("fail"), count("info"));
+    let rate = stats["ok_per_second"].as_f64().unwrap_or_default();
+    let latency = |name: &str| stats["latency_ns"][name].as_f64().unwrap_or_default() / 1e6;
+    let (p50, p99) = (latency("p50"), latency("p99"));
+    format!(
+        "{ok} ok, {fail} fail, {info} info; {rate:.0} ok/s, p50 {p50:.1} ms, p99 {p99:.1} ms; first answer after {:.2} s\n",
+        first_ok as f64 / 1e9
+    )
 }
 
 /// The recovery table in short: one line for each episode, times from its installation on.
