@@ -13,10 +13,10 @@
 
 use crate::contract::owed;
 use crate::history::{History, Nanos, Operation};
+use crate::parameters::Parameters;
 use crate::recovery::seconds;
-use crate::registry::Parameters;
 use crate::timeline::{Episode, Outcome, Timeline};
-use crate::verdict::{Budget, Checker, Finding, Reason, Verdict};
+use crate::verdict::{Budget, Checker, Finding, Reason, Verdict, some_operations};
 use serde_json::{Value, json};
 
 const NAME: &str = "coverage";
@@ -49,18 +49,10 @@ impl Checker for Coverage {
     }
 
     fn check(&self, history: &History, _: &Budget) -> Finding {
-        let operations = match history.operations() {
+        let operations = match some_operations(history, NAME) {
             Ok(operations) => operations,
-            Err(error) => {
-                return Finding::unknown(NAME, format!("the history is malformed: {error}"));
-            }
+            Err(finding) => return *finding,
         };
-        if operations.is_empty() {
-            return Finding::unknown(
-                NAME,
-                "the history has no operations: nothing was tested".to_owned(),
-            );
-        }
         let timeline = Timeline::of(history);
         let judgement = Judgement {
             parameters: &self.parameters,

@@ -50,6 +50,7 @@ mod describe;
 pub mod history;
 pub mod linear;
 pub mod models;
+mod parameters;
 mod reads;
 mod recovery;
 mod registry;
@@ -63,9 +64,11 @@ pub mod verdict;
 
 pub use coverage::Coverage;
 pub use history::{Event, Extra, History, HistoryError, Kind, Nanos, Note, Operation, Process};
+
+pub use parameters::Parameters;
 pub use reads::ReadMode;
 pub use recovery::Recovery;
-pub use registry::{CheckerInfo, Parameters, by_name, list};
+pub use registry::{CheckerInfo, by_name, list};
 pub use render::render;
 pub use results::{Checked, Results, Validity, merge};
 pub use session_order::SessionOrder;

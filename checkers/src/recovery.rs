@@ -9,9 +9,9 @@
 
 use crate::contract::owed;
 use crate::history::{History, Nanos, Operation};
-use crate::registry::Parameters;
+use crate::parameters::Parameters;
 use crate::timeline::{Episode, Outcome, Phase, Replicas, Timeline};
-use crate::verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict};
+use crate::verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict, operations};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -47,11 +47,9 @@ impl Checker for Recovery {
     }
 
     fn check(&self, history: &History, _: &Budget) -> Finding {
-        let operations = match history.operations() {
+        let operations = match operations(history, NAME) {
             Ok(operations) => operations,
-            Err(error) => {
-                return Finding::unknown(NAME, format!("the history is malformed: {error}"));
-            }
+            Err(finding) => return *finding,
         };
         let timeline = Timeline::of(history);
         let mut judgement = Judgement::new(&self.parameters, &timeline);

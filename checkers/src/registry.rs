@@ -2,44 +2,15 @@
 
 use crate::contract;
 use crate::coverage::Coverage;
-use crate::history::Nanos;
 use crate::linear::Linearizable;
 use crate::models::{CasRegister, Register, VersionedRegister};
-use crate::reads::ReadMode;
+use crate::parameters::Parameters;
 use crate::recovery::Recovery;
 use crate::session_order::SessionOrder;
 use crate::set::Set;
 use crate::stats::Stats;
 use crate::verdict::Checker;
-use serde::{Deserialize, Serialize};
-
-/// What some checkers must know of the run beside its history. Checkers that need none of it ignore it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Parameters {
-    /// Every node's name, in the order of the cluster (`n1`, `n2`, …); empty where it is not known.
-    pub nodes: Vec<String>,
-    /// Within how long after the final heal every node must serve again, in nanoseconds.
-    pub recovery_limit: Nanos,
-    /// The kinds of fault that were asked for: `kill`, `pause`, `partition`.
-    pub faults: Vec<String>,
-    /// How the workload reads, where it is known.
-    pub reads: Option<ReadMode>,
-    /// The contract by name: what the system owes under which faults.
-    pub contract: String,
-}
-
-impl Default for Parameters {
-    fn default() -> Parameters {
-        Parameters {
-            nodes: Vec::new(),
-            recovery_limit: Nanos(30_000_000_000),
-            faults: Vec::new(),
-            reads: None,
-            contract: "keelhaul-node".to_owned(),
-        }
-    }
-}
+use serde::Serialize;
 
 /// A checker by name, with one line about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -16,9 +16,9 @@ mod writes;
 use crate::contract::{self, ReplyZxid};
 use crate::describe;
 use crate::history::{History, Operation, Process};
+use crate::parameters::Parameters;
 use crate::reads::{ReadMode, read_mode};
-use crate::registry::Parameters;
-use crate::verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict};
+use crate::verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict, some_operations};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -100,18 +100,10 @@ impl Checker for SessionOrder {
     }
 
     fn check(&self, history: &History, _: &Budget) -> Finding {
-        let operations = match history.operations() {
+        let operations = match some_operations(history, NAME) {
             Ok(operations) => operations,
-            Err(error) => {
-                return Finding::unknown(NAME, format!("the history is malformed: {error}"));
-            }
+            Err(finding) => return *finding,
         };
-        if operations.is_empty() {
-            return Finding::unknown(
-                NAME,
-                "the history has no operations: nothing was tested".to_owned(),
-            );
-        }
         if let Some(bare) = operations
             .iter()
             .find(|operation| operation.is_ok() && zxid(operation).is_none())

@@ -28,9 +28,9 @@ use crate::contract::owes_sync_reads;
 use crate::describe;
 use crate::history::{History, Operation};
 use crate::linear::Values;
+use crate::parameters::Parameters;
 use crate::reads::{ReadMode, read_mode};
-use crate::registry::Parameters;
-use crate::verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict};
+use crate::verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict, some_operations};
 use elements::Parent;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -83,18 +83,10 @@ impl Checker for Set {
     }
 
     fn check(&self, history: &History, _: &Budget) -> Finding {
-        let operations = match history.operations() {
+        let operations = match some_operations(history, NAME) {
             Ok(operations) => operations,
-            Err(error) => {
-                return Finding::unknown(NAME, format!("the history is malformed: {error}"));
-            }
+            Err(finding) => return *finding,
         };
-        if operations.is_empty() {
-            return Finding::unknown(
-                NAME,
-                "the history has no operations: nothing was tested".to_owned(),
-            );
-        }
         let mut values = Values::default();
         let parents = match self.parents(&operations, &mut values) {
             Ok(parents) => parents,

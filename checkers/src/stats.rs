@@ -1,7 +1,7 @@
 //! Counts, errors, rates and latencies of the clients' operations. Judges nothing: it is always valid.
 
 use crate::history::{History, Kind, Nanos, Operation};
-use crate::verdict::{Budget, Checker, Finding, Verdict};
+use crate::verdict::{Budget, Checker, Finding, Verdict, operations};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -22,11 +22,9 @@ impl Checker for Stats {
     }
 
     fn check(&self, history: &History, _: &Budget) -> Finding {
-        let operations = match history.operations() {
+        let operations = match operations(history, NAME) {
             Ok(operations) => operations,
-            Err(error) => {
-                return Finding::unknown(NAME, format!("the history is malformed: {error}"));
-            }
+            Err(finding) => return *finding,
         };
         let mut all = Tally::default();
         let mut by_f: BTreeMap<&str, Tally<'_>> = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! What a checker says: valid, invalid with a witness, or unknown with a reason.
 
-use crate::history::History;
+use crate::history::{History, Operation, PairError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Instant;
@@ -93,4 +93,28 @@ pub trait Checker: Send + Sync {
     fn name(&self) -> &'static str;
     /// Judges the history within the budget.
     fn check(&self, history: &History, budget: &Budget) -> Finding;
+}
+
+/// The history's operations, or the finding that it cannot be judged.
+pub(crate) fn operations<'h>(
+    history: &'h History,
+    checker: &str,
+) -> Result<Vec<Operation<'h>>, Box<Finding>> {
+    let malformed = |error: PairError| format!("the history is malformed: {error}");
+    history
+        .operations()
+        .map_err(|error| Box::new(Finding::unknown(checker, malformed(error))))
+}
+
+/// The history's operations, of which there must be some: a history of nothing proves nothing.
+pub(crate) fn some_operations<'h>(
+    history: &'h History,
+    checker: &str,
+) -> Result<Vec<Operation<'h>>, Box<Finding>> {
+    let operations = operations(history, checker)?;
+    if operations.is_empty() {
+        let text = "the history has no operations: nothing was tested".to_owned();
+        return Err(Box::new(Finding::unknown(checker, text)));
+    }
+    Ok(operations)
 }
