@@ -23,7 +23,7 @@
 //! | [`Stats`] | counts, errors, rates, latencies |
 //!
 //! What is owed under which faults is a table, [`contract`]. [`merge`] makes one [`Results`] of all findings, as
-//! `results.json` has it; [`render`] prints an anomaly for a terminal.
+//! `results.json` has it; [`render()`] prints an anomaly for a terminal.
 //!
 //! ```
 //! use keelhaul_checkers::{Budget, History, Parameters, Validity, by_name, merge, render};
