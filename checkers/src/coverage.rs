@@ -6,10 +6,11 @@
 //! missing makes the verdict unknown and is named; coverage is never invalid.
 //!
 //! **When an episode owes reads and writes.** The contract owes liveness while a majority runs and is connected. Episodes
-//! overlap: judged is the part of an episode, while clients worked, in which no fault that took the majority away was in place.
-//! If the longest stretch of it is shorter than the contract's bound (time to notice, elect and retry), or the controller stood
-//! still in it, a missing success says nothing: the episode is `too-short`. If that is so of all episodes of a kind that had a
-//! majority, the kind is missing, for nothing would have been tested.
+//! overlap: judged are the stretches of an episode, while clients worked and the controller did not stand still, in which no
+//! fault that took the majority away was in place. In each stretch that is as long as the contract's bound (time to notice,
+//! elect and retry) something must have been read and something written, or the episode is `missing`. In shorter ones a missing
+//! success says nothing: an episode that has only such, and no success in them, is `too-short`, and is counted as that. If that
+//! is so of all episodes of a kind that had a majority, the kind is missing, for nothing would have been tested.
 
 use crate::contract::owed;
 use crate::history::{History, Nanos, Operation};
@@ -27,8 +28,10 @@ const HELD: Nanos = Nanos(1_000_000_000);
 /// The checker `coverage`.
 ///
 /// Details: `{"missing": [text], "kinds": [{"kind", "episodes", "installed", "skipped", "indeterminate", "longest_ns",
-/// "observed"}], "before": {"reads", "writes"}, "after": {"reads", "writes"}, "episodes": [{"episode", "kind", "majority",
-/// "owed_ns", "reads", "writes", "judged": "covered"|"missing"|"too-short"|"not-owed"}]}`; counts are of successes.
+/// "observed"}], "before": {"reads", "writes"}, "after": {"reads", "writes"}, "liveness": {"bound_ns": N|null, "covered": N,
+/// "missing": N, "too-short": N, "not-owed": N}, "episodes": [{"episode", "kind", "majority", "owed_ns", "reads", "writes",
+/// "judged": "covered"|"missing"|"too-short"|"not-owed"}]}`; counts of reads and writes are of successes, those under
+/// `liveness` of episodes; `owed_ns` is the longest stretch that was judged.
 #[derive(Debug, Clone)]
 pub struct Coverage {
     parameters: Parameters,
@@ -58,6 +61,7 @@ impl Checker for Coverage {
             parameters: &self.parameters,
             missing: timeline.problems.clone(),
             timeline: &timeline,
+            bound: None,
             done: Done::of(&operations),
             rows: Vec::new(),
         };
@@ -72,13 +76,20 @@ struct Done {
 }
 
 /// Successes in a stretch of time.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Count {
     reads: usize,
     writes: usize,
 }
 
 impl Count {
+    fn and(self, other: Count) -> Count {
+        Count {
+            reads: self.reads + other.reads,
+            writes: self.writes + other.writes,
+        }
+    }
+
     fn both(self) -> bool {
         self.reads > 0 && self.writes > 0
     }
@@ -89,6 +100,15 @@ impl Count {
             (0, _) => "no read",
             (_, 0) => "no write",
             _ => "nothing is missing:",
+        }
+    }
+
+    /// What was not done at all, in words that follow "nothing was".
+    fn undone(self) -> &'static str {
+        match (self.reads, self.writes) {
+            (0, 0) => "read or written",
+            (0, _) => "read",
+            _ => "written",
         }
     }
 
@@ -140,6 +160,8 @@ impl Done {
 struct Judgement<'a> {
     parameters: &'a Parameters,
     timeline: &'a Timeline,
+    /// Within how long reads and writes are owed.
+    bound: Option<Nanos>,
     done: Done,
     missing: Vec<String>,
     /// One for each episode.
@@ -156,6 +178,13 @@ enum Judged {
 }
 
 impl Judged {
+    const ALL: [Judged; 4] = [
+        Judged::Covered,
+        Judged::Missing,
+        Judged::TooShort,
+        Judged::NotOwed,
+    ];
+
     fn word(self) -> &'static str {
         match self {
             Judged::Covered => "covered",
@@ -181,6 +210,7 @@ impl Judgement<'_> {
             "kinds": kinds,
             "before": before.json(),
             "after": after.json(),
+            "liveness": self.liveness(&judged),
             "episodes": self.rows,
         });
         let reasons = self
@@ -216,52 +246,65 @@ impl Judgement<'_> {
             );
             self.missing.push(text);
         }
-        let bound = contract.and_then(|owed| owed.liveness);
+        self.bound = contract.and_then(|owed| owed.liveness);
         self.timeline
             .episodes
             .values()
-            .map(|episode| (episode.kind.clone(), self.judge(episode, bound)))
+            .map(|episode| (episode.kind.clone(), self.judge(episode)))
             .collect()
     }
 
+    /// How many episodes showed what of liveness.
+    fn liveness(&self, judged: &[(String, Judged)]) -> Value {
+        let mut counts = json!({ "bound_ns": self.bound });
+        for word in Judged::ALL {
+            counts[word.word()] =
+                json!(judged.iter().filter(|(_, judged)| *judged == word).count());
+        }
+        counts
+    }
+
     /// Judges one episode and writes its row.
-    fn judge(&mut self, episode: &Episode, bound: Option<Nanos>) -> Judged {
-        let pieces = self.pieces_with_majority(episode);
-        let longest = pieces
+    fn judge(&mut self, episode: &Episode) -> Judged {
+        let whole = self.stretches_with_majority(episode);
+        let stalls = self
+            .timeline
+            .stalls
+            .iter()
+            .map(|stall| (stall.from, stall.to));
+        let judged_parts = without(whole.clone(), stalls);
+        let longest = judged_parts
             .iter()
             .map(|(from, to)| to.0 - from.0)
             .max()
             .unwrap_or(0);
-        let counts = pieces.iter().map(|(from, to)| self.done.within(*from, *to));
-        let count = counts.fold(
-            Count {
-                reads: 0,
-                writes: 0,
-            },
-            |sum, piece| Count {
-                reads: sum.reads + piece.reads,
-                writes: sum.writes + piece.writes,
-            },
-        );
-        let stalled = pieces
+        let count = whole
             .iter()
-            .any(|(from, to)| self.timeline.stalled(*from, *to));
-        let judged = match bound {
-            _ if pieces.is_empty() => Judged::NotOwed,
-            None => Judged::NotOwed,
-            Some(_) if count.both() => Judged::Covered,
-            Some(bound) if longest < bound.0 || stalled => Judged::TooShort,
-            Some(_) => Judged::Missing,
+            .map(|(from, to)| self.done.within(*from, *to))
+            .fold(Count::default(), Count::and);
+        let silent = self.bound.and_then(|bound| {
+            let long = judged_parts
+                .iter()
+                .filter(|(from, to)| to.0 - from.0 >= bound.0);
+            long.map(|(from, to)| (to.0 - from.0, self.done.within(*from, *to)))
+                .find(|(_, count)| !count.both())
+        });
+        let judged = match (self.bound, silent) {
+            _ if whole.is_empty() => Judged::NotOwed,
+            (None, _) => Judged::NotOwed,
+            (Some(_), Some((length, count))) => {
+                self.missing.push(format!(
+                    "nothing was {} during episode {} ({}, {:.1} s with a majority)",
+                    count.undone(),
+                    episode.number,
+                    episode.kind,
+                    length as f64 / 1e9
+                ));
+                Judged::Missing
+            }
+            (Some(bound), None) if longest < bound.0 && !count.both() => Judged::TooShort,
+            (Some(_), None) => Judged::Covered,
         };
-        if judged == Judged::Missing {
-            self.missing.push(format!(
-                "{}: {} succeeded during episode {}, although a majority was connected for {}",
-                episode.kind,
-                count.lacking(),
-                episode.number,
-                seconds(longest)
-            ));
-        }
         self.rows.push(json!({
             "episode": episode.number,
             "kind": episode.kind,
@@ -275,27 +318,19 @@ impl Judgement<'_> {
     }
 
     /// The stretches of an episode, while clients worked, in which a majority was connected.
-    fn pieces_with_majority(&self, episode: &Episode) -> Vec<(Nanos, Nanos)> {
+    fn stretches_with_majority(&self, episode: &Episode) -> Vec<(Nanos, Nanos)> {
         let end = self.timeline.end;
         let Some((from, to)) = episode.interval(end) else {
             return Vec::new();
         };
         let work_ends = self.timeline.phase("work").map_or(end, |phase| phase.to);
-        let mut pieces = vec![(from, to.min(work_ends))];
-        let without = self
+        let cuts = self
             .timeline
             .episodes
             .values()
-            .filter(|other| !other.majority);
-        for (cut_from, cut_to) in without.filter_map(|other| other.interval(end)) {
-            pieces = pieces
-                .into_iter()
-                .flat_map(|(from, to)| [(from, to.min(cut_from)), (from.max(cut_to), to)])
-                .collect();
-            pieces.retain(|(from, to)| from < to);
-        }
-        pieces.retain(|(from, to)| from < to);
-        pieces
+            .filter(|other| !other.majority)
+            .filter_map(|other| other.interval(end));
+        without(vec![(from, to.min(work_ends))], cuts)
     }
 
     /// Judges one kind of fault that was asked for.
@@ -424,6 +459,22 @@ impl Judgement<'_> {
         }
         count
     }
+}
+
+/// What is left of stretches of time when others are cut out.
+fn without(
+    mut stretches: Vec<(Nanos, Nanos)>,
+    cuts: impl Iterator<Item = (Nanos, Nanos)>,
+) -> Vec<(Nanos, Nanos)> {
+    for (cut_from, cut_to) in cuts {
+        stretches = stretches
+            .into_iter()
+            .flat_map(|(from, to)| [(from, to.min(cut_from)), (from.max(cut_to), to)])
+            .filter(|(from, to)| from < to)
+            .collect();
+    }
+    stretches.retain(|(from, to)| from < to);
+    stretches
 }
 
 /// Why episodes were not installed: each reason once.

@@ -135,7 +135,23 @@ const GOLDEN: &[(&str, &str, &str)] = &[
     (
         "run-nothing-succeeded-although-a-majority-was-connected",
         "coverage",
-        "unknown: no read and no write succeeded during episode 0",
+        "unknown: nothing was read or written during episode 0 (kill, 6.0 s with a majority)",
+    ),
+    (
+        "run-nothing-read-during-a-pause",
+        "coverage",
+        "unknown: nothing was read during episode 0 (pause, 3.0 s with a majority)",
+    ),
+    // What is left of it beside the stall is still long enough.
+    (
+        "run-nothing-succeeded-beside-a-short-stall",
+        "coverage",
+        "unknown: nothing was read or written during episode 0 (pause, 2.6 s with a majority)",
+    ),
+    (
+        "run-nothing-succeeded-around-a-stall",
+        "coverage",
+        "unknown: kill: no episode of it took place",
     ),
     (
         "run-nothing-succeeded-without-a-majority",
@@ -282,6 +298,27 @@ fn a_kind_that_was_asked_for_and_never_came_is_missing() {
     assert_eq!(
         said(&finding),
         "unknown: pause: no episode of it took place: give the run more time"
+    );
+}
+
+#[test]
+fn an_episode_without_success_that_a_stall_made_too_short_is_counted_as_that() {
+    let parameters = Parameters {
+        faults: vec!["pause".to_owned()],
+        ..parameters()
+    };
+    let history = golden("run-nothing-succeeded-around-a-stall");
+    let finding = judge_with("coverage", &parameters, &history);
+    assert_eq!(
+        finding.details["liveness"],
+        serde_json::json!({
+            "bound_ns": 2_500_000_000u64, "covered": 0, "missing": 0, "too-short": 1, "not-owed": 0
+        })
+    );
+    let said = said(&finding);
+    assert!(
+        said.contains("pause: none of its episodes with a majority was long enough"),
+        "{said}"
     );
 }
 
