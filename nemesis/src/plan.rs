@@ -50,13 +50,53 @@ pub struct ScheduleOptions {
 pub fn generate(seed: u64, options: &ScheduleOptions) -> Schedule {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(STREAM);
-    let lead = (options.time_limit_ms / 12).min(LONGEST_LEAD_MS);
-    let tail = (options.time_limit_ms / 8).min(LONGEST_TAIL_MS);
-    let window = options.time_limit_ms - lead - tail;
+    let lead = lead_ms(options.time_limit_ms);
+    let window = window_ms(options.time_limit_ms);
     let mut drafts = draw_drafts(window, options, &mut rng);
     share_out(window, &mut drafts, &mut rng);
     Schedule {
         episodes: lay_out(lead, drafts, &mut rng),
+    }
+}
+
+/// The kinds that were asked for and have no episode in the schedule, in the order in which they are shown.
+pub fn unplanned(kinds: &[FaultKind], schedule: &Schedule) -> Vec<FaultKind> {
+    let planned = |kind: &FaultKind| {
+        let mut episodes = schedule.episodes.iter();
+        episodes.any(|episode| episode.fault.kind() == *kind)
+    };
+    let all = FaultKind::ALL.iter().copied();
+    all.filter(|kind| kinds.contains(kind) && !planned(kind))
+        .collect()
+}
+
+/// The shortest time limit, in whole seconds, with which every schedule has an episode of each of these kinds.
+pub fn shortest_time_limit_s(kinds: &[FaultKind]) -> u64 {
+    let asked_for = FaultKind::ALL.iter().filter(|kind| kinds.contains(kind));
+    let needed: u64 = asked_for
+        .map(|kind| first_length_ms(*kind) + SHORTEST_GAP_MS)
+        .sum();
+    (0..)
+        .find(|seconds| window_ms(seconds * 1_000) >= needed)
+        .expect("the window grows with the time limit without end")
+}
+
+/// Work before the first episode.
+fn lead_ms(time_limit_ms: u64) -> u64 {
+    (time_limit_ms / 12).min(LONGEST_LEAD_MS)
+}
+
+/// The time that episodes and the gaps after them may take.
+fn window_ms(time_limit_ms: u64) -> u64 {
+    let tail = (time_limit_ms / 8).min(LONGEST_TAIL_MS);
+    time_limit_ms - lead_ms(time_limit_ms) - tail
+}
+
+/// How long the first episode of a kind is held at least.
+fn first_length_ms(kind: FaultKind) -> u64 {
+    match kind {
+        FaultKind::Kill => FIRST_KILL_MS,
+        FaultKind::Pause | FaultKind::Partition => FIRST_SILENCE_MS,
     }
 }
 
@@ -130,10 +170,9 @@ impl Decks {
             FaultKind::Pause => (Fault::Pause, self.size(first, rng)),
             FaultKind::Partition => self.partition(first, rng),
         };
-        let length_ms = match (first, kind) {
-            (true, FaultKind::Kill) => FIRST_KILL_MS,
-            (true, FaultKind::Pause | FaultKind::Partition) => FIRST_SILENCE_MS,
-            (false, _) => SHORTEST_MS,
+        let length_ms = match first {
+            true => first_length_ms(kind),
+            false => SHORTEST_MS,
         };
         Draft {
             fault,
@@ -353,6 +392,19 @@ mod tests {
         let schedule = generate(3, &options(FaultKind::ALL, 60));
         let json = serde_json::to_string(&schedule).unwrap();
         assert_eq!(serde_json::from_str::<Schedule>(&json).unwrap(), schedule);
+    }
+
+    #[test]
+    fn the_shortest_time_limit_is_just_enough_for_every_kind() {
+        for kinds in [FaultKind::ALL, &FaultKind::ALL[..1], &FaultKind::ALL[1..]] {
+            let seconds = shortest_time_limit_s(kinds);
+            for seed in 0..50 {
+                let missing = |seconds| unplanned(kinds, &generate(seed, &options(kinds, seconds)));
+                assert!(missing(seconds).is_empty(), "seed {seed}, {seconds} s");
+                assert!(!missing(seconds - 1).is_empty(), "seed {seed}, {seconds} s");
+            }
+        }
+        assert_eq!(shortest_time_limit_s(&[]), 0);
     }
 
     proptest! {
