@@ -78,9 +78,13 @@ fn advice(source: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; free some space, or choose another disk with --store DIR"
         }
-        io::ErrorKind::PermissionDenied => {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "; choose a directory that you may write with --store DIR"
         }
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "; a part of this path is a file: choose a directory with --store DIR"
+        }
+        io::ErrorKind::NotFound => "; check the path, or choose another with --store DIR",
         _ => "",
     }
 }

@@ -13,6 +13,7 @@ pub mod failure;
 pub mod identity;
 pub mod junit;
 pub mod links;
+pub mod names;
 pub mod plan;
 pub mod ports;
 pub mod report;
@@ -21,6 +22,7 @@ pub mod run;
 pub mod stall;
 pub mod store;
 pub mod supervisor;
+pub mod system;
 pub mod undo;
 
 pub use exit::Exit;

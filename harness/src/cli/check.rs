@@ -1,8 +1,9 @@
 //! `keelhaul check`.
 
-use super::{nearest, print, print_json};
+use super::{print, print_json};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::names;
 use crate::plan::Plan;
 use crate::run::judge::{self, Stored};
 use crate::run::summary;
@@ -26,9 +27,14 @@ pub(super) struct CheckArgs {
 
 /// Judges a history.
 pub(super) fn check(args: CheckArgs, json: bool) -> Result<Exit, Failure> {
+    let is_standard_input = args.what == Path::new("-");
+    if !is_standard_input && let Err(error) = args.what.metadata() {
+        return Err(Failure::input("read", &args.what)(error));
+    }
     let (stored, results) = match (&args.model, args.what.is_dir()) {
         (None, true) => check_run(&args.what)?,
         (Some(_), true) => {
+            RunDirectory::existing(&args.what)?;
             return Err(Failure::Usage(format!(
                 "{} is a run directory: its plan says who judges it, so leave --model out (or name the file in it)",
                 args.what.display()
@@ -46,13 +52,13 @@ pub(super) fn check(args: CheckArgs, json: bool) -> Result<Exit, Failure> {
         eprintln!("note: {note}");
     }
     if json {
-        print_json(&results);
+        print_json(&results)?;
     } else {
         print(&format!(
             "{}\n{}",
             summary::word(results.valid),
             summary::findings(&results)
-        ));
+        ))?;
     }
     Ok(results.valid.into())
 }
@@ -91,11 +97,7 @@ fn checker_of(model: &str) -> Result<String, Failure> {
         let alias = ALIASES.iter().find(|(alias, _)| *alias == model);
         return Ok(alias.map_or(model, |(_, checker)| checker).to_owned());
     }
-    let meant = nearest(model, known.iter().copied()).unwrap_or("register");
-    Err(Failure::Usage(format!(
-        "there is no model `{model}`; did you mean `{meant}`? There are {}",
-        known.join(", ")
-    )))
+    Err(Failure::Usage(names::unknown("model", model, &known)))
 }
 
 /// Every name that `--model` takes.

@@ -1,4 +1,4 @@
-//! Durations on the command line: `30`, `30s`, `500ms`, `2m`.
+//! Durations on the command line: `30`, `30s`, `500ms`, `2m`, `1h`.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// # Errors
 /// A sentence that says what can be written.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
-    let expected = || format!("`{text}` is no duration: write 30, 30s, 500ms or 2m");
+    let expected = || format!("`{text}` is no duration: write 30, 30s, 500ms, 2m or 1h");
     let digits = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());
@@ -20,6 +20,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
         "" | "s" => number,
         "ms" => number / 1_000.0,
         "m" => number * 60.0,
+        "h" => number * 3_600.0,
         _ => return Err(expected()),
     };
     let duration = Duration::try_from_secs_f64(seconds).map_err(|_| expected())?;
@@ -45,6 +46,7 @@ mod tests {
         assert_eq!(ms("30s"), Ok(30_000));
         assert_eq!(ms("500ms"), Ok(500));
         assert_eq!(ms("2m"), Ok(120_000));
+        assert_eq!(ms("1h"), Ok(3_600_000));
         assert_eq!(ms("1.5"), Ok(1_500));
         for wrong in ["", "s", "30x", "-1", "1e9s", "99999999999"] {
             assert!(ms(wrong).is_err(), "{wrong}");

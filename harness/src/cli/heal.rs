@@ -19,7 +19,7 @@ pub(super) struct HealArgs {
 pub(super) fn heal(args: HealArgs, json: bool) -> Result<Exit, Failure> {
     let healed = undo::heal(&RunDirectory::existing(&args.run)?)?;
     if json {
-        print_json(&healed);
+        print_json(&healed)?;
     } else {
         let told = [
             ("undone", &healed.undone),
@@ -28,11 +28,11 @@ pub(super) fn heal(args: HealArgs, json: bool) -> Result<Exit, Failure> {
         ];
         for (word, lines) in told {
             for line in lines {
-                print(&format!("{word}: {line}"));
+                print(&format!("{word}: {line}"))?;
             }
         }
         if healed.undone.is_empty() && healed.failed.is_empty() {
-            print("nothing is left to undo");
+            print("nothing is left to undo")?;
         }
     }
     match healed.failed.is_empty() {

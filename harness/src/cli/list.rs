@@ -38,11 +38,7 @@ pub(super) fn list(args: ListArgs, json: bool) -> Result<Exit, Failure> {
         (Part::Faults, "faults", faults()),
         (Part::Models, "models", checkers(|info| info.model)),
         (Part::Checkers, "checkers", checkers(|info| !info.model)),
-        (
-            Part::Systems,
-            "systems",
-            vec![named("node", "our own coordination service, keelhaul-node")],
-        ),
+        (Part::Systems, "systems", systems()),
     ];
     let wanted = parts
         .into_iter()
@@ -51,7 +47,7 @@ pub(super) fn list(args: ListArgs, json: bool) -> Result<Exit, Failure> {
         let all: serde_json::Map<_, _> = wanted
             .map(|(_, title, rows)| (title.to_owned(), serde_json::json!(rows)))
             .collect();
-        print_json(&all);
+        print_json(&all)?;
         return Ok(Exit::Valid);
     }
     for (_, title, rows) in wanted {
@@ -60,7 +56,7 @@ pub(super) fn list(args: ListArgs, json: bool) -> Result<Exit, Failure> {
             writeln!(text, "  {:<22} {}", row.name, row.about)
                 .expect("writing to a string does not fail");
         }
-        print(&text);
+        print(&text)?;
     }
     Ok(Exit::Valid)
 }
@@ -80,6 +76,11 @@ fn workloads() -> Vec<Named> {
 fn faults() -> Vec<Named> {
     let all = FaultKind::ALL.iter();
     all.map(|kind| named(kind.name(), kind.about())).collect()
+}
+
+fn systems() -> Vec<Named> {
+    let all = crate::system::SYSTEMS.iter();
+    all.map(|system| named(system.name, system.about)).collect()
 }
 
 /// Models judge a bare history; the other checkers need a run's own lines.

@@ -12,6 +12,7 @@ mod up;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use clap::{Args, Parser, Subcommand};
+use std::io::Write;
 use std::path::PathBuf;
 
 #[derive(Debug, Parser)]
@@ -98,23 +99,25 @@ fn own_program() -> Result<PathBuf, Failure> {
     })
 }
 
-fn print_json(value: &impl serde::Serialize) {
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text =
         serde_json::to_string_pretty(value).expect("answers are plain data with string keys");
-    print(&text);
+    print(&text)
 }
 
 /// A reader that has had enough (`keelhaul list | head`) is no error.
-fn print(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+fn print(text: &str) -> Result<(), Failure> {
+    let mut output = std::io::stdout();
+    printed(writeln!(output, "{}", text.trim_end()).and_then(|()| output.flush()))
 }
 
-/// The name among the known ones that is meant most likely.
-fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .min_by_key(|known| strsim::damerau_levenshtein(name, known))
+fn printed(written: std::io::Result<()>) -> Result<(), Failure> {
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Machinery(
+            format!("could not write to standard output: {error}; the answer is incomplete"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -125,10 +128,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn the_nearest_name_is_found() {
-        assert_eq!(nearest("regsiter", ["set", "register"]), Some("register"));
     }
 }

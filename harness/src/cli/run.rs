@@ -1,12 +1,15 @@
 //! `keelhaul run`.
 
-use super::{Places, duration, nearest, own_program, print, print_json, runtime};
+use super::{Places, duration, own_program, print, print_json, runtime};
 use crate::cluster::binary;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::names;
 use crate::plan::{Options, Plan};
 use crate::run::{Finished, Screen, execute, summary};
+use crate::system;
 use clap::Args;
+use keelhaul_checkers::Validity;
 use keelhaul_nemesis::{FaultKind, plan::generate};
 use keelhaul_workloads::{Reads, build};
 use std::path::PathBuf;
@@ -15,7 +18,7 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// How many nodes
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, allow_hyphen_values = true)]
     nodes: u16,
     /// What clients do (see `list`)
     #[arg(long, default_value = "register")]
@@ -24,28 +27,28 @@ pub(super) struct RunArgs {
     #[arg(long, default_value = "kill,pause,partition", value_delimiter = ',')]
     nemesis: Vec<String>,
     /// How long the work lasts: 30, 30s, 500ms, 2m
-    #[arg(long, value_name = "DURATION", default_value = "30", value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", default_value = "30", value_parser = duration::parse, allow_hyphen_values = true)]
     time_limit: Duration,
     /// Operations per second of all workers together; 0: as fast as answers come
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, allow_hyphen_values = true)]
     rate: f64,
     /// How many clients work at a time
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, allow_hyphen_values = true)]
     workers: u64,
     /// How many keys are worked on at a time
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, allow_hyphen_values = true)]
     keys: u64,
     /// What stands before each read: fenced, sync or local
     #[arg(long, default_value = "sync")]
     reads: Reads,
     /// Within how long every node must serve again after the last heal
-    #[arg(long, value_name = "DURATION", default_value = "30", value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", default_value = "30", value_parser = duration::parse, allow_hyphen_values = true)]
     recovery_limit: Duration,
     /// Seed of all that is chosen at random; drawn if not given
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     seed: Option<u64>,
     /// What is tested
-    #[arg(long, default_value = "node", value_parser = ["node"])]
+    #[arg(long, default_value = "node")]
     system: String,
     /// A bug planted in every node on purpose: the run should find it
     #[arg(long, value_name = "NAME")]
@@ -69,9 +72,11 @@ pub(super) fn run(args: RunArgs, json: bool) -> Result<Exit, Failure> {
         Some(path) => replayed(&args, path)?,
         None => fresh(&args)?,
     };
+    for note in plan.notes() {
+        eprintln!("note: {note}");
+    }
     if args.dry_run {
-        print_json(&plan);
-        return Ok(Exit::Valid);
+        return print_json(&plan).map(|()| Exit::Valid);
     }
     let screen = Screen::new();
     let running = execute(&plan, &args.places.store, own_program()?, &screen);
@@ -80,12 +85,17 @@ pub(super) fn run(args: RunArgs, json: bool) -> Result<Exit, Failure> {
     // Nobody waits for what a probe or a proxy still does.
     runtime.shutdown_background();
     let finished = finished?;
-    tell(&plan, &finished, json);
+    tell(&plan, &finished, json)?;
     Ok(finished.results.valid.into())
 }
 
-fn tell(plan: &Plan, finished: &Finished, json: bool) {
+fn tell(plan: &Plan, finished: &Finished, json: bool) -> Result<(), Failure> {
     let Finished { run, results } = finished;
+    if plan.options.bug.is_some() && results.valid == Validity::Valid {
+        eprintln!(
+            "note: the planted bug was not found in this run; try another --seed, or a longer --time-limit"
+        );
+    }
     if json {
         print_json(&serde_json::json!({
             "test": plan.test,
@@ -93,14 +103,18 @@ fn tell(plan: &Plan, finished: &Finished, json: bool) {
             "run": run.path(),
             "again": plan.again(run),
             "results": results,
-        }));
+        }))
     } else {
-        print(&summary::of_run(plan, run, results));
+        print(&summary::of_run(plan, run, results))
     }
 }
 
 /// A plan from the options.
 fn fresh(args: &RunArgs) -> Result<Plan, Failure> {
+    let system = system::by_name(&args.system).ok_or_else(|| {
+        let known: Vec<&str> = system::SYSTEMS.iter().map(|system| system.name).collect();
+        Failure::Usage(names::unknown("system", &args.system, &known))
+    })?;
     let options = Options {
         nodes: args.nodes,
         workload: args.workload.clone(),
@@ -133,8 +147,8 @@ fn fresh(args: &RunArgs) -> Result<Plan, Failure> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         seed,
         node: binary::inspect(&program, options.bug.as_deref())?,
-        system: args.system.clone(),
-        contract: "keelhaul-node".to_owned(),
+        system: system.name.to_owned(),
+        contract: system.contract.to_owned(),
         schedule: generate(seed, &options.for_schedule()),
         checkers,
         options,
@@ -176,14 +190,22 @@ fn faults(names: &[String]) -> Result<Vec<FaultKind>, Failure> {
     if names == ["none"] {
         return Ok(Vec::new());
     }
-    let kind = |name: &String| {
-        name.parse().map_err(|_| {
-            let known = FaultKind::ALL.iter().map(|kind| kind.name());
-            let meant = nearest(name, known.chain(["none"])).unwrap_or("none");
-            Failure::Usage(format!(
-                "there is no fault `{name}`; did you mean `{meant}`? `keelhaul list faults` names all (`none` stands alone)"
-            ))
-        })
+    names.iter().map(|name| fault(name)).collect()
+}
+
+fn fault(name: &str) -> Result<FaultKind, Failure> {
+    let text = match name {
+        "" => "--nemesis has an empty name in it: write `kill,pause`, say, or `none` for no fault"
+            .to_owned(),
+        "none" => "--nemesis: `none` stands alone; leave it out, or all the others".to_owned(),
+        name => match name.parse() {
+            Ok(kind) => return Ok(kind),
+            Err(_) => {
+                let known = FaultKind::ALL.iter().map(|kind| kind.name());
+                let known: Vec<&str> = known.chain(["none"]).collect();
+                names::unknown("fault", name, &known)
+            }
+        },
     };
-    names.iter().map(kind).collect()
+    Err(Failure::Usage(text))
 }

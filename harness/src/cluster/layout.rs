@@ -171,12 +171,11 @@ impl Member {
     }
 }
 
-fn consecutive(first: u16, count: u16) -> Result<std::ops::Range<u16>, Failure> {
-    match first.checked_add(count) {
-        Some(end) if first >= 1 => Ok(first..end),
+fn consecutive(first: u16, count: u16) -> Result<impl IntoIterator<Item = u16> + use<>, Failure> {
+    match first.checked_add(count.saturating_sub(1)) {
+        Some(last) if first >= 1 => Ok(first..=last),
         _ => Err(Failure::Usage(format!(
-            "{count} ports from {first} on do not exist; choose a --port up to {}",
-            u16::MAX - count
+            "{count} ports from {first} on do not exist on a host"
         ))),
     }
 }

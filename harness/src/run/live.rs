@@ -142,7 +142,6 @@ impl<'a> Live<'a> {
         let seconds = self.stage.history.now().0 as f64 / 1e9;
         let text =
             format!("interrupted after {seconds:.1} s, {when}: what there was has been checked");
-        self.stage.screen.say(&text);
         Ending::Interrupted(text)
     }
 }

@@ -57,12 +57,17 @@ pub async fn execute(
     let history = Arc::new(HistoryWriter::create(&run.history())?);
     let alarm = Alarm::default();
     let _watch = watch::history(&history, &alarm);
+    let interruption = watch::interruption(
+        &interrupts,
+        screen,
+        "interrupted: healing, saving and checking what there is; Ctrl-C again stops at once",
+    );
     let stage = Stage {
         plan,
         run: &run,
         history: history.clone(),
         undo: Arc::new(UndoLog::create(&run.undo())?),
-        interrupts,
+        interrupts: interrupts.clone(),
         alarm,
         screen,
     };
@@ -76,7 +81,12 @@ pub async fn execute(
             screen.say(&format!("what was seen until then is in {at}"));
         })?;
 
+    drop(interruption);
     screen.show("checking the history".to_owned());
+    let _interruption = (!interrupts.is_interrupted()).then(|| {
+        let answer = "the run is complete and is being checked; Ctrl-C again stops at once";
+        watch::interruption(&interrupts, screen, answer)
+    });
     let results = check(plan, &run, ending, began).await;
     screen.clear();
     let results = results?;

@@ -1,11 +1,13 @@
 //! What is watched beside a run: the history's writer, the supervisor, and nodes that end by themselves.
 
+use super::interrupt::Interrupts;
 use super::live::Stage;
+use super::progress::Screen;
 use crate::alarm::Alarm;
 use crate::cluster::Cluster;
 use crate::control::Faults;
 use crate::store::HistoryWriter;
-use crate::supervisor::{NodeProcess, Processes};
+use crate::supervisor::EndedNode;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 
@@ -28,6 +30,19 @@ pub(super) fn history(history: &HistoryWriter, alarm: &Alarm) -> Watch {
     }))
 }
 
+/// Says what the first Ctrl-C does, if it comes while this lives.
+pub(super) fn interruption(
+    interrupts: &Interrupts,
+    screen: &Screen,
+    answer: &'static str,
+) -> Watch {
+    let (interrupts, screen) = (interrupts.clone(), screen.clone());
+    Watch(tokio::spawn(async move {
+        interrupts.wait().await;
+        screen.say(answer);
+    }))
+}
+
 /// Raises the alarm when the supervisor is gone, and records nodes that end without having been killed.
 pub(super) fn nodes(stage: &Stage<'_>, cluster: &Arc<Cluster>, faults: &Arc<Faults>) -> Watch {
     let mut processes = cluster.processes();
@@ -43,7 +58,8 @@ pub(super) fn nodes(stage: &Stage<'_>, cluster: &Arc<Cluster>, faults: &Arc<Faul
                 );
                 return;
             }
-            for (node, code, signal) in newly_ended(&known, &now) {
+            for ended in now.newly_ended(&known) {
+                let EndedNode { node, code, signal } = ended;
                 if faults.killed(node) {
                     continue;
                 }
@@ -51,32 +67,10 @@ pub(super) fn nodes(stage: &Stage<'_>, cluster: &Arc<Cluster>, faults: &Arc<Faul
                 history.controller("exited", value);
                 screen.say(&format!(
                     "{node} ended by itself ({}); see its log",
-                    end(code, signal)
+                    ended.how()
                 ));
             }
             known = now;
         }
     }))
-}
-
-fn newly_ended<'a>(
-    before: &'a Processes,
-    now: &'a Processes,
-) -> impl Iterator<Item = (&'a str, Option<i32>, Option<i32>)> {
-    now.nodes
-        .iter()
-        .filter_map(|(node, process)| match process {
-            NodeProcess::Ended { code, signal, .. } if before.nodes.get(node) != Some(process) => {
-                Some((node.as_str(), *code, *signal))
-            }
-            _ => None,
-        })
-}
-
-fn end(code: Option<i32>, signal: Option<i32>) -> String {
-    match (code, signal) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => "for no reason that is known".to_owned(),
-    }
 }

@@ -86,6 +86,7 @@ impl RunDirectory {
         let run = RunDirectory {
             path: path.to_owned(),
         };
+        path.metadata().map_err(Failure::input("find", path))?;
         if run.plan().is_file() || run.undo().is_file() {
             return Ok(run);
         }

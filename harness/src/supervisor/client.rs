@@ -84,6 +84,46 @@ impl Processes {
             _ => None,
         }
     }
+
+    /// The nodes that have ended since `before`.
+    pub fn newly_ended<'a>(&'a self, before: &'a Processes) -> impl Iterator<Item = EndedNode<'a>> {
+        self.nodes
+            .iter()
+            .filter_map(|(node, process)| match process {
+                NodeProcess::Ended { code, signal, .. }
+                    if before.nodes.get(node) != Some(process) =>
+                {
+                    Some(EndedNode {
+                        node,
+                        code: *code,
+                        signal: *signal,
+                    })
+                }
+                _ => None,
+            })
+    }
+}
+
+/// A node whose process has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedNode<'a> {
+    /// The node's name.
+    pub node: &'a str,
+    /// Its exit code, if it had one.
+    pub code: Option<i32>,
+    /// The signal that ended it, if one did.
+    pub signal: Option<i32>,
+}
+
+impl EndedNode<'_> {
+    /// `exit code 1`, `signal 9`.
+    pub fn how(&self) -> String {
+        match (self.code, self.signal) {
+            (Some(code), _) => format!("exit code {code}"),
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => "for no reason that is known".to_owned(),
+        }
+    }
 }
 
 type Answers = Arc<Mutex<BTreeMap<u64, oneshot::Sender<Message>>>>;

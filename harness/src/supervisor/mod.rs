@@ -12,7 +12,7 @@ mod client;
 pub mod protocol;
 mod server;
 
-pub use client::{NodeProcess, Processes, Supervisor, SupervisorError};
+pub use client::{EndedNode, NodeProcess, Processes, Supervisor, SupervisorError};
 pub use server::serve;
 
 /// The hidden first argument under which `keelhaul` is the supervisor.

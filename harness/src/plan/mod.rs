@@ -10,8 +10,25 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Duration;
 
+mod notes;
+mod validate;
+
 /// The most nodes that one host is asked to run.
 pub const MOST_NODES: u16 = 15;
+/// The most workers: each has a session, and a connection through a proxy.
+pub const MOST_WORKERS: u64 = 1_000;
+/// The most keys that are worked on at a time: each is a znode, and a history of its own.
+pub const MOST_KEYS: u64 = 10_000;
+/// Operations per second of all workers together, at least and at most, where they are limited.
+pub const SMALLEST_RATE: f64 = 0.001;
+/// See [`SMALLEST_RATE`].
+pub const LARGEST_RATE: f64 = 1_000_000.0;
+/// The longest of all times: a day, in milliseconds.
+pub const LONGEST_MS: u64 = 24 * 60 * 60 * 1_000;
+/// The shortest recovery limit: milliseconds.
+pub const SHORTEST_RECOVERY_MS: u64 = 1_000;
+/// The longest name of a test, which is a directory's: characters.
+pub const LONGEST_TEST_NAME: usize = 100;
 
 /// What the user asked for, by the names of the options; durations in milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -108,28 +125,7 @@ impl Options {
     /// # Errors
     /// A sentence that names the option, its value and what is possible.
     pub fn validate(&self) -> Result<(), Failure> {
-        let refuse = |text: String| Err(Failure::Usage(text));
-        if self.nodes == 0 || self.nodes > MOST_NODES {
-            return refuse(format!(
-                "--nodes {}: from 1 to {MOST_NODES} nodes can be run here",
-                self.nodes
-            ));
-        }
-        if self.workers == 0 || self.keys == 0 {
-            return refuse(
-                "--workers and --keys must be at least 1: otherwise nothing is tested".to_owned(),
-            );
-        }
-        if !(self.rate >= 0.0 && self.rate.is_finite()) {
-            return refuse(format!(
-                "--rate {}: give operations per second, or 0 for as fast as answers come",
-                self.rate
-            ));
-        }
-        if self.time_limit_ms == 0 {
-            return refuse("--time-limit 0: the work needs some time".to_owned());
-        }
-        Ok(())
+        validate::options(self)
     }
 }
 
@@ -145,13 +141,22 @@ impl Plan {
         };
         let text =
             std::fs::read_to_string(&path).map_err(Failure::input("read the plan", &path))?;
-        let plan: Plan = serde_json::from_str(&text).map_err(|error| {
+        Plan::parse(&text).map_err(|failure| {
             Failure::Usage(format!(
-                "{} is not a plan ({error}); a plan is the plan.json of a run directory, or what `keelhaul run --dry-run --json` prints",
+                "{} is not a plan that can be run: {failure}; a plan is the plan.json of a run directory, or what `keelhaul run --dry-run` prints",
                 path.display()
             ))
-        })?;
-        plan.options.validate()?;
+        })
+    }
+
+    /// Reads a plan's text, and refuses what cannot be run.
+    ///
+    /// # Errors
+    /// If it is not a plan, or says what cannot be; a sentence that names it.
+    pub fn parse(text: &str) -> Result<Plan, Failure> {
+        let plan: Plan =
+            serde_json::from_str(text).map_err(|error| Failure::Usage(error.to_string()))?;
+        validate::plan(&plan)?;
         Ok(plan)
     }
 

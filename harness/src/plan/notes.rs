@@ -1,0 +1,52 @@
+//! What is worth knowing of a plan before it runs: notes for a person, never refusals.
+
+use super::Plan;
+use keelhaul_nemesis::plan::{shortest_time_limit_s, unplanned};
+use keelhaul_workloads::Reads;
+
+/// The planted bug that shows in nothing but reads after `sync`.
+const STALE_SYNC: &str = "stale-sync";
+
+impl Plan {
+    /// The notes, a sentence or two each; mostly none.
+    pub fn notes(&self) -> Vec<String> {
+        [
+            self.too_short(),
+            self.blind_to_the_bug(),
+            self.judges_loss_only(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// A kind of fault that was asked for and is never installed makes the verdict unknown at best.
+    fn too_short(&self) -> Option<String> {
+        let missing = unplanned(&self.options.nemesis, &self.schedule);
+        if missing.is_empty() {
+            return None;
+        }
+        let names: Vec<&str> = missing.iter().map(|kind| kind.name()).collect();
+        Some(format!(
+            "this plan has no episode of {}, so this run cannot be valid; every kind that was asked for fits from --time-limit {} on",
+            names.join(", "),
+            shortest_time_limit_s(&self.options.nemesis)
+        ))
+    }
+
+    fn blind_to_the_bug(&self) -> Option<String> {
+        let reads = self.options.reads;
+        let hidden = self.options.bug.as_deref() == Some(STALE_SYNC) && reads != Reads::Sync;
+        hidden.then(|| {
+            format!("the bug {STALE_SYNC} shows in reads after sync alone: with --reads {reads} this run cannot find it")
+        })
+    }
+
+    fn judges_loss_only(&self) -> Option<String> {
+        let loss_only = self.options.workload == "set" && self.options.reads == Reads::Local;
+        loss_only.then(|| {
+            "with --reads local the reads during the work may rightly be old: only the final reads are judged for loss"
+                .to_owned()
+        })
+    }
+}
