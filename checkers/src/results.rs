@@ -1,5 +1,6 @@
 //! All findings of a run merged into one verdict: what `results.json` holds.
 
+use crate::stats;
 use crate::verdict::{Anomaly, Finding, Reason, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -92,7 +93,7 @@ pub struct Results {
     pub checkers: Map<String, Value>,
 }
 
-/// Merges the findings of all checkers that judged one history. No findings at all prove nothing: unknown.
+/// Merges the findings of all checkers that judged one history. No findings, or those of `stats` alone, prove nothing: unknown.
 pub fn merge(findings: Vec<(String, Finding)>) -> Results {
     let mut results = Results {
         valid: Validity::Valid,
@@ -104,11 +105,15 @@ pub fn merge(findings: Vec<(String, Finding)>) -> Results {
         stats: Value::Null,
         checkers: Map::new(),
     };
-    if findings.is_empty() {
+    if findings.iter().all(|(name, _)| name == stats::NAME) {
+        let text = match findings.is_empty() {
+            true => "no checker judged this history: name at least one",
+            false => "nothing was judged: stats only counts, name another checker beside it",
+        };
         results.valid = Validity::Unknown;
         results.unknown.push(Reason {
             checker: "none".to_owned(),
-            text: "no checker judged this history: name at least one".to_owned(),
+            text: text.to_owned(),
         });
     }
     for (name, finding) in findings {

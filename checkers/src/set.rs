@@ -153,6 +153,15 @@ fn unread(parents: &BTreeMap<&str, Parent>) -> Vec<Reason> {
             text: "no read was answered: nothing can be judged".to_owned(),
         });
     }
+    if parents
+        .values()
+        .all(|parent| parent.acknowledged() == 0 && !parent.any_seen())
+    {
+        reasons.push(Reason {
+            checker: NAME.to_owned(),
+            text: "no add was acknowledged and no element was seen: nothing was tested".to_owned(),
+        });
+    }
     reasons
 }
 

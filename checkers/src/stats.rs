@@ -1,11 +1,11 @@
-//! Counts, errors, rates and latencies of the clients' operations. Judges nothing: it is always valid.
+//! Counts, errors, rates and latencies of the clients' operations. Judges nothing: alone it makes no verdict.
 
 use crate::history::{History, Kind, Nanos, Operation};
 use crate::verdict::{Budget, Checker, Finding, Verdict, operations};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-const NAME: &str = "stats";
+pub(crate) const NAME: &str = "stats";
 
 /// The checker `stats`.
 ///

@@ -310,14 +310,28 @@ impl<M: Model> Linearizable<M> {
         if !reasons.is_empty() {
             return Verdict::Unknown(reasons);
         }
-        if all.cases.iter().all(|case| case.plain.is_empty()) {
-            let text = "no operation owes linearizability here: nothing was judged".to_owned();
-            return Verdict::Unknown(vec![Reason {
+        match self.why_nothing_was_judged(all) {
+            Some(why) => Verdict::Unknown(vec![Reason {
                 checker: self.name.to_owned(),
-                text,
-            }]);
+                text: why.to_owned(),
+            }]),
+            None => Verdict::Valid,
         }
-        Verdict::Valid
+    }
+
+    /// Why a history that contradicts nothing proves nothing either, if so.
+    fn why_nothing_was_judged(&self, all: &Judgement<'_, '_, M>) -> Option<&'static str> {
+        if !all.operations.iter().any(Operation::is_ok) {
+            return Some("nothing was answered: nothing was tested");
+        }
+        let entries = all.cases.iter().flat_map(|case| &case.plain);
+        let mut answered = entries.filter(|entry| entry.ret.is_some()).peekable();
+        if answered.peek().is_none() {
+            return Some("no answered operation owes linearizability here: nothing was judged");
+        }
+        let observed = answered.any(|entry| self.model.observes(&entry.call));
+        (!observed)
+            .then_some("nothing was ever read: no answer shows whether the writes took effect")
     }
 
     fn reason(&self, case: &Case<'_, M>, why: Exhausted, at: u64) -> Reason {

@@ -37,6 +37,9 @@ pub trait Model: Send + Sync {
     /// Whether the call leaves every state as it is.
     fn is_pure(&self, call: &Self::Call) -> bool;
 
+    /// Whether the call, if it was answered, says anything of a state: a history of which no answer does proves nothing.
+    fn observes(&self, call: &Self::Call) -> bool;
+
     /// Writes into indeterminate calls what the other operations show of them, without changing what is legal.
     fn narrow(&self, _calls: &mut [Self::Call]) {}
 

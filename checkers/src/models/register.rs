@@ -39,6 +39,9 @@ impl Model for Register {
     fn is_pure(&self, call: &Call) -> bool {
         CasRegister::default().is_pure(call)
     }
+    fn observes(&self, call: &Call) -> bool {
+        CasRegister::default().observes(call)
+    }
     fn blur(&self, calls: &mut [Call]) {
         CasRegister::default().blur(calls);
     }

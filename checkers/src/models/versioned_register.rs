@@ -161,6 +161,11 @@ impl Model for VersionedRegister {
         !matches!(call, Call::Create { .. } | Call::Set { .. })
     }
 
+    fn observes(&self, call: &Call) -> bool {
+        // Every answer but that of a set shows whether there was a znode, or which; that of a set names the version it made.
+        !matches!(call, Call::Set { made: None, .. })
+    }
+
     /// A value with one possible writer, read at some version: if that write's outcome is not known, it made that version.
     fn narrow(&self, calls: &mut [Call]) {
         let mut writers: FxHashMap<ValueId, u32> = FxHashMap::default();

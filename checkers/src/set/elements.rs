@@ -366,6 +366,15 @@ impl Parent {
             .count()
     }
 
+    /// Whether an answer showed any element.
+    pub(super) fn any_seen(&self) -> bool {
+        let exists = self
+            .elements
+            .iter()
+            .any(|element| !element.exists.is_empty());
+        exists || self.reads.iter().any(|read| !read.shows.is_empty())
+    }
+
     /// Elements of indeterminate adds that were seen.
     pub(super) fn indeterminate_seen(&self) -> usize {
         let seen: FxHashSet<usize> = self
