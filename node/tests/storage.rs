@@ -228,16 +228,26 @@ fn an_installed_snapshot_replaces_the_whole_history() {
         zxid: zxid(3),
         state: Bytes::from_static(b"state"),
     };
+    let promised = Epochs {
+        accepted: Epoch(4),
+        current: Epoch(4),
+        amnesiac: false,
+    };
     store
         .perform(vec![
-            DiskOp::InstallSnapshot(snapshot.clone()),
-            DiskOp::Append(entry(7)),
+            DiskOp::InstallHistory {
+                snapshot: snapshot.clone(),
+                entries: vec![entry(7)],
+                epochs: promised,
+            },
+            DiskOp::Append(entry(8)),
         ])
         .unwrap();
     drop(store);
     let (_, found) = open(dir.path());
     assert_eq!((found.snapshot, found.log_start), (Some(snapshot), zxid(3)));
-    assert_eq!(found.entries, [entry(7)]);
+    assert_eq!(found.entries, [entry(7), entry(8)]);
+    assert_eq!(found.epochs, promised);
     assert!(!dir.path().join("history-0").exists());
 }
 
@@ -259,6 +269,21 @@ fn formatting_refuses_to_forget_and_one_process_holds_the_directory() {
     let refused = Store::open(dir.path(), small()).unwrap_err().to_string();
     assert!(refused.contains("another process"), "{refused}");
     drop(held);
+}
+
+#[test]
+fn a_history_without_its_promises_is_neither_opened_nor_formatted_over() {
+    let dir = formatted();
+    let (mut store, _) = open(dir.path());
+    store.perform(append(1..=5)).unwrap();
+    drop(store);
+    fs::remove_file(dir.path().join("epochs")).unwrap();
+    let log = fs::read(newest(dir.path())).unwrap();
+    let refused = Store::open(dir.path(), small()).unwrap_err().to_string();
+    assert!(refused.contains("no file `epochs`"), "{refused}");
+    let refused = Store::format(dir.path()).unwrap_err().to_string();
+    assert!(refused.contains("no file `epochs`"), "{refused}");
+    assert_eq!(fs::read(newest(dir.path())).unwrap(), log);
 }
 
 #[test]

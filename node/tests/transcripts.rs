@@ -93,7 +93,10 @@ impl Story {
             ["run", ms] => self.run(ms.parse().expect("milliseconds")),
             ["tick", ms] => self.tick(ms.parse().expect("milliseconds")),
             ["propose", n, txn] => self.propose(node(n), txn),
-            ["pass", from, "->", to] => self.pass(node(from), node(to)),
+            ["pass", from, "->", to] => self.pass(node(from), node(to), usize::MAX),
+            ["pass", count, from, "->", to] => {
+                self.pass(node(from), node(to), count.parse().expect("a number"));
+            }
             ["flush", n] => self.flush(node(n)),
             ["crash", n] => self.crash(node(n)),
             ["cut", a, b] => self.cut(node(a), node(b)),
@@ -287,9 +290,13 @@ impl Story {
                 DiskOp::Truncate(zxid) => disk.log.retain(|e| e.zxid <= zxid),
                 DiskOp::SaveEpochs(epochs) => disk.epochs = epochs,
                 DiskOp::SaveSnapshot(snapshot) => disk.snapshot = Some(snapshot),
-                DiskOp::InstallSnapshot(snapshot) => {
-                    (disk.log, disk.log_start) = (Vec::new(), snapshot.zxid);
-                    disk.snapshot = Some(snapshot);
+                DiskOp::InstallHistory {
+                    snapshot,
+                    entries,
+                    epochs,
+                } => {
+                    (disk.log, disk.log_start) = (entries, snapshot.zxid);
+                    (disk.snapshot, disk.epochs) = (Some(snapshot), epochs);
                 }
                 DiskOp::ReadLog {
                     ticket,
@@ -315,23 +322,18 @@ impl Story {
         self.step(n, Input::DiskDone { count });
     }
 
-    /// Lets the messages of one direction arrive, and prints them.
-    fn pass(&mut self, from: u64, to: u64) {
-        while let Some(message) = self
-            .links
-            .get_mut(&(from, to))
-            .and_then(VecDeque::pop_front)
-        {
+    /// Lets messages of one direction arrive, at most so many, and prints them.
+    fn pass(&mut self, from: u64, to: u64, most: usize) {
+        for _ in 0..most {
+            let link = self.links.get_mut(&(from, to));
+            let Some(message) = link.and_then(VecDeque::pop_front) else {
+                return;
+            };
             if let Some(words) = show_message(&message) {
                 self.say(&format!("n{from} -> n{to}: {words}"));
             }
-            self.step(
-                to,
-                Input::Message {
-                    from: NodeId(from),
-                    message,
-                },
-            );
+            let from = NodeId(from);
+            self.step(to, Input::Message { from, message });
         }
     }
 

@@ -141,6 +141,7 @@ impl Store {
                 problem: problem.to_owned(),
             });
         }
+        refuse_orphan(files)?;
         begin(files, Epochs::default())
     }
 
@@ -151,20 +152,7 @@ impl Store {
     ) -> Result<(Store, Recovered), StorageError> {
         let f = &mut *files;
         if promises::read(f)?.is_none() {
-            let names = StorageError::io("list", f.path(""), f.list(""))?;
-            if names
-                .iter()
-                .any(|n| n.starts_with("history-") && n != &folder(0))
-            {
-                let problem =
-                    "it holds a history, but no file `epochs` that says what was promised"
-                        .to_owned();
-                return Err(StorageError::Refused {
-                    path: f.path(""),
-                    problem,
-                });
-            }
-            tracing::warn!(directory = %f.path("").display(), "never formatted: starting without memory");
+            refuse_orphan(f)?;
             begin(
                 f,
                 Epochs {
@@ -174,6 +162,13 @@ impl Store {
             )?;
         }
         let promises = promises::read(f)?.expect("written if it was not there");
+        if promises.epochs.amnesiac {
+            tracing::warn!(
+                directory = %f.path("").display(),
+                "without memory: no vote and no acknowledgement until a leader has brought this member up to date. \
+                 If this is a new member, stop it, remove the directory, and run `keelhaul-node format` first"
+            );
+        }
         remove_leftovers(f, promises.history)?;
         let folder = folder(promises.history);
         let snapshot = snapshots::newest(f, &folder)?;
@@ -230,7 +225,11 @@ impl Store {
                 promises::write(files, &self.promises)
             }
             DiskOp::SaveSnapshot(snapshot) => self.save_snapshot(&snapshot),
-            DiskOp::InstallSnapshot(snapshot) => self.install_snapshot(&snapshot),
+            DiskOp::InstallHistory {
+                snapshot,
+                entries,
+                epochs,
+            } => self.install_history(&snapshot, &entries, epochs),
             DiskOp::ReadLog {
                 ticket,
                 after,
@@ -253,23 +252,33 @@ impl Store {
         }
     }
 
-    fn install_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), StorageError> {
+    /// Writes the new history beside the old one; the file `epochs` then makes the switch, and the new promises with it.
+    fn install_history(
+        &mut self,
+        snapshot: &Snapshot,
+        entries: &[Entry],
+        epochs: Epochs,
+    ) -> Result<(), StorageError> {
         let files = &mut *self.files;
         let old = self.promises.history;
         let new = folder(old + 1);
         self.log.flush(files)?;
         StorageError::io("make", files.path(&new), files.make_dir(&new))?;
         snapshots::write(files, &new, snapshot)?;
-        let log = Segments::create(files, &new, snapshot.zxid, self.options.segment_bytes)?;
+        let mut log = Segments::create(files, &new, snapshot.zxid, self.options.segment_bytes)?;
+        for entry in entries {
+            log.append(files, entry)?;
+        }
+        log.flush(files)?;
         StorageError::io("sync", files.path(""), files.sync_dir(""))?;
-        self.promises.history = old + 1;
+        self.promises = Promises {
+            epochs,
+            history: old + 1,
+        };
         promises::write(files, &self.promises)?;
         self.log = log;
-        StorageError::io(
-            "remove",
-            files.path(&folder(old)),
-            files.remove_dir(&folder(old)),
-        )
+        let gone = folder(old);
+        StorageError::io("remove", files.path(&gone), files.remove_dir(&gone))
     }
 }
 
@@ -289,6 +298,31 @@ fn lock(dir: &Path) -> Result<Box<dyn Files>, StorageError> {
             source,
         }),
     }
+}
+
+/// A history whose promises are gone is evidence, and must not be overwritten. (An empty one was left by a crash while it
+/// was made.)
+fn refuse_orphan(files: &dyn Files) -> Result<(), StorageError> {
+    for folder in StorageError::io("list", files.path(""), files.list(""))? {
+        if !folder.starts_with("history-") {
+            continue;
+        }
+        for name in StorageError::io("list", files.path(&folder), files.list(&folder))? {
+            let name = format!("{folder}/{name}");
+            let more = files.read(&name, record::HEADER, 1);
+            if !StorageError::io("read", files.path(&name), more)?.is_empty() {
+                let problem =
+                    "it holds a history, but no file `epochs` that says what was promised; \
+                               move it away to start without memory"
+                        .to_owned();
+                return Err(StorageError::Refused {
+                    path: files.path(&folder),
+                    problem,
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Writes an empty history and the first epochs.

@@ -4,7 +4,6 @@ use super::log::Log;
 use super::message::{FromLeader, Message, ToLeader, Vote};
 use super::peers::Peers;
 use super::types::*;
-use bytes::Bytes;
 use std::collections::VecDeque;
 
 /// What to do once the disk has done something.
@@ -200,14 +199,19 @@ impl Core {
         None
     }
 
-    /// Replaces the whole history by a leader's snapshot.
-    pub(super) fn install(&mut self, zxid: Zxid, state: Bytes) {
-        let snapshot = Snapshot { zxid, state };
+    /// Replaces the whole history by a leader's, and makes its epoch the current one.
+    pub(super) fn install(&mut self, snapshot: Snapshot, entries: Vec<Entry>) {
+        let zxid = snapshot.zxid;
         self.log.reset(zxid);
+        entries.iter().for_each(|e| self.log.append(e.clone()));
         self.delivered = zxid;
         self.delivered_since_snapshot = 0;
         self.last_snapshot = zxid;
-        self.disk(DiskOp::InstallSnapshot(snapshot.clone()));
+        self.disk(DiskOp::InstallHistory {
+            snapshot: snapshot.clone(),
+            entries,
+            epochs: self.epochs,
+        });
         self.out(Output::Restore(snapshot));
     }
 }

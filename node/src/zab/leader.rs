@@ -51,6 +51,15 @@ pub(super) struct Learner {
     pong: u64,
 }
 
+/// What waits for a majority to confirm that we still lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asker {
+    /// A question of the layer above.
+    Token(u64),
+    /// The cure of an amnesiac learner: its memory must come from a leader that was not deposed before it asked.
+    Cure { learner: NodeId, session: u64 },
+}
+
 #[derive(Debug)]
 pub(super) struct Leader {
     pub(super) phase: Phase,
@@ -63,8 +72,8 @@ pub(super) struct Leader {
     own_acked: Zxid,
     beat: u64,
     last_beat: Millis,
-    /// Questions of whether we still lead, with the heartbeat that a majority must answer; by heartbeat.
-    confirming: Vec<(u64, u64)>,
+    /// Who asks whether we still lead, with the heartbeat that a majority must answer; by heartbeat.
+    confirming: Vec<(Asker, u64)>,
 }
 
 impl Leader {
@@ -146,8 +155,12 @@ impl Leader {
     }
 
     fn drop_silent(&mut self, core: &mut Core) {
-        let limit = core.config.sync_limit;
-        let silent = |l: &Learner| core.now.since(l.heard) > limit;
+        // While it takes over a history, its answers wait behind that.
+        let limit = |l: &Learner| match l.stage {
+            Stage::Active => core.config.sync_limit,
+            _ => core.config.init_limit,
+        };
+        let silent = |l: &Learner| core.now.since(l.heard) > limit(l);
         let gone: Vec<NodeId> = self
             .learners
             .iter()
@@ -373,15 +386,8 @@ impl Leader {
             return Next::Stay;
         }
         learner.stage = Stage::Active;
-        let session = learner.session;
         if self.phase == Phase::Serving {
-            core.tell_learner(
-                from,
-                session,
-                FromLeader::UpToDate {
-                    commit: core.delivered,
-                },
-            );
+            self.bring_up_to_date(core, from);
             self.try_commit(core);
             return Next::Stay;
         }
@@ -399,21 +405,29 @@ impl Leader {
         }
         self.phase = Phase::Serving;
         core.deliver(self.initial);
-        for (&id, learner) in self
-            .learners
-            .iter()
-            .filter(|(_, l)| l.stage == Stage::Active)
-        {
-            core.tell_learner(
-                id,
-                learner.session,
-                FromLeader::UpToDate {
-                    commit: self.initial,
-                },
-            );
+        let active = |(&id, l): (&NodeId, &Learner)| (l.stage == Stage::Active).then_some(id);
+        let ready: Vec<NodeId> = self.learners.iter().filter_map(active).collect();
+        for id in ready {
+            self.bring_up_to_date(core, id);
         }
         core.out(Output::Status(self.status()));
         Next::Stay
+    }
+
+    /// The learner has the history on disk: it may serve, if it remembers; else a majority must confirm first that this
+    /// leader was not deposed before it came.
+    fn bring_up_to_date(&mut self, core: &mut Core, id: NodeId) {
+        let learner = &self.learners[&id];
+        let session = learner.session;
+        if learner.amnesiac {
+            let cure = Asker::Cure {
+                learner: id,
+                session,
+            };
+            return self.ask_majority(core, cure);
+        }
+        let commit = core.delivered;
+        core.tell_learner(id, session, FromLeader::UpToDate { commit });
     }
 
     /// Proposes; `None` (and the role must end) when this epoch has no zxid left.
@@ -501,10 +515,14 @@ impl Leader {
             });
             return;
         }
+        self.ask_majority(core, Asker::Token(token));
+    }
+
+    fn ask_majority(&mut self, core: &mut Core, asker: Asker) {
         // The heartbeat must be sent after the question came. One round is under way at a time, and the next one
         // serves all who have asked meanwhile.
         let idle = self.confirming.is_empty();
-        self.confirming.push((token, self.beat + 1));
+        self.confirming.push((asker, self.beat + 1));
         if idle {
             self.send_beat(core);
         }
@@ -515,25 +533,38 @@ impl Leader {
         let answered = |beat: u64| {
             self.counted(|l| l.stage == Stage::Active && l.pong >= beat) + 1 >= core.quorum()
         };
-        let done = self
-            .confirming
-            .iter()
-            .take_while(|&&(_, beat)| beat <= self.beat && answered(beat))
-            .count();
-        for (token, _) in self.confirming.drain(..done) {
-            core.out(Output::Confirmed {
-                token,
-                zxid: core.delivered,
-            });
+        let due = |&&(_, beat): &&(Asker, u64)| beat <= self.beat && answered(beat);
+        let done = self.confirming.iter().take_while(due).count();
+        let confirmed: Vec<(Asker, u64)> = self.confirming.drain(..done).collect();
+        for (asker, _) in confirmed {
+            self.confirmed(core, asker);
         }
-        if done > 0
-            && self
-                .confirming
-                .first()
-                .is_some_and(|&(_, beat)| beat > self.beat)
-        {
+        let waits = self
+            .confirming
+            .first()
+            .is_some_and(|&(_, beat)| beat > self.beat);
+        if done > 0 && waits {
             self.send_beat(core);
             self.try_confirm(core);
+        }
+    }
+
+    fn confirmed(&self, core: &mut Core, asker: Asker) {
+        match asker {
+            Asker::Token(token) => {
+                let zxid = core.delivered;
+                core.out(Output::Confirmed { token, zxid });
+            }
+            Asker::Cure { learner, session } => {
+                if self
+                    .learners
+                    .get(&learner)
+                    .is_some_and(|l| l.session == session)
+                {
+                    let commit = core.delivered;
+                    core.tell_learner(learner, session, FromLeader::UpToDate { commit });
+                }
+            }
         }
     }
 }

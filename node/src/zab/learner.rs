@@ -3,11 +3,17 @@
 //! What it says to the leader is always on its disk first: the promise, the history with the epoch (in this order), each
 //! acknowledged proposal. Anything that does not fit (a proposal that does not come next, a cut below what is delivered)
 //! ends the following: a failed synchronisation is never taken for a success.
+//!
+//! A leader's snapshot may be older than what is in the log here, and what lies between may be committed. So the old history
+//! stands, in memory and on disk, until the leader has told all of the new one; then they change places at once.
 
 use super::core::{Core, Next, Then};
 use super::message::{FromLeader, ToLeader};
 use super::types::*;
 use bytes::{Bytes, BytesMut};
+
+/// Every so many entries of a synchronisation, the leader is told that it goes on.
+const PROGRESS_EVERY: u32 = 256;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
@@ -32,7 +38,9 @@ pub(super) struct Follower {
     promised_before: bool,
     heard: Millis,
     since: Millis,
-    snapshot: BytesMut,
+    pieces: BytesMut,
+    /// The leader's snapshot, and what followed it: the history that will replace ours.
+    staged: Option<(Snapshot, Vec<Entry>)>,
 }
 
 impl Follower {
@@ -45,7 +53,8 @@ impl Follower {
             promised_before: false,
             heard: core.now,
             since: core.now,
-            snapshot: BytesMut::new(),
+            pieces: BytesMut::new(),
+            staged: None,
         };
         core.out(Output::Status(follower.status()));
         let info = ToLeader::FollowerInfo {
@@ -147,35 +156,59 @@ impl Follower {
     }
 
     fn truncate(&mut self, core: &mut Core, zxid: Zxid) -> Next {
-        if self.stage != Stage::Syncing || !core.log.contains(zxid) || zxid < core.delivered {
+        let possible = self.staged.is_none() && core.log.contains(zxid) && zxid >= core.delivered;
+        if self.stage != Stage::Syncing || !possible {
             return Next::Look;
         }
+        self.progress(core);
         core.log.truncate(zxid);
         core.disk(DiskOp::Truncate(zxid));
         Next::Stay
     }
 
     fn snap(&mut self, core: &mut Core, zxid: Zxid, offset: u64, piece: Bytes, last: bool) -> Next {
-        if self.stage != Stage::Syncing || offset != self.snapshot.len() as u64 {
+        if self.stage != Stage::Syncing || offset != self.pieces.len() as u64 {
             return Next::Look;
         }
-        self.snapshot.extend_from_slice(&piece);
+        self.pieces.extend_from_slice(&piece);
+        self.progress(core);
         if last {
-            let state = std::mem::take(&mut self.snapshot).freeze();
-            core.install(zxid, state);
+            let state = std::mem::take(&mut self.pieces).freeze();
+            self.staged = Some((Snapshot { zxid, state }, Vec::new()));
         }
         Next::Stay
     }
 
+    /// The synchronisation goes on: neither end must lose patience.
+    fn progress(&mut self, core: &mut Core) {
+        self.since = core.now;
+        self.say(core, ToLeader::Pong { beat: 0 });
+    }
+
+    /// The last zxid of the history that is being taken over.
+    fn last(&self, core: &Core) -> Zxid {
+        match &self.staged {
+            Some((snapshot, entries)) => entries.last().map_or(snapshot.zxid, |e| e.zxid),
+            None => core.log.last(),
+        }
+    }
+
     fn proposed(&mut self, core: &mut Core, after: Zxid, entry: Entry) -> Next {
-        if self.stage < Stage::Syncing || after != core.log.last() || entry.zxid <= after {
+        if self.stage < Stage::Syncing || after != self.last(core) || entry.zxid <= after {
             return Next::Look;
         }
         let zxid = entry.zxid;
-        core.append(entry);
-        if self.stage < Stage::Told {
+        if self.stage == Stage::Syncing {
+            if zxid.counter().is_multiple_of(PROGRESS_EVERY) {
+                self.progress(core);
+            }
+            match &mut self.staged {
+                Some((_, entries)) => entries.push(entry),
+                None => core.append(entry),
+            }
             return Next::Stay;
         }
+        core.append(entry);
         #[cfg(feature = "bugs")]
         if core.config.bug == Some(super::Bug::AckBeforeWrite) {
             self.say(core, ToLeader::Ack { zxid });
@@ -189,9 +222,12 @@ impl Follower {
             return;
         }
         self.stage = Stage::Told;
-        // The disk works in order: the epoch is written only after the history before it.
         core.epochs.current = self.epoch;
-        core.save_epochs();
+        match self.staged.take() {
+            Some((snapshot, entries)) => core.install(snapshot, entries),
+            // The disk works in order: the epoch is written only after the history before it.
+            None => core.save_epochs(),
+        }
         core.when_durable(Then::HistoryOnDisk);
     }
 

@@ -193,8 +193,15 @@ pub enum DiskOp {
     SaveEpochs(Epochs),
     /// Keep this snapshot of delivered state beside the log, and drop what it and its predecessor make superfluous.
     SaveSnapshot(Snapshot),
-    /// Replace the whole history: this snapshot and an empty log.
-    InstallSnapshot(Snapshot),
+    /// Replace the whole history and the epochs, all at once: until this is done, the old history stands whole.
+    InstallHistory {
+        /// The state with which the history begins.
+        snapshot: Snapshot,
+        /// What follows it.
+        entries: Vec<Entry>,
+        /// The promises from then on.
+        epochs: Epochs,
+    },
     /// Read at most `limit` entries after `after`; answered by [`Input::LogRead`].
     ReadLog {
         /// To be returned with the answer.

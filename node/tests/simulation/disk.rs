@@ -112,7 +112,7 @@ fn after_crash(inode: &Inode, rng: &mut ChaCha8Rng) -> Vec<u8> {
     let mut bytes = content[..kept].to_vec();
     if kept > synced.len() && rng.random_bool(0.3) {
         let at = synced.len() + rng.random_range(0..(kept - synced.len()) as u64) as usize;
-        let hole = (at + 512).min(kept);
+        let hole = (at + rng.random_range(1..200u64) as usize).min(kept);
         bytes[at..hole].fill(0);
     }
     bytes

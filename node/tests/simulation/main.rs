@@ -8,6 +8,7 @@
 
 mod coverage;
 mod disk;
+mod durable;
 mod network;
 mod oracle;
 mod world;

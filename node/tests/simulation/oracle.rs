@@ -1,5 +1,6 @@
 //! What must hold after every event, told by what replicas deliver, promise and claim.
 
+use crate::durable::Durable;
 use keelhaul_node::zab::{Entry, Epoch, Epochs, Zxid};
 use std::collections::BTreeMap;
 
@@ -59,6 +60,14 @@ impl Oracle {
         Err(format!(
             "node {node} holds a state of {count} transactions at {zxid:?}, which nobody committed"
         ))
+    }
+
+    /// How many of the committed transactions, from the first on without a gap, a disk holds.
+    pub(crate) fn held(&self, durable: &Durable) -> usize {
+        self.chain
+            .iter()
+            .take_while(|e| durable.has(e.zxid))
+            .count()
     }
 
     /// A node leads an epoch: it is the only one that ever does.

@@ -3,6 +3,7 @@
 
 use crate::coverage::{Coverage, Situation};
 use crate::disk::Disk;
+use crate::durable::Durable;
 use crate::network::{Item, Network};
 use crate::oracle::Oracle;
 use bytes::Bytes;
@@ -22,6 +23,10 @@ const EVENTS: u64 = 5_000;
 const RECOVERY: u64 = 30_000_000;
 /// Between two ticks of a replica: microseconds.
 const TICK: u64 = 20_000;
+
+/// Where events come from that wait for a stopped node, besides its peers.
+const CLIENTS: usize = usize::MAX - 1;
+const OWN: usize = usize::MAX;
 
 /// What a world is made of.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +79,9 @@ struct Running {
 
 struct Node {
     disk: Disk,
+    durable: Durable,
+    /// What was on the disk that was taken from it last.
+    lost: Durable,
     running: Option<Running>,
     /// How often it was started: what an earlier life asked for is not answered to a later one.
     life: u64,
@@ -190,6 +198,8 @@ impl World {
             Store::format_on(&mut disk).expect("an empty disk can be formatted");
             self.nodes.push(Node {
                 disk,
+                durable: Durable::default(),
+                lost: Durable::default(),
                 running: None,
                 life: 0,
                 paused: false,
@@ -345,6 +355,7 @@ impl World {
             )
         });
         self.nodes[node].amnesiac = recovered.epochs.amnesiac;
+        self.changes_disk(node, Durable::of(&recovered))?;
         let config = Config {
             id: id(node),
             ..self.config.clone()
@@ -385,8 +396,27 @@ impl World {
 
     fn resume(&mut self, node: usize) -> Result<(), String> {
         self.nodes[node].paused = false;
+        // In order within a socket, in any order between them.
+        let mut sources: BTreeMap<usize, VecDeque<Event>> = BTreeMap::new();
         for event in std::mem::take(&mut self.nodes[node].inbox) {
-            self.happen(event)?;
+            let source = match event {
+                Event::Arrive { from, .. } => from,
+                Event::Request { .. } => CLIENTS,
+                _ => OWN,
+            };
+            sources.entry(source).or_default().push_back(event);
+        }
+        while !sources.is_empty() {
+            let choice = self.rng.random_range(0..sources.len() as u64) as usize;
+            let source = *sources.keys().nth(choice).expect("as many as were counted");
+            let events = sources.get_mut(&source).expect("just seen");
+            let event = events.pop_front();
+            if events.is_empty() {
+                sources.remove(&source);
+            }
+            if let Some(event) = event {
+                self.happen(event)?;
+            }
         }
         Ok(())
     }
@@ -427,7 +457,20 @@ impl World {
     fn carry_out_one(&mut self, node: usize, output: Output) -> Result<(), String> {
         let now = self.clock(node);
         match output {
-            Output::Send { to, message } => self.send(node, index(to), message),
+            Output::Send { to, message } => {
+                let epochs = self
+                    .running(node)
+                    .expect("it gave this out")
+                    .replica
+                    .epochs();
+                let durable = &self.nodes[node].durable;
+                if !durable.bears_out(epochs, &message) {
+                    return Err(format!(
+                        "node {node} says {message:?}, but its disk holds {durable:?}"
+                    ));
+                }
+                self.send(node, index(to), message);
+            }
             Output::Disconnect(peer) => self.break_connection(node, index(peer))?,
             Output::Disk(operation) => self.ask_disk(node, operation),
             Output::Restore(snapshot) => {
@@ -475,8 +518,25 @@ impl World {
         }
         if news {
             self.trace(|| format!("node {node} is the first to deliver {:?}", entry.zxid));
+            self.is_held_by_majority(entry.zxid)?;
         }
         Ok(())
+    }
+
+    /// What is committed is on the disks of a majority that remembers. (An acknowledgement may have been under way when its
+    /// disk was taken.)
+    fn is_held_by_majority(&self, zxid: Zxid) -> Result<(), String> {
+        let holds = |n: &&Node| match n.amnesiac {
+            true => n.lost.has(zxid),
+            false => n.durable.has(zxid),
+        };
+        let holders = self.nodes.iter().filter(holds).count();
+        if holders > self.nodes.len() / 2 {
+            return Ok(());
+        }
+        Err(format!(
+            "{zxid:?} is committed, and on {holders} disks only"
+        ))
     }
 
     fn status(&mut self, node: usize, status: Status) -> Result<(), String> {
@@ -557,8 +617,30 @@ impl World {
         Ok(())
     }
 
+    /// A node's disk never holds less of what is committed than it did before.
+    fn changes_disk(&mut self, node: usize, durable: Durable) -> Result<(), String> {
+        let before = self.oracle.held(&self.nodes[node].durable);
+        let after = self.oracle.held(&durable);
+        self.nodes[node].durable = durable;
+        if after >= before {
+            return Ok(());
+        }
+        Err(format!(
+            "node {node} held {before} committed transactions on its disk, and holds {after} now"
+        ))
+    }
+
     fn saw_operation(&mut self, node: usize, operation: &DiskOp) -> Result<(), String> {
         match operation {
+            DiskOp::Truncate(_) | DiskOp::InstallHistory { .. } => {
+                let mut durable = self.nodes[node].durable.clone();
+                durable.apply(operation);
+                self.changes_disk(node, durable)?;
+            }
+            _ => self.nodes[node].durable.apply(operation),
+        }
+        match operation {
+            DiskOp::InstallHistory { epochs, .. } => self.oracle.promises(node, *epochs)?,
             DiskOp::SaveEpochs(epochs) => {
                 self.oracle.promises(node, *epochs)?;
                 if std::mem::replace(&mut self.nodes[node].amnesiac, epochs.amnesiac)
@@ -780,7 +862,11 @@ impl World {
         self.later(pause, Event::Fault);
         let node = self.victim();
         match self.rng.random_range(0..100u32) {
-            0..20 => self.crash(node),
+            0..14 => self.crash(node),
+            14..20 => {
+                self.crash(node);
+                self.start(node)?;
+            }
             20..32 => {
                 let writes = self.rng.random_range(0..6);
                 self.nodes[node].disk.set_fuse(Some(writes));
@@ -797,7 +883,7 @@ impl World {
                 let peer = self.rng.random_range(0..self.nodes.len() as u64) as usize;
                 self.break_connection(node, peer)?;
             }
-            68..71 => self.wipe(node),
+            68..71 => self.wipe(node)?,
             71..75 => (0..self.nodes.len()).for_each(|n| self.crash(n)),
             75..88 => self.open_links(),
             _ => self.revive()?,
@@ -869,18 +955,24 @@ impl World {
     }
 
     /// A disk is replaced, unless with it a majority would have lost its memory: then nothing is promised.
-    fn wipe(&mut self, node: usize) {
+    fn wipe(&mut self, node: usize) -> Result<(), String> {
         let amnesiac: BTreeSet<usize> = (0..self.nodes.len())
             .filter(|&n| self.nodes[n].amnesiac || n == node)
             .collect();
         if amnesiac.len() > (self.nodes.len() - 1) / 2 {
-            return;
+            return Ok(());
         }
         self.crash(node);
         self.trace(|| format!("wipe {node}"));
         self.nodes[node].disk.wipe();
         self.nodes[node].amnesiac = true;
+        self.nodes[node].lost = std::mem::take(&mut self.nodes[node].durable);
         self.oracle.wiped(node);
+        // Back at once, it meets the peers to which it has just promised something.
+        if self.rng.random_bool(0.5) {
+            self.start(node)?;
+        }
+        Ok(())
     }
 
     /// Starts what is down and wakes what is paused, each as likely as not.
