@@ -1,5 +1,6 @@
 //! All findings of a run merged into one verdict: what `results.json` holds.
 
+use crate::history::Note;
 use crate::stats;
 use crate::verdict::{Anomaly, Finding, Reason, Verdict};
 use serde::{Deserialize, Serialize};
@@ -83,6 +84,10 @@ pub struct Results {
     pub outside_contract: Vec<Anomaly>,
     /// What could not be told, and why.
     pub unknown: Vec<Reason>,
+    /// What is special about the history's file: that its end is cut off, say. [`merge`] leaves it empty, for who read the
+    /// file to fill in.
+    #[serde(default)]
+    pub notes: Vec<Note>,
     /// The details of checker `coverage`, or `null`.
     pub coverage: Value,
     /// The rows of checker `recovery`: one for each episode.
@@ -100,6 +105,7 @@ pub fn merge(findings: Vec<(String, Finding)>) -> Results {
         anomalies: Vec::new(),
         outside_contract: Vec::new(),
         unknown: Vec::new(),
+        notes: Vec::new(),
         coverage: Value::Null,
         recovery: json!([]),
         stats: Value::Null,

@@ -6,7 +6,7 @@ mod common;
 
 use common::recorded::{Run, register};
 use common::text;
-use keelhaul_checkers::{Extra, History, Kind, Note};
+use keelhaul_checkers::{Extra, History, Kind, Note, Results, merge};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 
@@ -100,6 +100,22 @@ fn a_history_cut_anywhere_is_read_up_to_there() {
         noted as usize > packed.len() / 2,
         "{noted} of {} cuts were noted",
         packed.len()
+    );
+}
+
+#[test]
+fn results_carry_what_was_noted_of_the_file() {
+    let cut = format!("{BEGINS}\n{ENDS}\n{{\"index\":2,");
+    let (_, notes) = History::read(cut.as_bytes()).unwrap();
+    let mut results = merge(Vec::new());
+    results.notes = notes;
+    let written = serde_json::to_value(&results).unwrap();
+    assert_eq!(written["notes"], json!([{ "note": "cut-line", "line": 3 }]));
+    assert_eq!(serde_json::from_value::<Results>(written).unwrap(), results);
+    assert!(
+        results.notes[0]
+            .to_string()
+            .contains("in the middle of line 3")
     );
 }
 

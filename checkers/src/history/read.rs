@@ -8,6 +8,7 @@ use super::event::{Event, Nanos};
 use super::line::Line;
 use super::names::Names;
 use super::pair::{PairError, Pairing};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -18,7 +19,11 @@ const LONGEST_LINE: usize = 64 << 20;
 const BUFFER: usize = 1 << 16;
 
 /// Something that a reader of the verdict should know about the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// As JSON: `{"note": "cut-line", "line": N}`, `{"note": "cut-frame", "line": N}` or `{"note": "no-times"}`; its `Display` is
+/// a sentence for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "note", rename_all = "kebab-case")]
 pub enum Note {
     /// The last line is not complete: it was dropped.
     CutLine {
