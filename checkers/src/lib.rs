@@ -55,6 +55,7 @@ mod reads;
 mod recovery;
 mod registry;
 mod render;
+mod replicas;
 mod results;
 mod session_order;
 mod set;

@@ -5,12 +5,14 @@
 //! It cannot prove that a time would be the same again, and it judges no time in which the controller itself stood still.
 //!
 //! Anomalies: `not-recovered` (witness `{"limit_ns", "recover_began_ns", "nodes": [{"node", "after_ns": N|null, "role"}]}`) and
-//! `replicas-differ` (witness `{"paths": N, "differences": [{"path", "nodes"}, …], "nodes"}`, at most 20 differences).
+//! `replicas-differ` (witness `{"paths": N, "differences": [{"path", "nodes"}, …], "nodes"}`, at most 20 differences). A comparison
+//! that contradicts itself (equal, but not by its digests, or the other way round) is unknown.
 
 use crate::contract::owed;
 use crate::history::{History, Nanos, Operation};
 use crate::parameters::Parameters;
-use crate::timeline::{Episode, Outcome, Phase, Replicas, Timeline};
+use crate::replicas::Replicas;
+use crate::timeline::{Episode, Outcome, Phase, Timeline};
 use crate::verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict, operations};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -186,39 +188,39 @@ impl<'a> Judgement<'a> {
     }
 
     fn replicas_are_equal(&mut self) {
-        match &self.timeline.replicas {
-            None => self
-                .unknown
-                .push("the replicas were not compared: the run ended before that".to_owned()),
-            Some(Replicas {
-                equal: Some(true), ..
-            }) => {}
-            Some(Replicas {
-                equal: None,
-                reason,
-                ..
-            }) => {
-                let why = reason.as_deref().unwrap_or("no reason was recorded");
+        let Some(replicas) = &self.timeline.replicas else {
+            let text = "the replicas were not compared: the run ended before that";
+            return self.unknown.push(text.to_owned());
+        };
+        if let Some(contradiction) = replicas.contradiction() {
+            return self.unknown.push(contradiction);
+        }
+        match replicas.equal {
+            Some(true) => {}
+            Some(false) => self.replicas_differ(replicas),
+            None => {
+                let why = replicas.reason.as_deref();
+                let why = why.unwrap_or("no reason was recorded");
                 self.unknown
                     .push(format!("the replicas could not be compared: {why}"));
             }
-            Some(replicas) => {
-                let paths: Vec<&str> = replicas
-                    .differences
-                    .iter()
-                    .map(|difference| &*difference.path)
-                    .collect();
-                let summary = format!("replicas differ on {}", listed(&paths));
-                let differences: Vec<Value> = replicas
-                    .differences
-                    .iter()
-                    .take(DIFFERENCES_SHOWN)
-                    .map(|difference| json!({ "path": difference.path, "nodes": difference.nodes }))
-                    .collect();
-                let witness = json!({ "paths": paths.len(), "differences": differences, "nodes": replicas.nodes });
-                self.anomaly("replicas-differ", summary, witness);
-            }
         }
+    }
+
+    fn replicas_differ(&mut self, replicas: &Replicas) {
+        let differences: Vec<Value> = replicas
+            .differences
+            .iter()
+            .take(DIFFERENCES_SHOWN)
+            .map(|difference| json!({ "path": difference.path, "nodes": difference.nodes }))
+            .collect();
+        let witness = json!({
+            "paths": replicas.differences.len(),
+            "differences": differences,
+            "nodes": replicas.nodes,
+        });
+        let summary = format!("replicas differ{}", replicas.where_they_differ());
+        self.anomaly("replicas-differ", summary, witness);
     }
 
     fn anomaly(&mut self, kind: &str, summary: String, witness: Value) {
@@ -267,7 +269,9 @@ impl<'a> Judgement<'a> {
         let details = json!({
             "limit_ns": self.parameters.recovery_limit,
             "nodes": self.nodes,
-            "replicas_equal": self.timeline.replicas.as_ref().and_then(|replicas| replicas.equal),
+            "replicas_equal": self.timeline.replicas.as_ref().and_then(|replicas| {
+                replicas.equal.filter(|_| replicas.contradiction().is_none())
+            }),
             "notes": notes,
             "episodes": episodes,
         });

@@ -4,6 +4,7 @@
 //! problem, which the checkers report as unknown: a verdict must not rest on half of what was recorded.
 
 use crate::history::{Event, History, Nanos, Process};
+use crate::replicas::Replicas;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -58,26 +59,6 @@ pub(crate) struct Serving {
     pub(crate) after_ns: u64,
     #[serde(skip)]
     pub(crate) at: Nanos,
-}
-
-/// The replicas' comparison.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Replicas {
-    /// `None`: it could not be made.
-    pub(crate) equal: Option<bool>,
-    pub(crate) reason: Option<String>,
-    #[serde(default)]
-    pub(crate) nodes: Value,
-    #[serde(default)]
-    pub(crate) differences: Vec<Difference>,
-}
-
-/// A path on which replicas differ.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Difference {
-    pub(crate) path: String,
-    #[serde(default)]
-    pub(crate) nodes: Value,
 }
 
 /// A fault with its target and time.

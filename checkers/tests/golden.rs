@@ -104,6 +104,26 @@ const GOLDEN: &[(&str, &str, &str)] = &[
     ),
     ("run-replicas-differ", "recovery", "replicas-differ"),
     (
+        "run-replicas-differ-by-their-digests-alone",
+        "recovery",
+        "replicas-differ",
+    ),
+    (
+        "run-replicas-said-to-be-equal-with-other-digests",
+        "recovery",
+        "unknown: the replicas are said to be equal, but their digests differ: n1 aa, n2 bb",
+    ),
+    (
+        "run-replicas-said-to-be-equal-with-other-counts",
+        "recovery",
+        "unknown: the replicas are said to be equal, but their counts of znodes differ: n1 2, n2 3",
+    ),
+    (
+        "run-replicas-said-to-differ-with-equal-digests",
+        "recovery",
+        "unknown: the replicas are said to differ, but their digests are equal",
+    ),
+    (
         "run-replicas-not-comparable",
         "recovery",
         "unknown: n2 did not answer",
@@ -433,6 +453,26 @@ fn findings_merge_as_invalid_before_unknown_before_valid() {
     assert_eq!(written["checkers"]["set"]["valid"], "unknown");
     assert_eq!(written["recovery"][0]["kind"], "kill");
     assert_eq!(serde_json::from_value::<Results>(written).unwrap(), results);
+    // Results without notes, as older runs have them, are read too.
+    let mut older = serde_json::to_value(&results).unwrap();
+    older.as_object_mut().unwrap().remove("notes").unwrap();
+    assert_eq!(serde_json::from_value::<Results>(older).unwrap(), results);
+}
+
+#[test]
+fn replicas_that_differ_nowhere_differ_by_their_digests() {
+    let finding = judge_with(
+        "recovery",
+        &parameters(),
+        &golden("run-replicas-differ-by-their-digests-alone"),
+    );
+    let Verdict::Invalid(anomalies) = finding.verdict else {
+        panic!("they differ")
+    };
+    assert_eq!(
+        anomalies[0].summary,
+        "replicas differ: their digests differ (n1 aa, n2 bb)"
+    );
 }
 
 #[test]
