@@ -121,6 +121,8 @@ pub struct Healed {
     pub already: Vec<String>,
     /// What could not be undone, and why.
     pub failed: Vec<String>,
+    /// Lines that say nothing that could be undone.
+    pub unreadable: Vec<String>,
 }
 
 /// Undoes what a killed controller left behind. Doing it again does nothing more.
@@ -129,7 +131,7 @@ pub struct Healed {
 /// If the file cannot be read, or the controller still lives: it heals by itself.
 pub fn heal(run: &RunDirectory) -> Result<Healed, Failure> {
     let path = run.undo();
-    let undos = read(&path)?;
+    let (undos, unreadable) = read(&path)?;
     if let Some(pid) = living_controller(&undos) {
         return Err(Failure::Usage(format!(
             "the run in {} is still controlled by process {pid}, which heals by itself: press Ctrl-C there",
@@ -140,6 +142,7 @@ pub fn heal(run: &RunDirectory) -> Result<Healed, Failure> {
         undone: Vec::new(),
         already: Vec::new(),
         failed: Vec::new(),
+        unreadable,
     };
     // The newest first, as nested faults come off.
     for undo in undos.iter().rev() {
@@ -148,22 +151,22 @@ pub fn heal(run: &RunDirectory) -> Result<Healed, Failure> {
     Ok(healed)
 }
 
-/// A last line that was cut off belongs to a fault that was never installed.
-fn read(path: &Path) -> Result<Vec<Undo>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(Failure::file("read", path))?;
-    let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
-    whole
-        .lines()
-        .zip(1..)
-        .map(|(line, number)| {
-            serde_json::from_str(line).map_err(|error| {
-                Failure::Usage(format!(
-                    "line {number} of {} is not an undo ({error}); look at it by hand: nothing was undone",
-                    path.display()
-                ))
-            })
-        })
-        .collect()
+/// The undos, and a sentence about each line that is none. A last line that was cut off belongs to a fault that was never
+/// installed.
+fn read(path: &Path) -> Result<(Vec<Undo>, Vec<String>), Failure> {
+    let bytes = std::fs::read(path).map_err(Failure::input("read", path))?;
+    let end = bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+    let (mut undos, mut unreadable) = (Vec::new(), Vec::new());
+    for (line, number) in bytes[..end].split(|byte| *byte == b'\n').zip(1..) {
+        match serde_json::from_slice(line) {
+            Ok(undo) => undos.push(undo),
+            Err(error) => unreadable.push(format!(
+                "line {number} of {} is not an undo ({error}); look at it by hand",
+                path.display()
+            )),
+        }
+    }
+    Ok((undos, unreadable))
 }
 
 fn living_controller(undos: &[Undo]) -> Option<u32> {
@@ -318,6 +321,21 @@ mod tests {
             (0, 0),
             "{second:?}"
         );
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn lines_of_junk_do_not_keep_the_others_from_being_undone() {
+        let mut child = stopped_sleeper();
+        let identity = ProcessIdentity::of(child.id()).unwrap();
+        let (_store, run) = orphaned_run(&child);
+        let text = std::fs::read(run.undo()).unwrap();
+        std::fs::write(run.undo(), [b"junk\n\xff\xfe\n", &text[..]].concat()).unwrap();
+        let healed = heal(&run).unwrap();
+        assert_eq!((healed.undone.len(), healed.unreadable.len()), (1, 2));
+        assert!(healed.unreadable[1].contains("line 2"), "{healed:?}");
+        assert_eq!(identity.state(), ProcessState::Running);
         child.kill().unwrap();
         child.wait().unwrap();
     }

@@ -18,6 +18,7 @@ pub(super) struct HealArgs {
 /// Undoes what a killed controller left.
 pub(super) fn heal(args: HealArgs, json: bool) -> Result<Exit, Failure> {
     let healed = undo::heal(&RunDirectory::existing(&args.run)?)?;
+    let is_whole = healed.failed.is_empty() && healed.unreadable.is_empty();
     if json {
         print_json(&healed)?;
     } else {
@@ -25,17 +26,18 @@ pub(super) fn heal(args: HealArgs, json: bool) -> Result<Exit, Failure> {
             ("undone", &healed.undone),
             ("nothing to do", &healed.already),
             ("FAILED", &healed.failed),
+            ("UNREADABLE", &healed.unreadable),
         ];
         for (word, lines) in told {
             for line in lines {
                 print(&format!("{word}: {line}"))?;
             }
         }
-        if healed.undone.is_empty() && healed.failed.is_empty() {
+        if healed.undone.is_empty() && is_whole {
             print("nothing is left to undo")?;
         }
     }
-    match healed.failed.is_empty() {
+    match is_whole {
         true => Ok(Exit::Valid),
         false => Ok(Exit::Harness),
     }
