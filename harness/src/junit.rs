@@ -5,10 +5,16 @@
 use crate::failure::Failure;
 use crate::plan::Plan;
 use crate::store::{RunDirectory, write_whole};
-use keelhaul_checkers::{Results, Validity};
+use keelhaul_checkers::{Anomaly, Results, Validity};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use std::collections::BTreeSet;
 use std::time::Duration;
+
+/// Anomalies of a checker that are told whole; the rest is in `results.json`.
+const SHOWN: usize = 3;
+
+/// The checker that only counts.
+const STATS: &str = "stats";
 
 /// Writes the file.
 ///
@@ -29,8 +35,8 @@ fn render(plan: &Plan, results: &Results, took: Duration) -> String {
     suite.set_time(took);
     suite.add_property(("seed", plan.seed.to_string().as_str()));
     suite.add_property(("node", plan.node.version.as_str()));
-    for checker in names(plan, results) {
-        suite.add_test_case(case(&checker, plan, results));
+    for checker in names(plan, results).filter(|name| judges(name, results)) {
+        suite.add_test_case(case(checker, plan, results));
     }
     let mut report = Report::new("keelhaul");
     report.set_time(took);
@@ -41,14 +47,18 @@ fn render(plan: &Plan, results: &Results, took: Duration) -> String {
 }
 
 /// The plan's checkers first, then whoever else has something to say.
-fn names(plan: &Plan, results: &Results) -> Vec<String> {
+fn names<'a>(plan: &'a Plan, results: &'a Results) -> impl Iterator<Item = &'a str> {
     let mut seen = BTreeSet::new();
     plan.checkers
         .iter()
         .chain(results.checkers.keys())
-        .filter(|name| seen.insert(name.as_str()))
-        .cloned()
-        .collect()
+        .map(String::as_str)
+        .filter(move |name| seen.insert(*name))
+}
+
+/// Figures are no test; but what cannot be counted must not pass for tested either.
+fn judges(name: &str, results: &Results) -> bool {
+    name != STATS || results.unknown.iter().any(|reason| reason.checker == STATS)
 }
 
 fn case(checker: &str, plan: &Plan, results: &Results) -> TestCase {
@@ -75,8 +85,7 @@ fn case(checker: &str, plan: &Plan, results: &Results) -> TestCase {
             if let Some(first) = anomalies.first() {
                 status.set_type(&*first.kind).set_message(&*first.summary);
             }
-            let all: Vec<&str> = anomalies.iter().map(|one| one.summary.as_str()).collect();
-            status.set_description(all.join("\n"));
+            status.set_description(told(&anomalies));
             status
         }
         Some(Validity::Unknown) | None => {
@@ -93,4 +102,40 @@ fn case(checker: &str, plan: &Plan, results: &Results) -> TestCase {
     let mut case = TestCase::new(checker, status);
     case.set_classname(format!("keelhaul.{}", plan.test));
     case
+}
+
+/// The anomalies with their witnesses, as the terminal has them.
+fn told(anomalies: &[&Anomaly]) -> String {
+    let mut parts: Vec<String> = anomalies
+        .iter()
+        .take(SHOWN)
+        .map(|anomaly| keelhaul_checkers::render(anomaly))
+        .collect();
+    if anomalies.len() > SHOWN {
+        let more = anomalies.len() - SHOWN;
+        parts.push(format!("… and {more} more, all in results.json"));
+    }
+    parts.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_failure_carries_its_witness() {
+        let anomaly = Anomaly {
+            kind: "lost".to_owned(),
+            checker: "set".to_owned(),
+            summary: "an element is lost".to_owned(),
+            witness: json!({"element": 812}),
+        };
+        let text = told(&[&anomaly; 5]);
+        assert!(text.contains("element: 812"), "{text}");
+        assert!(
+            text.ends_with("… and 2 more, all in results.json"),
+            "{text}"
+        );
+    }
 }

@@ -89,7 +89,8 @@ fn statistics(stats: &Value) -> String {
     )
 }
 
-/// The recovery table in short: one line for each episode, times from its installation on.
+/// The recovery table in short: one line for each episode. Times count from its installation; the last column is the
+/// first write again, counted from its heal.
 fn recovery(rows: &Value) -> String {
     let mut text = String::new();
     let Some(rows) = rows.as_array().filter(|rows| !rows.is_empty()) else {
@@ -98,8 +99,8 @@ fn recovery(rows: &Value) -> String {
     line(
         &mut text,
         &format!(
-            "{:<9} {:<22} {:>8} {:>12} {:>12}",
-            "fault", "target", "held", "new leader", "first write"
+            "{:<9} {:<22} {:>8} {:>12} {:>12} {:>12}",
+            "fault", "target", "held", "new leader", "first write", "from heal"
         ),
     );
     for row in rows {
@@ -132,6 +133,7 @@ fn episode(row: &Value) -> String {
         (held, 8),
         (row["leader_from_install_ns"].as_u64(), 12),
         (row["write_from_install_ns"].as_u64(), 12),
+        (row["write_from_heal_ns"].as_u64(), 12),
     ] {
         let cell = nanos.map_or("-".to_owned(), |nanos| {
             format!("{:.2} s", nanos as f64 / 1e9)
@@ -154,11 +156,11 @@ mod tests {
         let row = serde_json::json!({
             "episode": 2, "kind": "kill", "target": "leader", "targets": ["n3"], "outcome": "installed",
             "installed_ns": 9_650_000_000u64, "healed_ns": 12_050_000_000u64,
-            "leader_from_install_ns": 101_000_000, "write_from_install_ns": null,
+            "leader_from_install_ns": 101_000_000, "write_from_install_ns": null, "write_from_heal_ns": 52_000_000,
         });
         assert_eq!(
             episode(&row),
-            "kill      leader: n3               2.40 s       0.10 s            -"
+            "kill      leader: n3               2.40 s       0.10 s            -       0.05 s"
         );
         let skipped = serde_json::json!({
             "kind": "pause", "target": "leader", "targets": [], "outcome": "skipped", "reason": "no node led within 2 s",
