@@ -11,7 +11,7 @@ pub enum Failure {
     #[error("{0}")]
     Usage(String),
     /// A file operation failed.
-    #[error("could not {attempt} {}: {source}{}", path.display(), advice(source))]
+    #[error("could not {attempt} {}: {source}{}", path.display(), advice(attempt, source))]
     File {
         /// What was tried: "write", "create the directory".
         attempt: &'static str,
@@ -73,7 +73,11 @@ impl Failure {
     }
 }
 
-fn advice(source: &io::Error) -> &'static str {
+/// What to do about it, where the file is in the store: all that is written is.
+fn advice(attempt: &str, source: &io::Error) -> &'static str {
+    if ["run", "read", "find"].contains(&attempt) {
+        return "";
+    }
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; free some space, or choose another disk with --store DIR"
@@ -86,5 +90,25 @@ fn advice(source: &io::Error) -> &'static str {
         }
         io::ErrorKind::NotFound => "; check the path, or choose another with --store DIR",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_cannot_be_written_comes_with_advice() {
+        for kind in [
+            io::ErrorKind::PermissionDenied,
+            io::ErrorKind::ReadOnlyFilesystem,
+            io::ErrorKind::NotADirectory,
+            io::ErrorKind::NotFound,
+            io::ErrorKind::StorageFull,
+        ] {
+            let failed = |attempt| Failure::file(attempt, Path::new("/x"))(kind.into()).to_string();
+            assert!(failed("write").contains("--store DIR"), "{kind:?}");
+            assert!(!failed("run").contains("--store DIR"), "{kind:?}");
+        }
     }
 }

@@ -125,17 +125,23 @@ fn features(version: &str) -> impl Iterator<Item = &str> {
 }
 
 fn version(path: &Path) -> Result<String, Failure> {
+    let wrong = |what: String| {
+        Failure::Usage(format!(
+            "{} {what}; name a {PROGRAM} with --node-bin PATH",
+            path.display()
+        ))
+    };
     let output = Command::new(path)
         .arg("--version")
         .stdin(Stdio::null())
         .output()
-        .map_err(Failure::file("run", path))?;
+        .map_err(|error| wrong(format!("is not a program that can be run ({error})")))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    match text.lines().next() {
-        Some(line) if output.status.success() => Ok(line.trim().to_owned()),
-        _ => Err(Failure::Usage(format!(
-            "{} --version ended with {} and no version: it is not a {PROGRAM}",
-            path.display(),
+    let line = text.lines().next().unwrap_or_default().trim();
+    match output.status.success() && line.starts_with(PROGRAM) {
+        true => Ok(line.to_owned()),
+        false => Err(wrong(format!(
+            "is not a {PROGRAM}: --version answered `{line}` ({})",
             output.status
         ))),
     }
@@ -284,5 +290,13 @@ mod tests {
         assert!(inspect(&sound, Some("stale-sync")).is_err());
         assert!(inspect(&buggy, Some("stale-sync")).is_ok());
         assert_eq!(inspect(&sound, None).unwrap().sha256.len(), 64);
+        for (other, wanted) in [
+            ("/etc/passwd", "is not a program"),
+            ("/bin/true", "is not a keelhaul-node"),
+        ] {
+            let error = inspect(Path::new(other), None).unwrap_err();
+            assert_eq!(error.exit(), crate::Exit::Usage);
+            assert!(error.to_string().contains(wanted), "{error}");
+        }
     }
 }
