@@ -48,6 +48,14 @@ fn unknown_names_are_answered_with_the_nearest() {
         64,
         &["puase", "`pause`"],
     );
+    refused(&run(&["--nemesis", "zzz"]), 64, &["zzz", "kill, pause"]);
+    refused(
+        &run(&["--nemesis", "kill,none"]),
+        64,
+        &["`none` stands alone"],
+    );
+    refused(&run(&["--nemesis", ",,,"]), 64, &["empty name"]);
+    refused(&run(&["--nemesis", "kill,kill"]), 64, &["`kill` twice"]);
     refused(&run(&["--nodes", "99"]), 64, &["--nodes 99"]);
     refused(&run(&["--time-limit", "soon"]), 64, &["soon", "500ms"]);
     refused(
@@ -64,6 +72,106 @@ fn unknown_names_are_answered_with_the_nearest() {
         .output()
         .unwrap();
     refused(&model, 64, &["registre", "`register`"]);
+}
+
+#[test]
+fn numbers_out_of_bounds_are_refused_before_anything_is_made() {
+    for (option, value) in [
+        ("--keys", "100000000"),
+        ("--keys", "0"),
+        ("--workers", "1000000"),
+        ("--nodes", "0"),
+        ("--nodes", "-1"),
+        ("--rate", "-1"),
+        ("--rate", "inf"),
+        ("--rate", "nan"),
+        ("--time-limit", "-5"),
+        ("--time-limit", "0"),
+        ("--recovery-limit", "0"),
+    ] {
+        let store = Store::new();
+        let output = store.run(&[option, value]).output().unwrap();
+        refused(&output, 64, &[option]);
+        assert_eq!(std::fs::read_dir(store.path()).unwrap().count(), 0);
+    }
+    for (option, value) in [("--port", "0"), ("--port", "65534"), ("--nodes", "-1")] {
+        let output = keelhaul(&["up", option, value]).output().unwrap();
+        refused(&output, 64, &[option]);
+    }
+}
+
+#[test]
+fn a_plan_file_that_names_what_is_not_there_is_refused_even_by_a_dry_run() {
+    let store = Store::new();
+    let good = store.plan(&["--nemesis", "kill"], serde_json::json!([]));
+    let good = std::fs::read_to_string(good).unwrap();
+    for (from, to, wanted) in [
+        ("\"register-kill\"", "\"../../evil\"", "../../evil"),
+        ("\"register\"", "\"regsiter\"", "`register`"),
+        ("\"system\":\"node\"", "\"system\":\"nod\"", "`node`"),
+    ] {
+        let bad = store.path().join("bad.json");
+        assert!(good.contains(from), "{good}");
+        std::fs::write(&bad, good.replace(from, to)).unwrap();
+        let output = store
+            .run(&["--dry-run", "--plan", bad.to_str().unwrap()])
+            .output()
+            .unwrap();
+        refused(&output, 64, &[wanted, "bad.json"]);
+    }
+}
+
+#[test]
+fn a_plan_that_cannot_do_what_it_is_for_is_run_with_a_note() {
+    let noted = |options: &[&str]| {
+        let mut dry = Store::new().run(options);
+        let output = dry.arg("--dry-run").output().unwrap();
+        assert_eq!(code(&output), 0, "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let short = noted(&["--time-limit", "12"]);
+    assert!(
+        short.contains("no episode of") && short.contains("--time-limit 15"),
+        "{short}"
+    );
+    assert_eq!(noted(&["--time-limit", "15"]), "");
+    let local = noted(&["--workload", "set", "--reads", "local"]);
+    assert!(local.contains("final reads"), "{local}");
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_a_failure() {
+    for arguments in [
+        &["list"][..],
+        &["list", "--json"],
+        &["help", "run"],
+        &["--version"],
+    ] {
+        let full = std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let child = keelhaul(arguments)
+            .stdout(full)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        refused(&child.wait_with_output().unwrap(), 70, &["standard output"]);
+    }
+}
+
+#[test]
+fn what_is_not_there_or_is_no_run_is_said_before_anything_else() {
+    for command in ["check", "heal"] {
+        let missing = keelhaul(&[command, "/no/such/run"]).output().unwrap();
+        refused(&missing, 64, &["/no/such/run", "No such file"]);
+    }
+    let store = Store::new();
+    let empty = store.path().to_str().unwrap();
+    for arguments in [&["check", empty][..], &["check", empty, "--model", "set"]] {
+        let output = keelhaul(arguments).output().unwrap();
+        refused(&output, 64, &["not a run directory", "plan.json"]);
+    }
 }
 
 #[test]
@@ -127,6 +235,8 @@ fn a_dry_run_prints_a_plan_and_the_same_seed_prints_the_same() {
     let plan = |seed: &str| json(&store.run(&["--dry-run", "--seed", seed]).output().unwrap());
     assert_eq!(plan("7"), plan("7"));
     assert_ne!(plan("7")["schedule"], plan("8")["schedule"]);
+    // The planted bug of the tour shows in these reads alone.
+    assert_eq!(plan("7")["options"]["reads"], "sync");
     assert!(!store.latest().exists());
 }
 
@@ -136,8 +246,13 @@ fn only_what_exists_is_listed_and_helped_with() {
     for part in ["workloads", "faults", "models", "checkers", "systems"] {
         assert!(!listed[part].as_array().unwrap().is_empty(), "{part}");
     }
-    let help = keelhaul(&["--help"]).output().unwrap();
-    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    let said = |arguments: &[&str]| {
+        let output = keelhaul(arguments).output().unwrap();
+        assert_eq!(code(&output), 0, "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(said(&["help", "run"]), said(&["run", "--help"]));
+    let help = said(&["--help"]);
     assert!(
         !help.contains("supervisor") && help.contains("130"),
         "{help}"

@@ -5,13 +5,14 @@
 mod check;
 mod duration;
 mod heal;
+mod help;
 mod list;
 mod run;
 mod up;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -21,7 +22,6 @@ use std::path::PathBuf;
     version,
     about = "Starts a cluster, breaks it on purpose, and proves from the recorded history what it did",
     after_help = "Exit codes: 0 valid, 1 invalid, 2 unknown, 64 usage, 70 the harness itself failed, 130 interrupted twice",
-    disable_help_subcommand = true,
     propagate_version = true
 )]
 struct Cli {
@@ -59,16 +59,14 @@ struct Places {
 
 /// Does what the command line asks for.
 pub fn main() -> Exit {
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(error) if error.use_stderr() => {
             // If even this cannot be printed, the exit code still says it.
             let _ = error.print();
-            return match error.use_stderr() {
-                true => Exit::Usage,
-                false => Exit::Valid,
-            };
+            return Exit::Usage;
         }
+        Err(help) => return ended(printed(help.print()).map(|()| Exit::Valid)),
     };
     let done = match cli.command {
         Command::Run(args) => run::run(*args, cli.json),
@@ -77,8 +75,19 @@ pub fn main() -> Exit {
         Command::Heal(args) => heal::heal(args, cli.json),
         Command::List(args) => list::list(args, cli.json),
     };
+    ended(done)
+}
+
+fn parse() -> Result<Cli, clap::Error> {
+    let mut command = help::grouped(Cli::command());
+    let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+fn ended(done: Result<Exit, Failure>) -> Exit {
     done.unwrap_or_else(|failure| {
-        eprintln!("keelhaul: {failure}");
+        // Nobody may be there to read it; the exit code says it too.
+        let _ = writeln!(std::io::stderr(), "keelhaul: {failure}");
         failure.exit()
     })
 }
@@ -123,7 +132,6 @@ fn printed(written: std::io::Result<()>) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -18,49 +18,74 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// How many nodes
-    #[arg(long, default_value_t = 5, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        help_heading = "The system",
+        default_value_t = 5,
+        allow_hyphen_values = true
+    )]
     nodes: u16,
     /// What clients do (see `list`)
-    #[arg(long, default_value = "register")]
+    #[arg(long, help_heading = "The work", default_value = "register")]
     workload: String,
     /// What goes wrong: kinds of fault with commas between them, or none
-    #[arg(long, default_value = "kill,pause,partition", value_delimiter = ',')]
+    #[arg(
+        long,
+        help_heading = "The faults",
+        default_value = "kill,pause,partition",
+        value_delimiter = ','
+    )]
     nemesis: Vec<String>,
     /// How long the work lasts: 30, 30s, 500ms, 2m
-    #[arg(long, value_name = "DURATION", default_value = "30", value_parser = duration::parse, allow_hyphen_values = true)]
+    #[arg(long, help_heading = "The work", value_name = "DURATION", default_value = "30", value_parser = duration::parse, allow_hyphen_values = true)]
     time_limit: Duration,
     /// Operations per second of all workers together; 0: as fast as answers come
-    #[arg(long, default_value_t = 0.0, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        help_heading = "The work",
+        default_value_t = 0.0,
+        allow_hyphen_values = true
+    )]
     rate: f64,
     /// How many clients work at a time
-    #[arg(long, default_value_t = 10, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        help_heading = "The work",
+        default_value_t = 10,
+        allow_hyphen_values = true
+    )]
     workers: u64,
     /// How many keys are worked on at a time
-    #[arg(long, default_value_t = 8, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        help_heading = "The work",
+        default_value_t = 8,
+        allow_hyphen_values = true
+    )]
     keys: u64,
     /// What stands before each read: fenced, sync or local
-    #[arg(long, default_value = "sync")]
+    #[arg(long, help_heading = "The work", default_value = "sync")]
     reads: Reads,
     /// Within how long every node must serve again after the last heal
-    #[arg(long, value_name = "DURATION", default_value = "30", value_parser = duration::parse, allow_hyphen_values = true)]
+    #[arg(long, help_heading = "The faults", value_name = "DURATION", default_value = "30", value_parser = duration::parse, allow_hyphen_values = true)]
     recovery_limit: Duration,
     /// Seed of all that is chosen at random; drawn if not given
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, help_heading = "The plan", allow_hyphen_values = true)]
     seed: Option<u64>,
     /// What is tested
-    #[arg(long, default_value = "node")]
+    #[arg(long, help_heading = "The system", default_value = "node")]
     system: String,
     /// A bug planted in every node on purpose: the run should find it
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = "The system", value_name = "NAME")]
     bug: Option<String>,
     /// Run a recorded plan: a plan.json, or a run directory
-    #[arg(long, value_name = "FILE", conflicts_with_all = [
+    #[arg(long, help_heading = "The plan", value_name = "FILE", conflicts_with_all = [
         "nodes", "workload", "nemesis", "time_limit", "rate", "workers", "keys", "reads", "recovery_limit", "seed",
         "system", "bug",
     ])]
     plan: Option<PathBuf>,
     /// Print the plan and run nothing
-    #[arg(long)]
+    #[arg(long, help_heading = "The plan")]
     dry_run: bool,
     #[command(flatten)]
     places: Places,
