@@ -1,6 +1,7 @@
 //! What is worth knowing of a plan before it runs: notes for a person, never refusals.
 
 use super::Plan;
+use keelhaul_nemesis::FaultKind;
 use keelhaul_nemesis::plan::{shortest_time_limit_s, unplanned};
 use keelhaul_workloads::Reads;
 
@@ -12,6 +13,7 @@ impl Plan {
     pub fn notes(&self) -> Vec<String> {
         [
             self.too_short(),
+            self.nothing_to_cut(),
             self.blind_to_the_bug(),
             self.judges_loss_only(),
         ]
@@ -32,6 +34,14 @@ impl Plan {
             names.join(", "),
             shortest_time_limit_s(&self.options.nemesis)
         ))
+    }
+
+    fn nothing_to_cut(&self) -> Option<String> {
+        let asked_for = self.options.nemesis.contains(&FaultKind::Partition);
+        (asked_for && self.options.nodes == 1).then(|| {
+            "one node has no links to cut: with a partition asked for, this run cannot be valid; give more --nodes"
+                .to_owned()
+        })
     }
 
     fn blind_to_the_bug(&self) -> Option<String> {
