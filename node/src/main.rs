@@ -69,7 +69,7 @@ fn main() -> ExitCode {
     match try_main(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("keelhaul-node: {error:#}");
+            eprintln!("keelhaul-node: {}", in_words(&error));
             ExitCode::FAILURE
         }
     }
@@ -155,4 +155,15 @@ fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// The error with its causes, but for those that it names itself.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut words = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !words.contains(&cause) {
+            words = format!("{words}: {cause}");
+        }
+    }
+    words
 }

@@ -5,8 +5,9 @@
 
 use super::NodeError;
 use super::event::Event;
-use crate::storage::Store;
+use crate::storage::{StorageError, Store};
 use crate::zab::DiskOp;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc as blocking;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -43,7 +44,13 @@ pub(super) fn start(
     let (queue, work) = blocking::channel();
     let thread = std::thread::Builder::new()
         .name("disk".into())
-        .spawn(move || perform_all(store, patience, &work, &events))
+        .spawn(move || {
+            let work = || perform_all(store, patience, &work, &events);
+            // A node whose disk does nothing any more must not go on as if it were only slow.
+            if catch_unwind(AssertUnwindSafe(work)).is_err() {
+                let _ = events.blocking_send(Event::DiskFailed(StorageError::Panicked));
+            }
+        })
         .map_err(|e| NodeError::Start {
             what: "a thread for the disk",
             problem: e.to_string(),

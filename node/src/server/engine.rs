@@ -136,7 +136,7 @@ impl Engine {
         match event {
             Event::Connect { id, link, request } => self.connect(id, link, request),
             Event::Requests { id, requests } => self.requests(id, requests),
-            Event::Drained(id) => self.clients.pump(id, &self.tree, self.now),
+            Event::Drained(id) => self.pump(id),
             Event::Gone(id) => self.clients.close(id),
             // Who asked may be gone already.
             Event::Word { word, answer } => drop(answer.send(self.word(word))),

@@ -82,7 +82,7 @@ impl Engine {
             (Some(id), outcome) => {
                 self.clients
                     .answer(id, origin.number, Answer::Done(zxid, outcome));
-                self.clients.pump(id, &self.tree, self.now);
+                self.pump(id);
             }
             (None, _) => {}
         }
@@ -103,7 +103,7 @@ impl Engine {
         if zxid > self.tree.zxid() {
             self.late.entry(zxid).or_default().push(id);
         } else {
-            self.clients.pump(id, &self.tree, self.now);
+            self.pump(id);
         }
     }
 
@@ -114,7 +114,7 @@ impl Engine {
             .filter(|first| *first.key() <= self.tree.zxid())
         {
             for id in first.remove() {
-                self.clients.pump(id, &self.tree, self.now);
+                self.pump(id);
             }
         }
     }

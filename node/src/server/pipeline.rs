@@ -7,7 +7,7 @@
 use super::client::ClientLink;
 use super::event::ConnectionId;
 use super::reads;
-use crate::jute::{ReplyBuffer, ReplyKind, Request};
+use crate::jute::{Operation, ReplyBuffer, ReplyKind, Request};
 use crate::request::{ErrorCode, Read, SessionId};
 use crate::tree::{Outcome, Tree};
 use crate::zab::{Millis, Zxid};
@@ -77,6 +77,8 @@ pub(super) struct Client {
     /// Whether its connect request had the flag, so that the response has it too.
     pub(super) read_only_flag: bool,
     queue: VecDeque<Item>,
+    /// What has come and is not yet begun.
+    unbegun: VecDeque<Request>,
     replies: ReplyBuffer,
     answered: usize,
     last: bool,
@@ -99,6 +101,7 @@ impl Client {
             timeout_ms,
             read_only_flag,
             queue: VecDeque::new(),
+            unbegun: VecDeque::new(),
             replies: ReplyBuffer::default(),
             answered: 0,
             last: false,
@@ -136,6 +139,17 @@ impl Client {
             self.answered += 1;
             self.reply(tree, item);
         }
+    }
+
+    /// The next request to begin. A write waits while something before it is still to be answered from the tree: that answer
+    /// must not show what the session writes only later.
+    fn next(&mut self) -> Option<Request> {
+        let write = matches!(self.unbegun.front()?.operation, Operation::Write(..));
+        let only_writes = |item: &Item| matches!(item.waiting, Waiting::Write { .. });
+        if write && !self.queue.iter().all(only_writes) {
+            return None;
+        }
+        self.unbegun.pop_front()
     }
 
     fn is_full(&self) -> bool {
@@ -238,7 +252,10 @@ impl Clients {
 
     /// Requests without an answer yet.
     pub(super) fn outstanding(&self) -> usize {
-        self.open.values().map(|client| client.queue.len()).sum()
+        self.open
+            .values()
+            .map(|client| client.queue.len() + client.unbegun.len())
+            .sum()
     }
 
     /// The client asks the leader under this number.
@@ -261,6 +278,20 @@ impl Clients {
                 waiting,
             });
         }
+    }
+
+    /// Keeps requests until they are begun.
+    pub(super) fn keep(&mut self, id: ConnectionId, requests: Vec<Request>) {
+        if let Some(client) = self.open.get_mut(&id) {
+            client.unbegun.extend(requests);
+        }
+    }
+
+    /// The client's next request to begin now, if there is one, with its session.
+    pub(super) fn next(&mut self, id: ConnectionId) -> Option<(SessionId, Request)> {
+        let client = self.open.get_mut(&id)?;
+        let session = client.session()?;
+        Some((session, client.next()?))
     }
 
     /// The answer to what the client asked under this number has come.

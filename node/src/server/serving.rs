@@ -125,10 +125,22 @@ impl Engine {
             Some(Stage::Open(session)) => *session,
         };
         self.touched.insert(session);
-        for request in requests {
+        self.clients.keep(id, requests);
+        self.pump(id);
+    }
+
+    /// Answers a client what can be answered, and begins what can be begun, until neither goes on.
+    pub(super) fn pump(&mut self, id: ConnectionId) {
+        loop {
+            self.clients.pump(id, &self.tree, self.now);
+            let Some((session, request)) = self.clients.next(id) else {
+                return;
+            };
             self.request(id, session, request);
+            while let Some((session, request)) = self.clients.next(id) {
+                self.request(id, session, request);
+            }
         }
-        self.clients.pump(id, &self.tree, self.now);
     }
 
     fn request(

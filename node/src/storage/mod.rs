@@ -43,6 +43,9 @@ pub enum StorageError {
     /// A file does not hold what was written to it.
     #[error(transparent)]
     Damaged(Damage),
+    /// The code that works on the disk has a bug; its panic stands in the log.
+    #[error("the disk thread panicked; the node stops, because nothing is written any more")]
+    Panicked,
     /// Another process uses the directory, or it is not a data directory.
     #[error("{path}: {problem}")]
     Refused {

@@ -167,7 +167,7 @@ impl Segments {
                 ));
             }
             let path = files.path(&name);
-            tracing::warn!(file = %path.display(), offset = good, bytes = rest.len(), "torn tail of the log cut");
+            tracing::warn!(file = %path.display(), offset = good, bytes = rest.len(), "torn tail of the log cut: never acknowledged, unless the disk lost what it had synced");
             StorageError::io("cut", path.clone(), files.truncate(&name, good))?;
             StorageError::io("sync", path, files.sync(&name))?;
         }

@@ -137,3 +137,38 @@ fn a_server_that_missed_much_is_brought_up_to_date_by_a_snapshot() {
             .contains("replaced by a snapshot")
     );
 }
+
+#[test]
+fn requests_sent_ahead_are_answered_as_if_one_at_a_time() {
+    let cluster = Cluster::start(3, "");
+    let mut clients: Vec<Client> = (0..3)
+        .map(|n| Client::connect(cluster.address(n)))
+        .collect();
+    clients[0].create("/p", b"", 0).unwrap();
+    for (n, client) in clients.iter_mut().enumerate() {
+        client.sync("/p").unwrap();
+        for round in 0..100u32 {
+            let data = (n as u32 * 1000 + round).to_be_bytes();
+            let before = client.get("/p").unwrap().0;
+            // All four are on their way before the first is answered.
+            client.send(9, &Bytes::default().text("/p")).unwrap();
+            client
+                .send(4, &Bytes::default().text("/p").byte(0))
+                .unwrap();
+            let set = Bytes::default().text("/p").buffer(&data).int(-1);
+            client.send(5, &set).unwrap();
+            client
+                .send(4, &Bytes::default().text("/p").byte(0))
+                .unwrap();
+            let replies: Vec<Reply> = (0..4).map(|_| client.receive().unwrap()).collect();
+            assert!(replies.iter().all(|reply| reply.error == 0));
+            let [_, mut early, _, mut late] = <[Reply; 4]>::try_from(replies).ok().unwrap();
+            assert_eq!(
+                early.body.buffer(),
+                Some(before),
+                "a read saw a later write"
+            );
+            assert_eq!(late.body.buffer(), Some(data.to_vec()));
+        }
+    }
+}

@@ -5,6 +5,7 @@
 //! prints what happened.
 
 #![allow(clippy::unwrap_used)] // A poisoned lock means that another thread of this test has failed already.
+#![allow(clippy::needless_update)] // With the feature `bugs`, there is one field more.
 
 mod coverage;
 mod disk;
