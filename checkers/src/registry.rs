@@ -17,7 +17,9 @@ use serde::Serialize;
 pub struct CheckerInfo {
     /// The name that [`by_name`] and `--model` take.
     pub name: &'static str,
-    /// One line.
+    /// Other names that [`by_name`] takes for it.
+    pub aliases: &'static [&'static str],
+    /// One line; it names the aliases.
     pub about: &'static str,
     /// Whether it judges a bare history of client operations (`check FILE --model NAME`); the others need a run's lines.
     pub model: bool,
@@ -32,7 +34,8 @@ const ROWS: &[Row] = &[
     Row {
         info: CheckerInfo {
             name: "register-linearizable",
-            about: "znodes with versions: creates, writes, compare-and-sets by version and reads are linearizable",
+            aliases: &["versioned-register"],
+            about: "znodes with versions: creates, writes, compare-and-sets by version and reads are linearizable (also: versioned-register)",
             model: true,
         },
         build: |parameters| {
@@ -47,6 +50,7 @@ const ROWS: &[Row] = &[
     Row {
         info: CheckerInfo {
             name: "register",
+            aliases: &[],
             about: "plain registers: writes and reads are linearizable",
             model: true,
         },
@@ -55,6 +59,7 @@ const ROWS: &[Row] = &[
     Row {
         info: CheckerInfo {
             name: "cas-register",
+            aliases: &[],
             about: "registers with compare-and-set by value are linearizable",
             model: true,
         },
@@ -69,6 +74,7 @@ const ROWS: &[Row] = &[
     Row {
         info: CheckerInfo {
             name: "session-order",
+            aliases: &[],
             about: "plain reads of znodes: each session sees an ever newer prefix of the writes, over all keys",
             model: true,
         },
@@ -77,6 +83,7 @@ const ROWS: &[Row] = &[
     Row {
         info: CheckerInfo {
             name: "set",
+            aliases: &[],
             about: "sets that only grow: no element is lost, unexpected or duplicated, no linearizable read is stale",
             model: true,
         },
@@ -85,6 +92,7 @@ const ROWS: &[Row] = &[
     Row {
         info: CheckerInfo {
             name: "recovery",
+            aliases: &[],
             about: "after the last heal every node serves in time, and the replicas are equal; times of every recovery",
             model: false,
         },
@@ -93,6 +101,7 @@ const ROWS: &[Row] = &[
     Row {
         info: CheckerInfo {
             name: "coverage",
+            aliases: &[],
             about: "the faults that were asked for took place and had an effect, and clients worked before, during and after",
             model: false,
         },
@@ -101,6 +110,7 @@ const ROWS: &[Row] = &[
     Row {
         info: CheckerInfo {
             name: "stats",
+            aliases: &[],
             about: "counts, errors, rates and latencies; judges nothing",
             model: false,
         },
@@ -113,9 +123,9 @@ pub fn list() -> Vec<CheckerInfo> {
     ROWS.iter().map(|row| row.info).collect()
 }
 
-/// The checker of this name.
+/// The checker of this name or alias.
 pub fn by_name(name: &str, parameters: &Parameters) -> Option<Box<dyn Checker>> {
     ROWS.iter()
-        .find(|row| row.info.name == name)
+        .find(|row| row.info.name == name || row.info.aliases.contains(&name))
         .map(|row| (row.build)(parameters))
 }

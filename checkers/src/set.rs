@@ -30,6 +30,7 @@ use crate::history::{History, Operation};
 use crate::linear::Values;
 use crate::parameters::Parameters;
 use crate::reads::{ReadMode, read_mode};
+use crate::recovery::listed;
 use crate::verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict, some_operations};
 use elements::Parent;
 use serde_json::{Value, json};
@@ -135,34 +136,45 @@ impl Set {
     }
 }
 
-/// What was acknowledged and never read again cannot be judged.
+/// Why not all of it can be judged, or nothing.
 fn unread(parents: &BTreeMap<&str, Parent>) -> Vec<Reason> {
-    let unread = parents
+    let unread: Vec<(&str, usize)> = parents
         .iter()
-        .map(|(key, parent)| (key, parent.acknowledged_and_unread()));
-    let mut reasons: Vec<Reason> = unread
+        .map(|(key, parent)| (*key, parent.acknowledged_and_unread()))
         .filter(|(_, count)| *count > 0)
-        .map(|(key, count)| {
-            let text = format!("{key}: {count} acknowledged elements were never asked for again by a linearizable read");
-            Reason { checker: NAME.to_owned(), text }
-        })
         .collect();
-    if parents.values().all(|parent| parent.reads() == 0) {
-        reasons.push(Reason {
-            checker: NAME.to_owned(),
-            text: "no read was answered: nothing can be judged".to_owned(),
-        });
-    }
-    if parents
-        .values()
-        .all(|parent| parent.acknowledged() == 0 && !parent.any_seen())
-    {
-        reasons.push(Reason {
-            checker: NAME.to_owned(),
-            text: "no add was acknowledged and no element was seen: nothing was tested".to_owned(),
-        });
-    }
-    reasons
+    let shows_nothing = |parent: &Parent| parent.acknowledged() == 0 && !parent.any_seen();
+    let text = if parents.values().all(|parent| parent.reads() == 0) {
+        "no read was answered: nothing can be judged".to_owned()
+    } else if parents.values().all(shows_nothing) {
+        "no add was acknowledged and no element was seen: nothing was tested".to_owned()
+    } else if !unread.is_empty() {
+        let mut keys: Vec<&str> = unread.iter().map(|(key, _)| *key).collect();
+        keys.sort_unstable_by_key(|key| in_counting_order(key));
+        let adds: usize = unread.iter().map(|(_, count)| count).sum();
+        format!(
+            "{} never read again by a linearizable read after {}: {}",
+            counted(keys.len(), "parent was", "parents were"),
+            counted(adds, "acknowledged add", "acknowledged adds"),
+            listed(&keys)
+        )
+    } else {
+        return Vec::new();
+    };
+    vec![Reason {
+        checker: NAME.to_owned(),
+        text,
+    }]
+}
+
+/// `p2` before `p10`: by the text before the number at the end, then by the number.
+fn in_counting_order(key: &str) -> (&str, u64, &str) {
+    let text = key.trim_end_matches(|digit: char| digit.is_ascii_digit());
+    (text, key[text.len()..].parse().unwrap_or(0), key)
+}
+
+fn counted(count: usize, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
 }
 
 fn details(parents: &BTreeMap<&str, Parent>, cases: &BTreeMap<&str, Vec<(&str, Case)>>) -> Value {

@@ -6,7 +6,7 @@ mod common;
 
 use common::{Script, judge, judge_with};
 use keelhaul_checkers::{
-    Finding, History, Kind, Parameters, Results, Validity, Verdict, list, merge, render,
+    Finding, History, Kind, Parameters, Results, Validity, Verdict, by_name, list, merge, render,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -86,7 +86,7 @@ const GOLDEN: &[(&str, &str, &str)] = &[
     (
         "set-never-read-again",
         "set",
-        "unknown: 3 acknowledged elements were never asked for again",
+        "unknown: 1 parent was never read again by a linearizable read after 3 acknowledged adds: p0",
     ),
     ("set-indeterminate-add-seen", "set", "valid"),
     (
@@ -255,6 +255,23 @@ fn every_golden_file_is_judged() {
 }
 
 #[test]
+fn every_alias_is_listed_and_known() {
+    let known = list();
+    let aliases = known
+        .iter()
+        .flat_map(|row| row.aliases.iter().map(move |alias| (row, alias)));
+    let mut count = 0;
+    for (row, alias) in aliases {
+        let checker = by_name(alias, &parameters()).unwrap();
+        assert_eq!(checker.name(), row.name);
+        assert!(row.about.contains(alias), "{}", row.about);
+        assert!(known.iter().all(|other| other.name != *alias));
+        count += 1;
+    }
+    assert_eq!(count, 1);
+}
+
+#[test]
 fn a_history_without_operations_is_never_valid() {
     for row in list().iter().filter(|row| row.name != "stats") {
         let finding = judge_with(row.name, &parameters(), &History::default());
@@ -320,6 +337,11 @@ fn what_shows_nothing_is_never_valid() {
             "unknown: no add was acknowledged and no element was seen",
         ),
         (
+            "set",
+            vec![add(Kind::Ok), read(Kind::Info, json!(null))],
+            "unknown: no read was answered",
+        ),
+        (
             "register",
             vec![write(Kind::Ok), read(Kind::Ok, json!(1))],
             "valid",
@@ -342,6 +364,26 @@ fn what_shows_nothing_is_never_valid() {
             "{model}: expected {expected}, got {said}"
         );
     }
+}
+
+#[test]
+fn parents_that_were_not_read_again_are_told_together() {
+    let mut script = Script::default();
+    for parent in 0..12 {
+        let key = format!("p{parent}");
+        let mut client = |kind, f, value| {
+            script.client(parent, kind, f, Some(&key), value, Value::Null);
+        };
+        client(Kind::Invoke, "read", Value::Null);
+        client(Kind::Ok, "read", json!([]));
+        client(Kind::Invoke, "add", json!(parent));
+        client(Kind::Ok, "add", json!(parent));
+    }
+    assert_eq!(
+        said(&judge("set", &script.history)),
+        "unknown: 12 parents were never read again by a linearizable read after 12 acknowledged adds: \
+         p0, p1, p2, p3, p4, p5, p6, p7, p8, p9 and 2 more"
+    );
 }
 
 #[test]

@@ -158,6 +158,14 @@ fn malformed_lines_are_refused_with_line_and_column() {
             format!("{BEGINS}\nnonsense\n"),
             "line 2, column 2: expected ident",
         ),
+        (
+            BEGINS.replace("\"process\":1", "\"process\":-1"),
+            "line 1, column 32: process -1 is below 0: processes count from 0",
+        ),
+        (
+            BEGINS.replace("\"process\":1", "\"process\":1.5"),
+            "line 1, column 34: invalid type: floating point `1.5`, expected a process: a whole number from 0",
+        ),
     ];
     for (lines, expected) in cases {
         assert!(

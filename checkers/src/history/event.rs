@@ -1,9 +1,11 @@
 //! One line of a history.
 
 use super::extra::Extra;
+use serde::de::{self, Visitor};
 use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
+use std::fmt;
 use std::sync::Arc;
 
 /// Nanoseconds since the run's start, by the controller's monotonic clock.
@@ -16,13 +18,42 @@ pub struct Nanos(pub u64);
 /// Who acted: a client's process number, or a part of the controller by name (`nemesis`, `controller`).
 ///
 /// A client whose operation became indeterminate, or whose session ended, goes on under process + workers.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(untagged)]
 pub enum Process {
     /// A client process.
     Client(u64),
     /// A part of the controller: `nemesis` or `controller`.
     Named(Arc<str>),
+}
+
+impl<'de> Deserialize<'de> for Process {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Process, D::Error> {
+        deserializer.deserialize_any(ProcessVisitor)
+    }
+}
+
+struct ProcessVisitor;
+
+impl Visitor<'_> for ProcessVisitor {
+    type Value = Process;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a process: a whole number from 0, or `nemesis` or `controller`")
+    }
+    fn visit_u64<E: de::Error>(self, process: u64) -> Result<Process, E> {
+        Ok(Process::Client(process))
+    }
+    fn visit_i64<E: de::Error>(self, process: i64) -> Result<Process, E> {
+        let process = u64::try_from(process).map_err(|_| {
+            E::custom(format!(
+                "process {process} is below 0: processes count from 0"
+            ))
+        })?;
+        Ok(Process::Client(process))
+    }
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Process, E> {
+        Ok(Process::Named(name.into()))
+    }
 }
 
 /// What kind of event a line is.
