@@ -135,6 +135,8 @@ fn ctrl_c_heals_saves_and_checks_what_there_is() {
             .contains("interrupted"),
         "{printed:#}"
     );
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("Ctrl-C again stops at once"), "{said}");
     let lines = store.history();
     assert!(
         lines

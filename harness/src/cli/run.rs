@@ -116,11 +116,6 @@ pub(super) fn run(args: RunArgs, json: bool) -> Result<Exit, Failure> {
 
 fn tell(plan: &Plan, finished: &Finished, json: bool) -> Result<(), Failure> {
     let Finished { run, results } = finished;
-    if plan.options.bug.is_some() && results.valid == Validity::Valid {
-        eprintln!(
-            "note: the planted bug was not found in this run; try another --seed, or a longer --time-limit"
-        );
-    }
     if json {
         print_json(&serde_json::json!({
             "test": plan.test,
@@ -128,10 +123,16 @@ fn tell(plan: &Plan, finished: &Finished, json: bool) -> Result<(), Failure> {
             "run": run.path(),
             "again": plan.again(run),
             "results": results,
-        }))
+        }))?;
     } else {
-        print(&summary::of_run(plan, run, results))
+        print(&summary::of_run(plan, run, results))?;
     }
+    if plan.options.bug.is_some() && results.valid == Validity::Valid {
+        eprintln!(
+            "note: the planted bug was not found in this run; try another --seed, or a longer --time-limit"
+        );
+    }
+    Ok(())
 }
 
 /// A plan from the options.

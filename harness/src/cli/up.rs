@@ -27,7 +27,8 @@ pub(super) struct UpArgs {
         value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_NODES)))]
     nodes: u16,
     /// Client port of the first node; the others have the ports after it
-    #[arg(long, default_value_t = 22181, allow_hyphen_values = true)]
+    #[arg(long, default_value_t = 22181, allow_hyphen_values = true,
+        value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
     #[command(flatten)]
     places: Places,
