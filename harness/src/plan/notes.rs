@@ -60,3 +60,48 @@ impl Plan {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::validate::tests::valid;
+    use super::*;
+    use serde_json::json;
+
+    fn notes(changes: &[(&str, serde_json::Value)]) -> String {
+        let mut plan = valid();
+        for (place, value) in changes {
+            *plan.pointer_mut(place).unwrap() = value.clone();
+        }
+        Plan::parse(&plan.to_string()).unwrap().notes().join("\n")
+    }
+
+    #[test]
+    fn a_bug_that_these_reads_cannot_show_is_noted() {
+        let bug = ("/options/bug", json!(STALE_SYNC));
+        assert_eq!(notes(&[bug.clone()]), "");
+        for reads in ["fenced", "local"] {
+            let said = notes(&[bug.clone(), ("/options/reads", json!(reads))]);
+            assert!(said.contains("cannot find it"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_fault_that_no_episode_brings_is_noted_with_the_time_that_it_needs() {
+        let said = notes(&[("/options/nemesis", json!(["kill", "pause"]))]);
+        assert!(said.contains("no episode of pause, so"), "{said}");
+        assert!(said.contains("--time-limit 10 "), "{said}");
+    }
+
+    #[test]
+    fn a_partition_of_one_node_is_noted() {
+        let said = notes(&[
+            ("/options/nodes", json!(1)),
+            ("/options/nemesis", json!(["partition"])),
+            (
+                "/schedule/episodes/0/fault",
+                json!({"kind": "partition", "shape": "isolate"}),
+            ),
+        ]);
+        assert!(said.contains("no links to cut"), "{said}");
+    }
+}

@@ -160,11 +160,12 @@ fn times(episode: &Episode) -> Checked {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use crate::plan::Plan;
     use serde_json::{Value, json};
 
-    fn valid() -> Value {
+    /// A plan as it is recorded.
+    pub(in crate::plan) fn valid() -> Value {
         json!({
             "test": "register-kill", "version": "0.1.0", "seed": 7, "system": "node", "contract": "keelhaul-node",
             "options": {
