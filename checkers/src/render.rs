@@ -14,8 +14,10 @@
 //!
 //! `from`, `window`, `may_have_happened`, `stuck` and `smallest` are missing where the search itself ran out of budget and
 //! only the contradiction is known. An operation is `{"index", "completed", "process", "f", "key", "outcome", "from", "to",
-//! "text", "argument", "result", …}`: `index` and `completed` are lines of the history, `from` and `to` nanoseconds.
+//! "text", "argument", "result", …}`: `index` and `completed` are lines of the history from 0, `from` and `to` nanoseconds.
+//! As text, lines count from 1, as editors count them.
 
+use crate::history::Nanos;
 use crate::recovery::seconds;
 use crate::verdict::Anomaly;
 use serde_json::Value;
@@ -26,7 +28,10 @@ const OPERATIONS_SHOWN: usize = 12;
 
 /// The anomaly in a few lines, without a newline at the end.
 pub fn render(anomaly: &Anomaly) -> String {
-    let mut text = Text(String::new());
+    let mut text = Text {
+        out: String::new(),
+        clock: Clock::of(&anomaly.witness),
+    };
     text.line(
         0,
         &format!(
@@ -39,11 +44,13 @@ pub fn render(anomaly: &Anomaly) -> String {
         Value::Object(_) if witness.get("model").is_some() => text.unorderable(witness),
         Value::Object(_) if witness.get("shown").is_some() => {
             for case in list(&witness["shown"]) {
-                text.line(
-                    1,
-                    &format!("{}: {}", word(&case["key"]), word(&case["text"])),
-                );
-                text.operations(2, list(&case["operations"]));
+                let line = format!("{}: {}", word(&case["key"]), word(&case["text"]));
+                // The first case is the summary.
+                let told = anomaly.summary.starts_with(&line);
+                if !told {
+                    text.line(1, &line);
+                }
+                text.operations(if told { 1 } else { 2 }, list(&case["operations"]));
             }
         }
         Value::Object(_) if witness.get("operations").is_some() => {
@@ -57,15 +64,77 @@ pub fn render(anomaly: &Anomaly) -> String {
         Value::Null => {}
         other => text.line(1, &other.to_string()),
     }
-    text.0.truncate(text.0.trim_end().len());
-    text.0
+    text.out.truncate(text.out.trim_end().len());
+    text.out
 }
 
-struct Text(String);
+/// How the moments of an anomaly are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Clock {
+    /// The history has no times.
+    Lines,
+    /// All of it is within [`SHORT`].
+    Microseconds,
+    Milliseconds,
+}
+
+/// Windows that are shorter are told in microseconds.
+const SHORT: Nanos = Nanos(10_000_000);
+
+impl Clock {
+    fn of(witness: &Value) -> Clock {
+        let mut times = Vec::new();
+        times_in(witness, &mut times);
+        let (first, last) = (times.iter().min(), times.iter().max());
+        match (first, last) {
+            (Some(_), Some(0)) => Clock::Lines,
+            (Some(first), Some(last)) if last - first < SHORT.0 => Clock::Microseconds,
+            _ => Clock::Milliseconds,
+        }
+    }
+
+    /// A moment at which the line of this index was written.
+    fn tell(self, time: u64, index: &Value) -> String {
+        match self {
+            Clock::Lines => match index.as_u64() {
+                Some(index) => format!("line {}", index + 1),
+                None => String::new(),
+            },
+            Clock::Microseconds => {
+                let micros = time / 1_000;
+                format!("{}.{:06} s", micros / 1_000_000, micros % 1_000_000)
+            }
+            Clock::Milliseconds => seconds(time),
+        }
+    }
+}
+
+/// The times of all operations in a witness.
+fn times_in(witness: &Value, times: &mut Vec<u64>) {
+    match witness {
+        Value::Object(fields) => {
+            if fields.contains_key("process") {
+                times.extend(
+                    ["from", "to"]
+                        .iter()
+                        .filter_map(|at| fields.get(*at)?.as_u64()),
+                );
+            }
+            fields.values().for_each(|field| times_in(field, times));
+        }
+        Value::Array(list) => list.iter().for_each(|item| times_in(item, times)),
+        _ => {}
+    }
+}
+
+struct Text {
+    out: String,
+    clock: Clock,
+}
 
 impl Text {
     fn line(&mut self, depth: usize, line: &str) {
-        writeln!(self.0, "{:width$}{line}", "", width = 2 * depth)
+        writeln!(self.out, "{:width$}{line}", "", width = 2 * depth)
             .expect("writing to a string cannot fail");
     }
 
@@ -81,7 +150,10 @@ impl Text {
         match witness["from"]["index"].as_u64() {
             Some(index) => self.line(
                 1,
-                &format!("after line {index}, when nothing was in flight, it could be:"),
+                &format!(
+                    "after line {}, when nothing was in flight, it could be:",
+                    index + 1
+                ),
             ),
             None => self.line(1, "in the beginning it was:"),
         }
@@ -120,18 +192,19 @@ impl Text {
 
     /// `12.345 s … 12.350 s  process 3: write 9 → ok, version 7 (n2)`.
     fn operation(&mut self, depth: usize, operation: &Value) {
-        let from = operation["from"].as_u64().map_or_else(String::new, seconds);
-        let to = operation["to"]
-            .as_u64()
-            .map_or_else(|| "never".to_owned(), seconds);
-        self.line(
-            depth,
-            &format!(
-                "{from} … {to}  process {}: {}",
-                word(&operation["process"]),
-                word(&operation["text"])
-            ),
+        let tell = |time: &Value, index: &Value| {
+            let time = time.as_u64();
+            time.map(|time| self.clock.tell(time, index))
+        };
+        let from = tell(&operation["from"], &operation["index"]).unwrap_or_default();
+        let to = tell(&operation["to"], &operation["completed"]);
+        let line = format!(
+            "{from} … {}  process {}: {}",
+            to.unwrap_or_else(|| "never".to_owned()),
+            word(&operation["process"]),
+            word(&operation["text"])
         );
+        self.line(depth, &line);
     }
 }
 

@@ -6,7 +6,8 @@ mod common;
 
 use common::{Script, judge, judge_with};
 use keelhaul_checkers::{
-    Finding, History, Kind, Parameters, Results, Validity, Verdict, by_name, list, merge, render,
+    Finding, History, Kind, Nanos, Parameters, Results, Validity, Verdict, by_name, list, merge,
+    render,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -530,12 +531,54 @@ fn a_stale_read_is_explained_in_words() {
     let expected = "\
 nonlinearizable (register-linearizable): r0 is not linearizable: an operation saw version 0 (value 10) although version 1 (value 11) had been acknowledged before it began
   these exclude each other:
-    0.003 s … 0.004 s  process 2: write 11 → ok, version 1 (n2)
-    0.005 s … 0.006 s  process 3: read → 10, version 0 (n3)
-  after line 3, when nothing was in flight, it could be:
+    0.003000 s … 0.004000 s  process 2: write 11 → ok, version 1 (n2)
+    0.005000 s … 0.006000 s  process 3: read → 10, version 0 (n3)
+  after line 4, when nothing was in flight, it could be:
     value 11, version 1 (by process 2: write 11 → ok, version 1 (n2))
   after which this cannot have happened:
-    0.005 s … 0.006 s  process 3: read → 10, version 0 (n3)
+    0.005000 s … 0.006000 s  process 3: read → 10, version 0 (n3)
     from value 11, version 1 (by process 2: write 11 → ok, version 1 (n2)): it saw value 10, version 0, and the state is: value 11, version 1";
     assert_eq!(render(&anomalies[0]), expected);
+}
+
+/// The one anomaly's text.
+fn rendered(checker: &str, history: &History) -> String {
+    let finding = judge_with(checker, &parameters(), history);
+    let Verdict::Invalid(anomalies) = finding.verdict else {
+        panic!("{checker} found nothing")
+    };
+    render(&anomalies[0])
+}
+
+#[test]
+fn a_set_is_explained_once_and_in_words() {
+    let expected = "\
+lost (set): p0: 2 was acknowledged or read, and is gone
+  0.003000 s … 0.004000 s  process 2: add 2 → ok
+  0.007000 s … 0.008000 s  process 9: read → [1,3]";
+    let text = rendered("set", &golden("set-acknowledged-element-lost"));
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn without_times_lines_are_told() {
+    let mut history = golden("register-stale-read-after-acknowledged-write");
+    for event in &mut history.events {
+        event.time = Nanos(0);
+    }
+    let text = rendered("register-linearizable", &history);
+    assert!(
+        text.contains("\n    line 3 … line 4  process 2: write 11") && !text.contains(" s …"),
+        "{text}"
+    );
+}
+
+#[test]
+fn long_windows_are_told_in_milliseconds() {
+    let mut history = golden("register-stale-read-after-acknowledged-write");
+    for event in &mut history.events {
+        event.time = Nanos(event.time.0 * 1_000);
+    }
+    let text = rendered("register-linearizable", &history);
+    assert!(text.contains("3.000 s … 4.000 s  process 2"), "{text}");
 }
