@@ -5,6 +5,7 @@
 //! clients do from keelhaul-workloads, and what a history proves from keelhaul-checkers: this crate never judges.
 
 pub mod alarm;
+pub mod aside;
 pub mod cli;
 pub mod cluster;
 pub mod control;

@@ -1,6 +1,7 @@
 //! `keelhaul check`.
 
 use super::{print, print_json};
+use crate::aside;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::names;
@@ -49,7 +50,7 @@ pub(super) fn check(args: CheckArgs, json: bool) -> Result<Exit, Failure> {
         (Some(model), false) => check_file(&args.what, model)?,
     };
     for note in &stored.notes {
-        eprintln!("note: {note}");
+        aside::say(format_args!("note: {note}"));
     }
     if json {
         print_json(&results)?;

@@ -86,8 +86,7 @@ fn parse() -> Result<Cli, clap::Error> {
 
 fn ended(done: Result<Exit, Failure>) -> Exit {
     done.unwrap_or_else(|failure| {
-        // Nobody may be there to read it; the exit code says it too.
-        let _ = writeln!(std::io::stderr(), "keelhaul: {failure}");
+        crate::aside::say(format_args!("keelhaul: {failure}"));
         failure.exit()
     })
 }

@@ -1,6 +1,7 @@
 //! `keelhaul run`.
 
 use super::{Places, duration, own_program, print, print_json, runtime};
+use crate::aside;
 use crate::cluster::binary;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -98,7 +99,7 @@ pub(super) fn run(args: RunArgs, json: bool) -> Result<Exit, Failure> {
         None => fresh(&args)?,
     };
     for note in plan.notes() {
-        eprintln!("note: {note}");
+        aside::say(format_args!("note: {note}"));
     }
     if args.dry_run {
         return print_json(&plan).map(|()| Exit::Valid);
@@ -128,8 +129,8 @@ fn tell(plan: &Plan, finished: &Finished, json: bool) -> Result<(), Failure> {
         print(&summary::of_run(plan, run, results))?;
     }
     if plan.options.bug.is_some() && results.valid == Validity::Valid {
-        eprintln!(
-            "note: the planted bug was not found in this run; try another --seed, or a longer --time-limit"
+        aside::say(
+            "note: the planted bug was not found in this run; try another --seed, or a longer --time-limit",
         );
     }
     Ok(())
@@ -188,13 +189,13 @@ fn replayed(args: &RunArgs, path: &std::path::Path) -> Result<Plan, Failure> {
     let program = binary::find(args.places.node_bin.as_deref(), bug)?;
     let node = binary::inspect(&program, bug)?;
     if node.sha256 != plan.node.sha256 {
-        eprintln!(
+        aside::say(format_args!(
             "the plan was recorded with {} ({}); this run uses {} ({})",
             plan.node.version,
             short(&plan.node.sha256),
             node.version,
             short(&node.sha256)
-        );
+        ));
     }
     plan.node = node;
     plan.version = env!("CARGO_PKG_VERSION").to_owned();

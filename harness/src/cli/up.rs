@@ -1,6 +1,7 @@
 //! `keelhaul up`: the same deployment as a run's, without a test.
 
 use super::{Places, own_program, print, print_json, runtime};
+use crate::aside;
 use crate::cluster::{Cluster, Deployment, binary};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -86,7 +87,7 @@ async fn keep_up(
     loop {
         tokio::select! {
             () = interrupts.wait() => {
-                eprintln!("the cluster is down; its files are in {}", run.path().display());
+                aside::say(format_args!("the cluster is down; its files are in {}", run.path().display()));
                 return Ok(Exit::Valid);
             }
             // The cluster keeps the channel open.
@@ -110,11 +111,11 @@ fn tell_of(ended: &EndedNode<'_>, cluster: &Cluster, json: bool) -> Result<(), F
     let EndedNode { node, code, signal } = *ended;
     let member = cluster.members().iter().find(|member| member.name == node);
     let log = member.map(|member| &member.files.stderr);
-    eprintln!(
+    aside::say(format_args!(
         "{node} ended ({}); it is not started again; its log is {}",
         ended.how(),
         log.map_or_else(String::new, |log| log.display().to_string())
-    );
+    ));
     if !json {
         return Ok(());
     }

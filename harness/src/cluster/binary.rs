@@ -4,6 +4,7 @@
 //! profile; else it is the one beside `keelhaul`. A node with planted bugs is built into a target directory of its own,
 //! and is never used when no bug was asked for.
 
+use crate::aside;
 use crate::failure::Failure;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -235,7 +236,7 @@ fn with_notice<T>(notice: &str, work: impl FnOnce() -> T) -> T {
     std::thread::scope(|scope| {
         scope.spawn(move || {
             if is_done.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
-                eprintln!("{notice}");
+                aside::say(notice);
             }
         });
         let result = work();

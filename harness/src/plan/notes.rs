@@ -5,6 +5,9 @@ use keelhaul_nemesis::FaultKind;
 use keelhaul_nemesis::plan::{shortest_time_limit_s, unplanned};
 use keelhaul_workloads::Reads;
 
+/// Workers for each key from which the checker's limit on operations of one key in flight (128) is within reach.
+const CROWDED: u64 = 64;
+
 /// The planted bug that shows in nothing but reads after `sync`.
 const STALE_SYNC: &str = "stale-sync";
 
@@ -16,6 +19,7 @@ impl Plan {
             self.nothing_to_cut(),
             self.blind_to_the_bug(),
             self.judges_loss_only(),
+            self.crowds_its_keys(),
         ]
         .into_iter()
         .flatten()
@@ -52,6 +56,14 @@ impl Plan {
         })
     }
 
+    fn crowds_its_keys(&self) -> Option<String> {
+        let (workers, keys) = (self.options.workers, self.options.keys);
+        let crowded = self.options.workload == "register" && workers / keys >= CROWDED;
+        crowded.then(|| {
+            format!("{workers} workers on {keys} keys may have more operations of one key in flight than can be judged; give more --keys")
+        })
+    }
+
     fn judges_loss_only(&self) -> Option<String> {
         let loss_only = self.options.workload == "set" && self.options.reads == Reads::Local;
         loss_only.then(|| {
@@ -78,7 +90,7 @@ mod tests {
     #[test]
     fn a_bug_that_these_reads_cannot_show_is_noted() {
         let bug = ("/options/bug", json!(STALE_SYNC));
-        assert_eq!(notes(&[bug.clone()]), "");
+        assert_eq!(notes(std::slice::from_ref(&bug)), "");
         for reads in ["fenced", "local"] {
             let said = notes(&[bug.clone(), ("/options/reads", json!(reads))]);
             assert!(said.contains("cannot find it"), "{said}");
@@ -90,6 +102,13 @@ mod tests {
         let said = notes(&[("/options/nemesis", json!(["kill", "pause"]))]);
         assert!(said.contains("no episode of pause, so"), "{said}");
         assert!(said.contains("--time-limit 10 "), "{said}");
+    }
+
+    #[test]
+    fn too_many_workers_on_a_key_are_noted() {
+        let workers = |number| notes(&[("/options/workers", json!(number))]);
+        assert!(workers(1_000).contains("more --keys"));
+        assert_eq!(workers(100), "");
     }
 
     #[test]

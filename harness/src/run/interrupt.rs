@@ -1,5 +1,6 @@
 //! Ctrl-C: the first ends the run in order, the second at once.
 
+use crate::aside;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,7 +27,7 @@ impl Interrupts {
                     _ = terminate.recv() => {}
                 }
                 if again {
-                    eprintln!("interrupted again: stopping at once; nothing was checked");
+                    aside::say("interrupted again: stopping at once; nothing was checked");
                     // The supervisor sees its pipe close and ends every node.
                     std::process::exit(Exit::Interrupted.code().into());
                 }

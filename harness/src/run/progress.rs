@@ -1,5 +1,6 @@
 //! What a person sees while a run is at work. Never evidence, and never on standard output.
 
+use crate::aside;
 use crate::control::Faults;
 use crate::roles::{self, Board};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -43,8 +44,8 @@ impl Screen {
     /// Prints a line that stays.
     pub fn say(&self, line: &str) {
         match &self.live {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.suspend(|| aside::say(line)),
+            None => aside::say(line),
         }
     }
 

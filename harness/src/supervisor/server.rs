@@ -1,6 +1,7 @@
 //! The supervisor's own process: one thread, one loop.
 
 use super::protocol::{Command, Message, NodeSignal, Request};
+use crate::aside;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::BTreeMap;
@@ -24,7 +25,9 @@ pub fn serve() -> ExitCode {
     match server.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("keelhaul supervisor: {error}; killing all nodes");
+            aside::say(format_args!(
+                "keelhaul supervisor: {error}; killing all nodes"
+            ));
             ExitCode::FAILURE
         }
     }
