@@ -582,3 +582,44 @@ fn long_windows_are_told_in_milliseconds() {
     let text = rendered("register-linearizable", &history);
     assert!(text.contains("3.000 s … 4.000 s  process 2"), "{text}");
 }
+
+#[test]
+fn a_state_has_the_value_of_the_operation_that_made_it_even_if_nobody_read_it() {
+    let mut script = Script::default();
+    let mut client = |process, kind, f, value, extra| {
+        script.client(process, kind, f, Some("r0"), value, extra);
+    };
+    client(0, Kind::Invoke, "create", json!(10), Value::Null);
+    client(0, Kind::Ok, "create", json!(10), json!({ "version": 0 }));
+    // More possible states than can be told by their values, so that unread values are not told apart.
+    for process in 1..=6 {
+        client(
+            process,
+            Kind::Invoke,
+            "write",
+            json!(100 + process),
+            Value::Null,
+        );
+        client(
+            process,
+            Kind::Info,
+            "write",
+            json!(100 + process),
+            Value::Null,
+        );
+    }
+    client(7, Kind::Invoke, "read", Value::Null, Value::Null);
+    client(
+        7,
+        Kind::Ok,
+        "read",
+        Value::Null,
+        json!({ "error": "NoNode" }),
+    );
+    let text = rendered("register-linearizable", &script.history);
+    assert!(
+        text.contains("from value 101, version 1 (by process 1: write 101 → unknown)"),
+        "{text}"
+    );
+    assert!(!text.contains("nobody read"), "{text}");
+}

@@ -47,6 +47,9 @@ pub trait Model: Send + Sync {
     /// become [`ValueId::UNSEEN`].
     fn blur(&self, calls: &mut [Self::Call]);
 
+    /// The state with what the call that made it says of it: its value, if that was blurred away.
+    fn reveal(&self, state: Self::State, made_by: &Self::Call) -> Self::State;
+
     /// The state in words.
     fn show(&self, state: Self::State, values: &Values) -> String;
 

@@ -264,13 +264,14 @@ impl<M: Model> Witness<'_, '_, M> {
         states.sort_unstable();
         states.dedup_by_key(|(state, _)| *state);
         let show = |&(state, by): &(M::State, Option<u32>)| {
+            let known = self.revealed(state, by);
             let mut shown = json!({
-                "state": self.model.show(state, self.values),
+                "state": self.model.show(known, self.values),
                 "by": by.map(|place| self.show_operation(place as usize)),
             });
             if let Some(call) = call {
                 shown["why"] = json!(match self.model.step(state, call) {
-                    None => self.model.why_not(state, call, self.values),
+                    None => self.model.why_not(known, call, self.values),
                     Some(_) =>
                         "it would fit, but another operation had to come first and could not"
                             .to_owned(),
@@ -279,6 +280,15 @@ impl<M: Model> Witness<'_, '_, M> {
             shown
         };
         states.iter().take(STATES_SHOWN).map(show).collect()
+    }
+
+    /// The state with its value, which the operation that made it knows even if nobody read it.
+    fn revealed(&self, state: M::State, by: Option<u32>) -> M::State {
+        let made_by = by.and_then(|place| {
+            let mut entries = self.plain.iter();
+            entries.find(|entry| entry.operation == place as usize)
+        });
+        made_by.map_or(state, |entry| self.model.reveal(state, &entry.call))
     }
 
     fn show_operation(&self, place: usize) -> Value {

@@ -117,6 +117,13 @@ impl Model for CasRegister {
         }
     }
 
+    fn reveal(&self, state: ValueId, made_by: &Call) -> ValueId {
+        match *made_by {
+            Call::Write(value) | Call::Cas { new: value, .. } if state == ValueId::UNSEEN => value,
+            _ => state,
+        }
+    }
+
     fn show(&self, state: ValueId, values: &Values) -> String {
         values.show(state)
     }

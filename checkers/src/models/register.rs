@@ -45,6 +45,9 @@ impl Model for Register {
     fn blur(&self, calls: &mut [Call]) {
         CasRegister::default().blur(calls);
     }
+    fn reveal(&self, state: ValueId, made_by: &Call) -> ValueId {
+        CasRegister::default().reveal(state, made_by)
+    }
     fn show(&self, state: ValueId, values: &Values) -> String {
         CasRegister::default().show(state, values)
     }

@@ -208,6 +208,19 @@ impl Model for VersionedRegister {
         }
     }
 
+    fn reveal(&self, state: State, made_by: &Call) -> State {
+        match (state, *made_by) {
+            (
+                State::Holds {
+                    value: ValueId::UNSEEN,
+                    version,
+                },
+                Call::Create { value } | Call::Set { value, .. },
+            ) => State::Holds { value, version },
+            _ => state,
+        }
+    }
+
     fn show(&self, state: State, values: &Values) -> String {
         match state {
             State::Absent => "no znode".to_owned(),
