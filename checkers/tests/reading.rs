@@ -164,7 +164,7 @@ fn malformed_lines_are_refused_with_line_and_column() {
         ),
         (
             BEGINS.replace("\"process\":1", "\"process\":1.5"),
-            "line 1, column 34: invalid type: floating point `1.5`, expected a process: a whole number from 0",
+            "line 1, column 33: invalid type: floating point `1.5`, expected a process: a whole number from 0",
         ),
     ];
     for (lines, expected) in cases {
