@@ -21,17 +21,15 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(known, _)| known)
 }
 
-/// ``there is no WHAT `name`; did you mean `x`? There are a, b``: the sentence for a name that is not known.
+/// ``there is no WHAT `name`; did you mean `x`? The known: x, y``: the sentence for a name that is not known.
 pub fn unknown(what: &str, name: &str, known: &[&str]) -> String {
-    let meant = match nearest(name, known.iter().copied()) {
-        Some(meant) => format!("did you mean `{meant}`? "),
-        None => String::new(),
-    };
-    let verb = if known.len() == 1 { "is" } else { "are" };
-    format!(
-        "there is no {what} `{name}`; {meant}there {verb} {}",
-        known.join(", ")
-    )
+    let known_names = known.join(", ");
+    match nearest(name, known.iter().copied()) {
+        Some(meant) => {
+            format!("there is no {what} `{name}`; did you mean `{meant}`? The known: {known_names}")
+        }
+        None => format!("there is no {what} `{name}`; the known: {known_names}"),
+    }
 }
 
 #[cfg(test)]
@@ -46,7 +44,7 @@ mod tests {
         assert_eq!(nearest("zzz", known), None);
         assert_eq!(
             unknown("workload", "zzz", &known),
-            "there is no workload `zzz`; there are set, register"
+            "there is no workload `zzz`; the known: set, register"
         );
     }
 }
