@@ -13,9 +13,6 @@ use clap::Args;
 use keelhaul_checkers::{Parameters, Results, list};
 use std::path::{Path, PathBuf};
 
-/// Shorter names for models, beside their checkers' own.
-const ALIASES: [(&str, &str); 1] = [("versioned-register", "register-linearizable")];
-
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
     /// A history (JSON lines, plain or zstd), a run directory, or - for standard input
@@ -68,12 +65,7 @@ fn check_run(path: &Path) -> Result<(Stored, Results), Failure> {
     let run = RunDirectory::existing(path)?;
     let plan = Plan::read(&run.plan())?;
     let stored = judge::read(&run.history())?;
-    let results = judge::judge(
-        &stored.history,
-        &plan.checkers,
-        &plan.parameters(),
-        Vec::new(),
-    );
+    let results = judge::judge(&stored, &plan.checkers, &plan.parameters(), Vec::new());
     Ok((stored, results))
 }
 
@@ -83,31 +75,24 @@ fn check_file(path: &Path, model: &str) -> Result<(Stored, Results), Failure> {
         true => judge::read_from(std::io::stdin().lock(), "standard input")?,
         false => judge::read(path)?,
     };
-    let results = judge::judge(
-        &stored.history,
-        &[checker],
-        &Parameters::default(),
-        Vec::new(),
-    );
+    let results = judge::judge(&stored, &[checker], &Parameters::default(), Vec::new());
     Ok((stored, results))
 }
 
 fn checker_of(model: &str) -> Result<String, Failure> {
     let known = models();
     if known.contains(&model) {
-        let alias = ALIASES.iter().find(|(alias, _)| *alias == model);
-        return Ok(alias.map_or(model, |(_, checker)| checker).to_owned());
+        return Ok(model.to_owned());
     }
     Err(Failure::Usage(names::unknown("model", model, &known)))
 }
 
 /// Every name that `--model` takes.
 pub(super) fn models() -> Vec<&'static str> {
-    let own = list()
-        .into_iter()
-        .filter(|info| info.model)
-        .map(|info| info.name);
-    let mut names: Vec<_> = own.chain(ALIASES.map(|(alias, _)| alias)).collect();
+    let models = list().into_iter().filter(|info| info.model);
+    let mut names: Vec<_> = models
+        .flat_map(|info| [&[info.name], info.aliases].concat())
+        .collect();
     names.sort_unstable();
     names
 }

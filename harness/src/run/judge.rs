@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use keelhaul_checkers::{
-    Budget, Finding, History, Parameters, Reason, Results, Verdict, by_name, merge,
+    Budget, Finding, History, Note, Parameters, Reason, Results, Verdict, by_name, merge,
 };
 use serde_json::Value;
 use std::fs::File;
@@ -22,7 +22,7 @@ pub struct Stored {
     /// The history.
     pub history: History,
     /// What is special about its file: "the last line is cut off".
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// Reads a history that a run wrote, or that a user named.
@@ -41,15 +41,12 @@ pub fn read(path: &Path) -> Result<Stored, Failure> {
 pub fn read_from(input: impl Read, name: &str) -> Result<Stored, Failure> {
     let (history, notes) =
         History::read(input).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
-    Ok(Stored {
-        history,
-        notes: notes.iter().map(ToString::to_string).collect(),
-    })
+    Ok(Stored { history, notes })
 }
 
 /// Lets the checkers judge a history, and merges what they say with what is known already.
 pub fn judge(
-    history: &History,
+    stored: &Stored,
     checkers: &[String],
     parameters: &Parameters,
     known: Vec<(String, Finding)>,
@@ -57,7 +54,7 @@ pub fn judge(
     let mut findings = known;
     for name in checkers {
         let finding = match by_name(name, parameters) {
-            Some(checker) => checker.check(history, &BUDGET),
+            Some(checker) => checker.check(&stored.history, &BUDGET),
             None => {
                 let text =
                     format!("this keelhaul has no checker `{name}`; `keelhaul list` names them");
@@ -67,7 +64,10 @@ pub fn judge(
         };
         findings.push((name.clone(), finding));
     }
-    merge(findings)
+    Results {
+        notes: stored.notes.clone(),
+        ..merge(findings)
+    }
 }
 
 /// A finding that says that it cannot be told.

@@ -110,7 +110,7 @@ async fn check(
             Ending::Complete => Vec::new(),
             Ending::Interrupted(text) => vec![judge::unknown("run", text)],
         };
-        let results = judge::judge(&stored.history, &plan.checkers, &plan.parameters(), known);
+        let results = judge::judge(&stored, &plan.checkers, &plan.parameters(), known);
         write_json(&run.results(), &results)?;
         junit::write(&run, &plan, &results, began.elapsed())?;
         report::write(&run, &plan, &stored.history, &results)?;
