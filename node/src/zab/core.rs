@@ -64,7 +64,7 @@ impl Core {
             disk_waiting: VecDeque::new(),
             tickets: 0,
             snapshots_wanted: VecDeque::new(),
-            delivered_since_snapshot: 0,
+            delivered_since_snapshot: head_start(&config),
             last_snapshot: snapshot,
             config,
         }
@@ -214,6 +214,12 @@ impl Core {
         });
         self.out(Output::Restore(snapshot));
     }
+}
+
+/// Every member begins to count at another point, so that not all pause for a snapshot at the same time.
+fn head_start(config: &Config) -> u64 {
+    let place = config.voters.iter().position(|&v| v == config.id);
+    place.unwrap_or_default() as u64 * config.snapshot_every / config.voters.len() as u64
 }
 
 /// What a role wants to become.
