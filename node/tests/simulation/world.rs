@@ -410,7 +410,14 @@ impl World {
             let choice = self.rng.random_range(0..sources.len() as u64) as usize;
             let source = *sources.keys().nth(choice).expect("as many as were counted");
             let events = sources.get_mut(&source).expect("just seen");
-            let event = events.pop_front();
+            // Each client has a socket of its own.
+            let event = match source {
+                CLIENTS => {
+                    let any = self.rng.random_range(0..events.len() as u64) as usize;
+                    events.swap_remove_back(any)
+                }
+                _ => events.pop_front(),
+            };
             if events.is_empty() {
                 sources.remove(&source);
             }
