@@ -284,15 +284,20 @@ impl Leader {
         Next::Look
     }
 
-    fn try_decide(&mut self, core: &mut Core) -> Next {
-        if self.counted(|_| true) + 1 < core.quorum() {
-            return Next::Stay;
-        }
+    /// The highest epoch that a learner named when it introduced itself.
+    fn highest_promise(&self) -> Epoch {
         let promised = self.learners.values().filter_map(|l| match l.stage {
             Stage::Introduced { accepted } => Some(accepted),
             _ => None,
         });
-        let highest = promised.max().unwrap_or_default().max(core.epochs.accepted);
+        promised.max().unwrap_or_default()
+    }
+
+    fn try_decide(&mut self, core: &mut Core) -> Next {
+        if self.counted(|_| true) + 1 < core.quorum() {
+            return Next::Stay;
+        }
+        let highest = self.highest_promise().max(core.epochs.accepted);
         self.epoch = Epoch(highest.0 + 1);
         self.phase = Phase::Deciding;
         core.epochs.accepted = self.epoch;
@@ -319,11 +324,8 @@ impl Leader {
 
     fn announce(&mut self, core: &mut Core) -> Next {
         self.phase = Phase::Promising;
-        let promised = self.learners.values().filter_map(|l| match l.stage {
-            Stage::Introduced { accepted } => Some(accepted),
-            _ => None,
-        });
-        if let Some(later) = promised.max().filter(|&accepted| accepted > self.epoch) {
+        let later = self.highest_promise();
+        if later > self.epoch {
             return self.outdated(core, later);
         }
         for (&id, learner) in &self.learners {
