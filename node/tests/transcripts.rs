@@ -241,7 +241,6 @@ impl Story {
                     link.push_back(message);
                 }
             }
-            Output::Disconnect(peer) => self.disconnect(n, peer.0),
             Output::Disk(operation) => self
                 .actors
                 .get_mut(&n)

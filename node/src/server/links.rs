@@ -48,7 +48,7 @@ impl Engine {
     }
 
     /// Breaks the connection, if there is one, and says so to the replica.
-    pub(super) fn peer_lost(&mut self, peer: NodeId) {
+    fn peer_lost(&mut self, peer: NodeId) {
         if self.peers.remove(&peer).is_some() {
             tracing::info!(peer = peer.0, "disconnected");
             self.step(Input::PeerDown(peer));

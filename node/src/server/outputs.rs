@@ -29,10 +29,6 @@ impl Engine {
                     link.push(&message);
                 }
             }
-            Output::Disconnect(peer) => {
-                tracing::warn!(peer = peer.0, "what it says makes no sense: disconnecting");
-                self.peer_lost(peer);
-            }
             Output::Disk(op) => self.disk.push(op),
             Output::Restore(snapshot) => self.restore(&snapshot)?,
             Output::Deliver(entry) => self.deliver(entry)?,

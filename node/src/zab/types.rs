@@ -260,8 +260,6 @@ pub enum Output {
         /// What to say.
         message: Message,
     },
-    /// Break the connection to this peer: what it says makes no sense.
-    Disconnect(NodeId),
     /// Do this on the disk, after all that was asked before.
     Disk(DiskOp),
     /// Replace the state of the layer above.

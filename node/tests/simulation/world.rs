@@ -478,7 +478,6 @@ impl World {
                 }
                 self.send(node, index(to), message);
             }
-            Output::Disconnect(peer) => self.break_connection(node, index(peer))?,
             Output::Disk(operation) => self.ask_disk(node, operation),
             Output::Restore(snapshot) => {
                 let app = App::of(&snapshot);
