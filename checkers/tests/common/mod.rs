@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // Each test binary uses its part; a test that cannot go on fails.
 
+pub mod blinding;
 pub mod oracle;
 pub mod random;
 pub mod recorded;

@@ -1,12 +1,8 @@
 //! A sound history as a run records it is changed in one place, and must become invalid by the checker of the broken promise.
 
-#![allow(clippy::unwrap_used)] // A test that cannot go on fails.
-
-mod common;
-
-use common::random::pick;
-use common::recorded::{Run, register, set};
-use common::{judge, validity};
+use crate::common::random::pick;
+use crate::common::recorded::{Run, register, set};
+use crate::common::{judge, validity};
 use keelhaul_checkers::{History, Kind, Verdict, render};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -1,0 +1,37 @@
+//! A sound history is changed in one place, and must become invalid by the checker of the broken promise.
+//!
+//! Each room of checkers has a file here that gives its rows; `cargo test --test blinding -- --nocapture` prints them as one
+//! table: checker, mutation, killed/tried. A survivor fails the test.
+
+#![allow(clippy::unwrap_used)] // A test that cannot go on fails.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod recorded;
+
+use common::blinding::{Row, report};
+
+/// The rooms, in the order of the table.
+const ROOMS: &[(&str, fn() -> Vec<Row>)] = &[];
+
+#[test]
+fn nothing_that_was_broken_survives() {
+    // Only the rooms that are named, if any are: KEELHAUL_BLINDING=recorded,txn.
+    let only = std::env::var("KEELHAUL_BLINDING").ok();
+    let wanted = |name: &str| {
+        only.as_deref()
+            .is_none_or(|only| only.split(',').any(|room| room == name))
+    };
+    let rows: Vec<Row> = std::thread::scope(|scope| {
+        let rooms: Vec<_> = ROOMS
+            .iter()
+            .filter(|(name, _)| wanted(name))
+            .map(|(_, rows)| scope.spawn(rows))
+            .collect();
+        rooms
+            .into_iter()
+            .flat_map(|room| room.join().expect("a room's own assertions hold"))
+            .collect()
+    });
+    report(&rows);
+}
