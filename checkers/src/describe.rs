@@ -1,6 +1,6 @@
 //! Operations in witnesses: as data, with one line that a person can read.
 
-use crate::history::{Kind, Operation};
+use crate::history::{EventRef, Kind, Operation, ValueRef};
 use serde_json::{Value, json};
 
 /// Longer lists than this are cut in witnesses: a set's read has up to 2,000 elements.
@@ -12,10 +12,10 @@ const LIST_SHOWN: usize = 16;
 pub(crate) fn operation(operation: &Operation<'_>) -> Value {
     let mut shown = json!({
         "index": operation.inv(),
-        "completed": operation.completion.map(|completion| completion.index),
+        "completed": operation.completion().map(|completion| completion.index()),
         "process": operation.process(),
         "f": operation.f(),
-        "key": operation.key().map(|key| &**key),
+        "key": operation.key(),
         "outcome": operation.kind(),
         "from": operation.start(),
         "to": operation.end(),
@@ -23,26 +23,25 @@ pub(crate) fn operation(operation: &Operation<'_>) -> Value {
         "argument": operation.argument(),
         "result": operation.result().map(short),
     });
-    let answered = operation
-        .completion
-        .iter()
-        .flat_map(|completion| completion.extra.iter());
-    for (name, value) in operation.asked().iter().chain(answered) {
+    let answered = operation.completion().into_iter().flat_map(EventRef::extra);
+    for (name, value) in operation.asked().extra().chain(answered) {
         if shown.get(name).is_none() {
-            shown[name] = value;
+            shown[name] = value.to_json();
         }
     }
     shown
 }
 
 /// A long list as its length and its ends.
-fn short(value: &Value) -> Value {
-    match value {
-        Value::Array(list) if list.len() > LIST_SHOWN => {
+fn short(value: ValueRef<'_>) -> Value {
+    match value.as_list() {
+        Some(list) if list.len() > LIST_SHOWN => {
             let half = LIST_SHOWN / 2;
-            json!({ "elements": list.len(), "first": list[..half], "last": list[list.len() - half..] })
+            let first: Vec<ValueRef<'_>> = list.iter().take(half).collect();
+            let last: Vec<ValueRef<'_>> = list.iter().skip(list.len() - half).collect();
+            json!({ "elements": list.len(), "first": first, "last": last })
         }
-        other => other.clone(),
+        _ => value.to_json(),
     }
 }
 
@@ -58,8 +57,8 @@ pub(crate) fn text(operation: &Operation<'_>) -> String {
     text.push_str(" → ");
     text.push_str(&outcome(operation));
     if let Some(server) = operation
-        .completion
-        .and_then(|completion| completion.extra.text("server"))
+        .completion()
+        .and_then(|completion| completion.text("server"))
     {
         text.push_str(&format!(" ({server})"));
     }
@@ -75,20 +74,22 @@ fn outcome(operation: &Operation<'_>) -> String {
         Kind::Ok if !error.is_empty() => error.trim_start().to_owned(),
         Kind::Ok => {
             let value = match operation.result() {
-                Some(Value::Array(list)) if list.len() > LIST_SHOWN => {
-                    format!("{} elements", list.len())
-                }
-                Some(value) if operation.f() == "read" => value.to_string(),
+                Some(value) if operation.f() == "read" => read(value),
                 _ => "ok".to_owned(),
             };
-            let version = operation
-                .answer()
-                .and_then(|answer| answer.extra.int("version"));
+            let version = operation.answer().and_then(|answer| answer.int("version"));
             version.map_or(value.clone(), |version| {
                 format!("{value}, version {version}")
             })
         }
         Kind::Fail => format!("failed{error}"),
         Kind::Info | Kind::Invoke => format!("unknown{error}"),
+    }
+}
+
+fn read(value: ValueRef<'_>) -> String {
+    match value.as_list() {
+        Some(list) if list.len() > LIST_SHOWN => format!("{} elements", list.len()),
+        _ => value.to_string(),
     }
 }

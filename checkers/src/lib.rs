@@ -64,7 +64,10 @@ mod timeline;
 pub mod verdict;
 
 pub use coverage::Coverage;
-pub use history::{Event, Extra, History, HistoryError, Kind, Nanos, Note, Operation, Process};
+pub use history::{
+    Event, EventRef, Extra, History, HistoryError, Kind, ListRef, MapRef, Nanos, Note, Operation,
+    PairError, Process, ValueRef,
+};
 
 pub use parameters::Parameters;
 pub use reads::ReadMode;

@@ -250,7 +250,8 @@ impl SessionOrder {
 fn show(read: &Operation<'_>) -> String {
     match (read.error(), read.result()) {
         (Some(error), _) => error.to_owned(),
-        (None, value) => format!("value {}", value.unwrap_or(&Value::Null)),
+        (None, Some(value)) => format!("value {value}"),
+        (None, None) => "value null".to_owned(),
     }
 }
 
@@ -273,14 +274,12 @@ impl fmt::Display for Session<'_> {
 
 fn session_of<'h>(operation: &Operation<'h>) -> Session<'h> {
     let session = operation
-        .completion
-        .and_then(|completion| completion.extra.text("session"));
+        .completion()
+        .and_then(|completion| completion.text("session"));
     session.map_or(Session::OfProcess(operation.process()), Session::Named)
 }
 
 /// The zxid of the reply.
 fn zxid(operation: &Operation<'_>) -> Option<Zxid> {
-    operation
-        .answer()
-        .and_then(|answer| answer.extra.int("zxid"))
+    operation.answer().and_then(|answer| answer.int("zxid"))
 }

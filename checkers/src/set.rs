@@ -121,7 +121,7 @@ impl Set {
     ) -> Result<BTreeMap<&'h str, Parent>, String> {
         let mut parents: BTreeMap<&str, Parent> = BTreeMap::new();
         for (place, operation) in operations.iter().enumerate() {
-            let key = operation.key().map_or("the only set", |key| key);
+            let key = operation.key().unwrap_or("the only set");
             let parent = parents.entry(key).or_default();
             let taken = match operation.f() {
                 "add" => parent.add(place, operation, values),

@@ -3,7 +3,7 @@
 //! It reads lines of the processes `controller` and `nemesis`, and judges nothing. A line that it cannot read becomes a
 //! problem, which the checkers report as unknown: a verdict must not rest on half of what was recorded.
 
-use crate::history::{Event, History, Nanos, Process};
+use crate::history::{EventRef, History, Nanos, Process};
 use crate::replicas::Replicas;
 use serde::Deserialize;
 use serde_json::Value;
@@ -156,11 +156,11 @@ impl Timeline {
     /// Reads all lines of the controller and the nemesis.
     pub(crate) fn of(history: &History) -> Timeline {
         let mut timeline = Timeline {
-            end: history.events.last().map_or(Nanos(0), |event| event.time),
+            end: history.last().map_or(Nanos(0), EventRef::time),
             ..Timeline::default()
         };
-        for event in &history.events {
-            let Process::Named(name) = &event.process else {
+        for event in history.events() {
+            let Process::Named(name) = event.process() else {
                 continue;
             };
             let read = match &**name {
@@ -171,16 +171,17 @@ impl Timeline {
             if let Err(error) = read {
                 timeline.problems.push(format!(
                     "the {name}'s line `{}` at index {} cannot be read: {error}",
-                    event.f, event.index
+                    event.f(),
+                    event.index()
                 ));
             }
         }
         timeline
     }
 
-    fn controller(&mut self, event: &Event) -> Result<(), serde_json::Error> {
-        let (at, value) = (event.time, &event.value);
-        match &*event.f {
+    fn controller(&mut self, event: EventRef<'_>) -> Result<(), serde_json::Error> {
+        let (at, value) = (event.time(), event.value().to_json());
+        match event.f() {
             "phase" => {
                 let line = PhaseLine::deserialize(value)?;
                 if let Some(before) = self.phases.last_mut() {
@@ -212,10 +213,10 @@ impl Timeline {
         Ok(())
     }
 
-    fn nemesis(&mut self, event: &Event) -> Result<(), serde_json::Error> {
+    fn nemesis(&mut self, event: EventRef<'_>) -> Result<(), serde_json::Error> {
         let unknown =
             |episode| serde::de::Error::custom(format!("episode {episode} was never installed"));
-        match NemesisLine::deserialize(&event.value)? {
+        match NemesisLine::deserialize(event.value().to_json())? {
             NemesisLine::Install {
                 episode,
                 target,
@@ -224,8 +225,8 @@ impl Timeline {
                 outcome,
                 reason,
             } => {
-                let kind = event.f.to_string();
-                let installed = event.time;
+                let kind = event.f().to_owned();
+                let installed = event.time();
                 let row = Episode {
                     number: episode,
                     kind,
@@ -259,7 +260,7 @@ impl Timeline {
                 // Healing is repeated until it is certain: what counts is the first certain one.
                 if row.healed.is_none_or(|healed| !healed.certain) {
                     row.healed = Some(Healed {
-                        at: event.time,
+                        at: event.time(),
                         certain: outcome == "healed",
                     });
                 }

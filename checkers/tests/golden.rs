@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Script, judge, judge_with};
+use common::{Script, edit, judge, judge_with};
 use keelhaul_checkers::{
     Finding, History, Kind, Nanos, Parameters, Results, Validity, Verdict, by_name, list, merge,
     render,
@@ -563,9 +563,9 @@ lost (set): p0: 2 was acknowledged or read, and is gone
 #[test]
 fn without_times_lines_are_told() {
     let mut history = golden("register-stale-read-after-acknowledged-write");
-    for event in &mut history.events {
-        event.time = Nanos(0);
-    }
+    edit(&mut history, |events| {
+        events.iter_mut().for_each(|event| event.time = Nanos(0));
+    });
     let text = rendered("register-linearizable", &history);
     assert!(
         text.contains("\n    line 3 … line 4  process 2: write 11") && !text.contains(" s …"),
@@ -576,9 +576,11 @@ fn without_times_lines_are_told() {
 #[test]
 fn long_windows_are_told_in_milliseconds() {
     let mut history = golden("register-stale-read-after-acknowledged-write");
-    for event in &mut history.events {
-        event.time = Nanos(event.time.0 * 1_000);
-    }
+    edit(&mut history, |events| {
+        for event in events {
+            event.time = Nanos(event.time.0 * 1_000);
+        }
+    });
     let text = rendered("register-linearizable", &history);
     assert!(text.contains("3.000 s … 4.000 s  process 2"), "{text}");
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{PLENTY, Script, validity};
+use common::{PLENTY, Script, edit, validity};
 use keelhaul_checkers::linear::Linearizable;
 use keelhaul_checkers::models::CasRegister;
 use keelhaul_checkers::{Checker, History, Kind, Process};
@@ -79,15 +79,13 @@ fn value(text: &str) -> Value {
 
 /// In these files a read of `nil` says nothing of the value: it is left out, as an indeterminate read is.
 fn forget_nil_reads(history: &mut History) {
-    for event in history
-        .events
-        .iter_mut()
-        .filter(|event| event.kind == Kind::Ok && &*event.f == "read")
-    {
-        if event.value.is_null() {
-            event.kind = Kind::Info;
+    edit(history, |events| {
+        for event in events {
+            if event.kind == Kind::Ok && &*event.f == "read" && event.value.is_null() {
+                event.kind = Kind::Info;
+            }
         }
-    }
+    });
 }
 
 #[test]
@@ -108,7 +106,7 @@ fn compare_and_set_registers_of_the_corpus_get_their_verdicts() {
         let columns: Vec<&str> = row.split(',').collect();
         let mut history = read(&std::fs::read_to_string(corpus().join(columns[0])).unwrap());
         assert_eq!(
-            history.events.len().to_string(),
+            history.len().to_string(),
             columns[1],
             "{}: every event is read",
             columns[0]

@@ -6,8 +6,8 @@ mod common;
 
 use common::oracle::linearizable;
 use common::random::{Mix, Object, pick, sound};
-use common::{judge, text, validity};
-use keelhaul_checkers::{Event, Extra, History, Kind, Operation};
+use common::{edit, judge, text, validity};
+use keelhaul_checkers::{Event, Extra, Kind, Operation, ValueRef};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
@@ -87,11 +87,9 @@ fn znode_step(state: &ZnodeState, operation: &Operation<'_>) -> Option<ZnodeStat
     let set = operation
         .argument()
         .as_i64()
-        .or_else(|| operation.argument().get(1).and_then(Value::as_i64));
+        .or_else(|| operation.argument().as_list()?.get(1)?.as_i64());
     let error = operation.error().filter(|_| operation.is_ok());
-    let version = operation
-        .answer()
-        .and_then(|answer| answer.extra.int("version"));
+    let version = operation.answer().and_then(|answer| answer.int("version"));
     let expected = operation.asked().int("expected");
     let after = match (operation.f(), state, error) {
         ("create", Some(_), Some("NodeExists")) | (_, None, Some("NoNode")) => return Some(*state),
@@ -101,8 +99,8 @@ fn znode_step(state: &ZnodeState, operation: &Operation<'_>) -> Option<ZnodeStat
         (_, _, Some(_)) => return None,
         ("create", None, None) => (set.unwrap(), 0),
         ("read", Some((value, has)), None) => {
-            let same =
-                operation.result().and_then(Value::as_i64) == Some(*value) && version == Some(*has);
+            let same = operation.result().and_then(ValueRef::as_i64) == Some(*value)
+                && version == Some(*has);
             return same.then_some(*state);
         }
         ("write", Some((_, has)), None) => (set.unwrap(), has + 1),
@@ -116,18 +114,18 @@ fn znode_step(state: &ZnodeState, operation: &Operation<'_>) -> Option<ZnodeStat
 }
 
 /// Changes one answer a little.
-fn falsify(history: &mut History, rng: &mut ChaCha8Rng) {
-    let answers: Vec<usize> = (0..history.events.len())
-        .filter(|at| history.events[*at].kind == Kind::Ok)
+fn falsify(history: &mut [Event], rng: &mut ChaCha8Rng) {
+    let answers: Vec<usize> = (0..history.len())
+        .filter(|at| history[*at].kind == Kind::Ok)
         .collect();
     if answers.is_empty() {
         return;
     }
     let other_value = {
-        let from = &history.events[answers[rng.random_range(0..answers.len())]];
+        let from = &history[answers[rng.random_range(0..answers.len())]];
         (from.value.clone(), from.extra.int("version"))
     };
-    let event = &mut history.events[answers[rng.random_range(0..answers.len())]];
+    let event = &mut history[answers[rng.random_range(0..answers.len())]];
     match (rng.random_range(0..3), event.extra.int("version")) {
         (0, Some(version)) => event
             .extra
@@ -164,7 +162,7 @@ fn versioned_registers_agree_with_the_oracle() {
         let operations = rng.random_range(2..=9);
         let mut history = sound(&mut rng, &mut znode, operations);
         for _ in 0..rng.random_range(0..4) {
-            falsify(&mut history, &mut rng);
+            edit(&mut history, |events| falsify(events, &mut rng));
         }
         if history
             .operations()
@@ -211,27 +209,27 @@ impl Object for Plain {
 }
 
 fn plain_step(state: &Value, operation: &Operation<'_>) -> Option<Value> {
-    let argument = operation.argument();
+    let argument = operation.argument().to_json();
     match operation.f() {
         "write" => Some(argument.clone()),
         "cas" if operation.is_ok() && operation.error().is_some() => {
             (argument[0] != *state).then(|| state.clone())
         }
         "cas" => (argument[0] == *state).then(|| argument[1].clone()),
-        _ => (operation.result() == Some(state)).then(|| state.clone()),
+        _ => (operation.result()? == *state).then(|| state.clone()),
     }
 }
 
 /// Turns one answer into another one: a read's value, or whether a compare-and-set found its value.
-fn falsify_plain(history: &mut History, rng: &mut ChaCha8Rng) {
+fn falsify_plain(history: &mut [Event], rng: &mut ChaCha8Rng) {
     let changes = |event: &Event| event.kind == Kind::Ok && &*event.f != "write";
-    let answers: Vec<usize> = (0..history.events.len())
-        .filter(|at| changes(&history.events[*at]))
+    let answers: Vec<usize> = (0..history.len())
+        .filter(|at| changes(&history[*at]))
         .collect();
     if answers.is_empty() {
         return;
     }
-    let event = &mut history.events[*pick(rng, &answers)];
+    let event = &mut history[*pick(rng, &answers)];
     match &*event.f {
         "read" => event.value = json!(rng.random_range(0..4)),
         _ if event.extra.is_empty() => event.extra.insert("error", "Mismatch"),
@@ -253,7 +251,7 @@ fn plain_agrees(model: &str, cas: bool) {
             operations,
         );
         for _ in 0..rng.random_range(0..3) {
-            falsify_plain(&mut history, &mut rng);
+            edit(&mut history, |events| falsify_plain(events, &mut rng));
         }
         let oracle = linearizable(&history, Value::Null, &plain_step);
         let checker = validity(&judge(model, &history));

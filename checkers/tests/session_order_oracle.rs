@@ -6,8 +6,8 @@
 mod common;
 
 use common::random::{Mix, pick};
-use common::{Script, judge, text, validity};
-use keelhaul_checkers::{History, Kind, Operation};
+use common::{Script, edit, judge, text, validity};
+use keelhaul_checkers::{Event, History, Kind, Operation};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -149,15 +149,15 @@ fn complete(script: &mut Script, call: &InFlight) {
 }
 
 /// Changes one answer: an older or newer zxid, or another write's value.
-fn falsify(history: &mut History, rng: &mut ChaCha8Rng) {
-    let answers: Vec<usize> = (0..history.events.len())
-        .filter(|at| history.events[*at].kind == Kind::Ok)
+fn falsify(history: &mut [Event], rng: &mut ChaCha8Rng) {
+    let answers: Vec<usize> = (0..history.len())
+        .filter(|at| history[*at].kind == Kind::Ok)
         .collect();
     if answers.is_empty() {
         return;
     }
-    let other = history.events[*pick(rng, &answers)].clone();
-    let event = &mut history.events[*pick(rng, &answers)];
+    let other = history[*pick(rng, &answers)].clone();
+    let event = &mut history[*pick(rng, &answers)];
     let zxid = event.extra.int("zxid").unwrap();
     if &*event.f == "read"
         && event.key == other.key
@@ -193,7 +193,7 @@ fn kept(history: &History) -> bool {
     let mut items: Vec<Item<'_>> = Vec::new();
     let mut zxids = BTreeSet::new();
     for operation in operations.iter().filter(|operation| operation.is_ok()) {
-        let zxid = operation.answer().unwrap().extra.int("zxid").unwrap();
+        let zxid = operation.answer().unwrap().int("zxid").unwrap();
         if operation.f() == "write" && !zxids.insert(zxid) {
             return false;
         }
@@ -215,7 +215,7 @@ fn kept(history: &History) -> bool {
         let Some(read) = operations.iter().find(shows) else {
             continue;
         };
-        let zxid = read.answer().unwrap().extra.int("mzxid").unwrap();
+        let zxid = read.answer().unwrap().int("mzxid").unwrap();
         // If another write has that zxid, the reads of this one can never be right.
         if zxids.insert(zxid) {
             items.push(Item {
@@ -235,7 +235,7 @@ fn kept(history: &History) -> bool {
 fn session<'h>(item: &Item<'h>) -> Option<&'h str> {
     item.operation
         .answer()
-        .and_then(|answer| answer.extra.text("session"))
+        .and_then(|answer| answer.text("session"))
 }
 
 /// Tries every next item. `state` holds each key's value and mzxid, `last` the zxid of the last write placed.
@@ -257,7 +257,10 @@ fn place(
         let before = state.get(&key).cloned();
         let write = item.operation.f() == "write";
         if write {
-            state.insert(key.clone(), (item.operation.argument().clone(), item.zxid));
+            state.insert(
+                key.clone(),
+                (item.operation.argument().to_json(), item.zxid),
+            );
         } else if !fits(&item.operation, before.as_ref()) {
             return false;
         }
@@ -330,10 +333,10 @@ fn may_come_next(items: &[Item<'_>], done: &[bool], at: usize, last: i64) -> boo
 }
 
 fn fits(read: &Operation<'_>, holds: Option<&(Value, i64)>) -> bool {
-    let mzxid = read.answer().unwrap().extra.int("mzxid");
+    let mzxid = read.answer().unwrap().int("mzxid");
     match (read.error(), holds) {
         (Some(_), None) => true,
-        (None, Some((value, zxid))) => read.result() == Some(value) && mzxid == Some(*zxid),
+        (None, Some((value, zxid))) => read.result().unwrap() == *value && mzxid == Some(*zxid),
         _ => false,
     }
 }
@@ -346,7 +349,7 @@ fn session_order_agrees_with_the_oracle() {
         let operations = rng.random_range(2..=8);
         let mut history = sound(&mut rng, operations);
         for _ in 0..rng.random_range(0..3) {
-            falsify(&mut history, &mut rng);
+            edit(&mut history, |events| falsify(events, &mut rng));
         }
         if history
             .operations()

@@ -36,7 +36,7 @@ fn three_hundred_thousand_operations() {
     let (read, notes) = History::read(&packed[..]).unwrap();
     println!(
         "read: {} lines, {} MB packed, {:?}",
-        read.events.len(),
+        read.len(),
         packed.len() / 1_000_000,
         begun.elapsed()
     );

@@ -3,7 +3,7 @@
 //! A JSON map of five fields costs about a kilobyte in memory; this costs about two hundred bytes. It keeps the order of
 //! the line and every field, known or not.
 
-use super::names::Names;
+use super::words::Words;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
@@ -105,9 +105,9 @@ impl Extra {
         &mut self,
         name: Arc<str>,
         map: &mut M,
-        names: &mut Names,
+        words: &mut Words,
     ) -> Result<(), M::Error> {
-        let field = map.next_value_seed(FieldSeed { names })?;
+        let field = map.next_value_seed(FieldSeed { words })?;
         if self.0.is_empty() {
             // Five is what a completion of the register workload carries.
             self.0.reserve_exact(5);
@@ -172,7 +172,7 @@ impl Serialize for Extra {
 
 /// Reads a value straight into its small form.
 struct FieldSeed<'n> {
-    names: &'n mut Names,
+    words: &'n mut Words,
 }
 
 impl<'de> DeserializeSeed<'de> for FieldSeed<'_> {
@@ -201,7 +201,7 @@ impl<'de> Visitor<'de> for FieldSeed<'_> {
         Ok(Value::from(value).into())
     }
     fn visit_str<E: de::Error>(self, value: &str) -> Result<Field, E> {
-        Ok(Field::Text(self.names.intern(value)))
+        Ok(Field::Text(self.words.intern(value)))
     }
     fn visit_unit<E: de::Error>(self) -> Result<Field, E> {
         Ok(Field::Json(Box::new(Value::Null)))

@@ -2,7 +2,7 @@
 
 use super::event::{Event, Kind, Nanos, Process};
 use super::extra::Extra;
-use super::names::Names;
+use super::words::Words;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use std::fmt;
@@ -23,9 +23,9 @@ pub(super) struct Line {
 
 impl Line {
     /// Parses one line; the error carries the column.
-    pub(super) fn parse(text: &[u8], names: &mut Names) -> Result<Line, serde_json::Error> {
+    pub(super) fn parse(text: &[u8], words: &mut Words) -> Result<Line, serde_json::Error> {
         let mut json = serde_json::Deserializer::from_slice(text);
-        let line = LineSeed { names }.deserialize(&mut json)?;
+        let line = LineSeed { words }.deserialize(&mut json)?;
         json.end()?;
         Ok(line)
     }
@@ -48,7 +48,7 @@ impl Line {
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Event, D::Error> {
         let line = LineSeed {
-            names: &mut Names::default(),
+            words: &mut Words::default(),
         }
         .deserialize(deserializer)?;
         let index = line
@@ -60,7 +60,7 @@ impl<'de> Deserialize<'de> for Event {
 }
 
 struct LineSeed<'n> {
-    names: &'n mut Names,
+    words: &'n mut Words,
 }
 
 impl<'de> DeserializeSeed<'de> for LineSeed<'_> {
@@ -78,19 +78,19 @@ impl<'de> Visitor<'de> for LineSeed<'_> {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Line, M::Error> {
-        let names = self.names;
+        let words = self.words;
         let (mut index, mut time, mut process, mut kind) = (None, None, None, None);
         let (mut f, mut key, mut value, mut extra) = (None, None, Value::Null, Extra::new());
-        while let Some(field) = map.next_key_seed(Word { names })? {
+        while let Some(field) = map.next_key_seed(Word { words })? {
             match &*field {
                 "index" => index = map.next_value()?,
                 "time" => time = map.next_value()?,
                 "process" => process = Some(map.next_value()?),
                 "type" => kind = Some(map.next_value()?),
-                "f" => f = Some(map.next_value_seed(Word { names })?),
-                "key" => key = map.next_value_seed(KeyWord { names })?,
+                "f" => f = Some(map.next_value_seed(Word { words })?),
+                "key" => key = map.next_value_seed(KeyWord { words })?,
                 "value" => value = map.next_value()?,
-                _ => extra.read_field(field, &mut map, names)?,
+                _ => extra.read_field(field, &mut map, words)?,
             }
         }
         Ok(Line {
@@ -108,7 +108,7 @@ impl<'de> Visitor<'de> for LineSeed<'_> {
 
 /// A word that repeats.
 struct Word<'n> {
-    names: &'n mut Names,
+    words: &'n mut Words,
 }
 
 impl<'de> DeserializeSeed<'de> for Word<'_> {
@@ -124,13 +124,13 @@ impl<'de> Visitor<'de> for Word<'_> {
         f.write_str("a text")
     }
     fn visit_str<E: de::Error>(self, word: &str) -> Result<Arc<str>, E> {
-        Ok(self.names.intern(word))
+        Ok(self.words.intern(word))
     }
 }
 
 /// A key: a text, or a number as other tools write it, or `null` for none.
 struct KeyWord<'n> {
-    names: &'n mut Names,
+    words: &'n mut Words,
 }
 
 impl<'de> DeserializeSeed<'de> for KeyWord<'_> {
@@ -146,13 +146,13 @@ impl<'de> Visitor<'de> for KeyWord<'_> {
         f.write_str("a key: a text or a whole number")
     }
     fn visit_str<E: de::Error>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(Some(self.names.intern(key)))
+        Ok(Some(self.words.intern(key)))
     }
     fn visit_u64<E: de::Error>(self, key: u64) -> Result<Self::Value, E> {
-        Ok(Some(self.names.intern(&key.to_string())))
+        Ok(Some(self.words.intern(&key.to_string())))
     }
     fn visit_i64<E: de::Error>(self, key: i64) -> Result<Self::Value, E> {
-        Ok(Some(self.names.intern(&key.to_string())))
+        Ok(Some(self.words.intern(&key.to_string())))
     }
     fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
         Ok(None)

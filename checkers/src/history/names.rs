@@ -1,26 +1,56 @@
-//! Each word of a history once in memory: keys, functions, servers and sessions repeat on every line.
+//! Each name of a history once in memory, with a small number: keys, functions and processes repeat on every line.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
-/// Longer texts are seldom repeated, and are not remembered.
-const LONGEST: usize = 48;
+/// Names in the order in which they were first seen: their numbers are dense.
+#[derive(Debug, Clone)]
+pub(super) struct Names<N> {
+    ids: FxHashMap<N, u32>,
+    names: Vec<N>,
+}
 
-/// The words seen so far.
-#[derive(Debug, Default)]
-pub(super) struct Names(FxHashSet<Arc<str>>);
+impl<N> Default for Names<N> {
+    fn default() -> Names<N> {
+        Names {
+            ids: FxHashMap::default(),
+            names: Vec::new(),
+        }
+    }
+}
 
-impl Names {
-    /// The shared form of a word.
-    pub(super) fn intern(&mut self, word: &str) -> Arc<str> {
-        if word.len() > LONGEST {
-            return word.into();
+impl<N: Hash + Eq + Clone> Names<N> {
+    /// The number of a name; `make` gives it, if it is new.
+    pub(super) fn id<Q>(&mut self, name: &Q, make: impl FnOnce() -> N) -> u32
+    where
+        N: std::borrow::Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        if let Some(id) = self.ids.get(name) {
+            return *id;
         }
-        if let Some(known) = self.0.get(word) {
-            return known.clone();
-        }
-        let shared: Arc<str> = word.into();
-        self.0.insert(shared.clone());
-        shared
+        // One below the last number, which stands for none.
+        let id = self.names.len() as u32;
+        assert!(id < u32::MAX, "a history has fewer than 2^32 - 1 names");
+        let name = make();
+        self.names.push(name.clone());
+        self.ids.insert(name, id);
+        id
+    }
+
+    pub(super) fn get(&self, id: u32) -> &N {
+        &self.names[id as usize]
+    }
+
+    pub(super) fn all(&self) -> &[N] {
+        &self.names
+    }
+}
+
+impl Names<Arc<str>> {
+    /// The number of a text.
+    pub(super) fn text(&mut self, text: &str) -> u32 {
+        self.id(text, || text.into())
     }
 }

@@ -3,26 +3,42 @@
 //! One pass over the events; a process has at most one open invocation. An invocation that never completed is
 //! indeterminate, as one whose completion is `info`.
 
-use super::event::{Event, Kind, Nanos, Process};
-use super::{Extra, History};
-use rustc_hash::FxHashMap;
-use serde_json::Value;
+use super::History;
+use super::event::{Kind, Nanos, Process};
+use super::rows::{NONE, Row};
+use super::value::ValueRef;
+use super::view::EventRef;
+use std::fmt;
 use std::sync::Arc;
 
-/// A client's operation: its invocation and what came back.
-#[derive(Debug, Clone, Copy)]
+/// A client's operation: its invocation and what came back. A view that costs nothing to copy.
+#[derive(Clone, Copy)]
 pub struct Operation<'h> {
-    /// The line that began it.
-    pub invocation: &'h Event,
-    /// The line that ended it, if there is one.
-    pub completion: Option<&'h Event>,
+    history: &'h History,
+    invocation: u32,
+    completion: u32,
 }
 
 impl<'h> Operation<'h> {
+    /// The line that began it.
+    pub fn invocation(&self) -> EventRef<'h> {
+        EventRef {
+            history: self.history,
+            place: self.invocation,
+        }
+    }
+
+    /// The line that ended it, if there is one.
+    pub fn completion(&self) -> Option<EventRef<'h>> {
+        (self.completion != NONE).then_some(EventRef {
+            history: self.history,
+            place: self.completion,
+        })
+    }
+
     /// `Ok`, `Fail`, or `Info` (also for an invocation without completion).
     pub fn kind(&self) -> Kind {
-        self.completion
-            .map_or(Kind::Info, |completion| completion.kind)
+        self.completion().map_or(Kind::Info, EventRef::kind)
     }
 
     /// Whether the server answered.
@@ -32,66 +48,89 @@ impl<'h> Operation<'h> {
 
     /// Index of the invocation's line.
     pub fn inv(&self) -> u64 {
-        self.invocation.index
+        u64::from(self.invocation)
     }
 
     /// Index of the completion's line, if the outcome is known by then; an indeterminate operation has none.
     pub fn ret(&self) -> Option<u64> {
-        self.completion
-            .filter(|completion| completion.kind != Kind::Info)
-            .map(|completion| completion.index)
+        self.completion()
+            .filter(|completion| completion.kind() != Kind::Info)
+            .map(EventRef::index)
     }
 
     /// When it was invoked.
     pub fn start(&self) -> Nanos {
-        self.invocation.time
+        self.invocation().time()
     }
 
     /// When its completion was recorded, whatever it was.
     pub fn end(&self) -> Option<Nanos> {
-        self.completion.map(|completion| completion.time)
+        self.completion().map(EventRef::time)
     }
 
     /// Who.
     pub fn process(&self) -> &'h Process {
-        &self.invocation.process
+        self.invocation().process()
+    }
+
+    /// Who, by number: its place in [`History::processes`].
+    pub fn process_id(&self) -> u32 {
+        self.invocation().process_id()
     }
 
     /// The function.
     pub fn f(&self) -> &'h str {
-        &self.invocation.f
+        self.invocation().f()
+    }
+
+    /// The function, by number: its place in [`History::functions`].
+    pub fn f_id(&self) -> u32 {
+        self.invocation().f_id()
     }
 
     /// The object.
-    pub fn key(&self) -> Option<&'h Arc<str>> {
-        self.invocation.key.as_ref()
+    pub fn key(&self) -> Option<&'h str> {
+        self.invocation().key()
+    }
+
+    /// The object, by number: its place in [`History::keys`].
+    pub fn key_id(&self) -> Option<u32> {
+        self.invocation().key_id()
     }
 
     /// What was asked.
-    pub fn argument(&self) -> &'h Value {
-        &self.invocation.value
+    pub fn argument(&self) -> ValueRef<'h> {
+        self.invocation().value()
     }
 
     /// What the server answered; none unless the operation is `ok`.
-    pub fn result(&self) -> Option<&'h Value> {
-        self.answer().map(|completion| &completion.value)
+    pub fn result(&self) -> Option<ValueRef<'h>> {
+        self.answer().map(EventRef::value)
     }
 
     /// The word of the error, on any kind of completion.
     pub fn error(&self) -> Option<&'h str> {
-        self.completion
-            .and_then(|completion| completion.extra.text("error"))
+        self.completion()?.text("error")
     }
 
-    /// The fields that came with the invocation (`expected`, `mode`, `final`).
-    pub fn asked(&self) -> &'h Extra {
-        &self.invocation.extra
+    /// The invocation's line, for the fields that came with it (`expected`, `mode`, `final`).
+    pub fn asked(&self) -> EventRef<'h> {
+        self.invocation()
     }
 
     /// The line of the server's answer; none unless the operation is `ok`.
-    pub fn answer(&self) -> Option<&'h Event> {
-        self.completion
-            .filter(|completion| completion.kind == Kind::Ok)
+    pub fn answer(&self) -> Option<EventRef<'h>> {
+        self.completion()
+            .filter(|completion| completion.kind() == Kind::Ok)
+    }
+}
+
+impl fmt::Debug for Operation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operation")
+            .field("invocation", &self.invocation())
+            .field("completion", &self.completion())
+            .finish()
     }
 }
 
@@ -138,93 +177,104 @@ pub enum PairError {
     },
 }
 
-/// The invocations that are open, by process: where each stands among the operations.
-#[derive(Debug, Default)]
+/// The invocation that each process has open, by the process's number.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Pairing {
-    open: FxHashMap<u64, usize>,
-}
-
-/// What an event means for pairing.
-pub(super) enum Half {
-    /// A line of the controller or the nemesis: no operation.
-    None,
-    /// An operation begins.
-    Begins,
-    /// The operation at this place, as the caller counted it, ends.
-    Ends(usize),
+    open: Vec<u32>,
 }
 
 impl Pairing {
-    /// Takes the next event. `place` is what to remember an invocation by; `look` gives the invocation at a place.
-    pub(super) fn take<'h>(
-        &mut self,
-        event: &Event,
-        place: usize,
-        look: impl Fn(usize) -> &'h Event,
-    ) -> Result<Half, PairError> {
-        let Process::Client(process) = event.process else {
-            return Ok(Half::None);
-        };
-        let index = event.index;
-        if event.kind == Kind::Invoke {
-            return match self.open.insert(process, place) {
-                None => Ok(Half::Begins),
-                Some(open) => Err(PairError::TwoOpen {
-                    index,
-                    process,
-                    f: event.f.clone(),
-                    open: look(open).index,
-                }),
-            };
+    fn slot(&mut self, process: u32) -> &mut u32 {
+        let process = process as usize;
+        if process >= self.open.len() {
+            self.open.resize(process + 1, NONE);
         }
-        let Some(open) = self.open.remove(&process) else {
-            return Err(PairError::NoInvocation {
-                index,
-                process,
-                f: event.f.clone(),
-            });
-        };
-        let invocation = look(open);
-        if invocation.f != event.f || (event.key.is_some() && invocation.key != event.key) {
-            return Err(PairError::Mismatch {
-                index,
-                process,
-                f: named(event),
-                open_f: named(invocation),
-                open: invocation.index,
-            });
-        }
-        Ok(Half::Ends(open))
-    }
-}
-
-fn named(event: &Event) -> String {
-    match &event.key {
-        Some(key) => format!("{} of {key}", event.f),
-        None => event.f.to_string(),
+        &mut self.open[process]
     }
 }
 
 impl History {
+    /// Appends a row, paired with its other half. A row that does not pair is appended all the same.
+    pub(super) fn pair_and_push(&mut self, row: Row) -> Result<(), PairError> {
+        let place = u32::try_from(self.rows.len()).unwrap_or(NONE);
+        assert!(place < NONE, "a history has fewer than 2^32 - 1 events");
+        self.rows.push(row);
+        let Process::Client(process) = *self.processes.get(row.process) else {
+            return Ok(());
+        };
+        let open = self.pairing.slot(row.process);
+        let before = *open;
+        if row.kind == Kind::Invoke {
+            *open = place;
+            return match before {
+                NONE => Ok(()),
+                open => Err(self.two_open(place, process, open)),
+            };
+        }
+        *open = NONE;
+        if before == NONE {
+            return Err(PairError::NoInvocation {
+                index: u64::from(place),
+                process,
+                f: self.functions.get(u32::from(row.f)).clone(),
+            });
+        }
+        let invocation = self.rows[before as usize];
+        if invocation.f != row.f || (row.key != NONE && invocation.key != row.key) {
+            return Err(self.mismatch(place, process, before));
+        }
+        self.rows[before as usize].partner = place;
+        self.rows[place as usize].partner = before;
+        Ok(())
+    }
+
+    fn two_open(&self, place: u32, process: u64, open: u32) -> PairError {
+        PairError::TwoOpen {
+            index: u64::from(place),
+            process,
+            f: self.event(place as usize).f().into(),
+            open: u64::from(open),
+        }
+    }
+
+    fn mismatch(&self, place: u32, process: u64, open: u32) -> PairError {
+        PairError::Mismatch {
+            index: u64::from(place),
+            process,
+            f: named(self.event(place as usize)),
+            open_f: named(self.event(open as usize)),
+            open: u64::from(open),
+        }
+    }
+
     /// All clients' operations, in the order of their invocations.
     ///
     /// A history that [`History::read`] accepted always pairs; one that was built by hand may not.
     pub fn operations(&self) -> Result<Vec<Operation<'_>>, PairError> {
-        let mut operations: Vec<Operation<'_>> = Vec::with_capacity(self.events.len() / 2);
-        let mut pairing = Pairing::default();
-        for event in &self.events {
-            let half = pairing.take(event, operations.len(), |place| {
-                operations[place].invocation
-            })?;
-            match half {
-                Half::None => {}
-                Half::Begins => operations.push(Operation {
-                    invocation: event,
-                    completion: None,
-                }),
-                Half::Ends(place) => operations[place].completion = Some(event),
+        if let Some(problem) = &self.unpaired {
+            return Err(problem.clone());
+        }
+        let mut operations = Vec::with_capacity(self.rows.len() / 2);
+        for (place, row) in self.rows.iter().enumerate() {
+            if row.kind == Kind::Invoke && self.is_client(row.process) {
+                operations.push(Operation {
+                    history: self,
+                    invocation: place as u32,
+                    completion: row.partner,
+                });
             }
         }
         Ok(operations)
+    }
+
+    fn is_client(&self, process: u32) -> bool {
+        matches!(self.processes.get(process), Process::Client(_))
+    }
+}
+
+fn named(event: EventRef<'_>) -> String {
+    match event.key() {
+        Some(key) => format!("{} of {key}", event.f()),
+        None => event.f().to_owned(),
     }
 }

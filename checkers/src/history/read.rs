@@ -4,10 +4,11 @@
 //! is cut off) is tolerated and noted; everything else that does not fit is refused with its line and what was expected.
 
 use super::History;
-use super::event::{Event, Nanos};
+use super::event::Nanos;
 use super::line::Line;
-use super::names::Names;
-use super::pair::{PairError, Pairing};
+use super::pair::PairError;
+use super::view::EventRef;
+use super::words::Words;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
@@ -164,8 +165,7 @@ impl Form {
 struct Reader {
     history: History,
     notes: Vec<Note>,
-    names: Names,
-    pairing: Pairing,
+    words: Words,
     line: u64,
     text: Vec<u8>,
 }
@@ -195,7 +195,7 @@ impl Reader {
             if self.text.trim_ascii().is_empty() {
                 continue;
             }
-            match Line::parse(&self.text, &mut self.names) {
+            match Line::parse(&self.text, &mut self.words) {
                 Ok(line) => self.take(line)?,
                 Err(error) if !complete && error.is_eof() => {
                     self.notes.push(Note::CutLine { line: self.line });
@@ -223,7 +223,7 @@ impl Reader {
     }
 
     fn take(&mut self, line: Line) -> Result<(), HistoryError> {
-        let place = self.history.events.len();
+        let place = self.history.len();
         let index = line.index.unwrap_or(place as u64);
         if index != place as u64 {
             return Err(self.order(
@@ -231,11 +231,7 @@ impl Reader {
                 "indices count the lines from 0 without gaps: lines are missing or out of order",
             ));
         }
-        let before = self
-            .history
-            .events
-            .last()
-            .map_or(Nanos(0), |event| event.time);
+        let before = self.history.last().map_or(Nanos(0), EventRef::time);
         if line.time.is_none() && !self.notes.contains(&Note::NoTimes) {
             self.notes.push(Note::NoTimes);
         }
@@ -246,17 +242,10 @@ impl Reader {
                 "one clock stamps all lines, and it never runs back: put the lines in the order of their recording",
             ));
         }
-        let event = line.into_event(index, time);
-        self.pair(&event, place)?;
-        self.history.events.push(event);
-        Ok(())
-    }
-
-    fn pair(&mut self, event: &Event, place: usize) -> Result<(), HistoryError> {
-        let events = &self.history.events;
-        match self.pairing.take(event, place, |open| &events[open]) {
-            Ok(_) => Ok(()),
-            Err(problem) => {
+        self.history.push(&line.into_event(index, time));
+        match self.history.unpaired.take() {
+            None => Ok(()),
+            Some(problem) => {
                 let expected = match problem {
                     PairError::NoInvocation { .. } => {
                         "a completion follows its process's invocation: a line is missing"

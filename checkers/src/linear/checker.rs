@@ -10,7 +10,6 @@ use crate::reads::{ReadMode, read_mode};
 use crate::verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Judges histories against a model, key by key.
 ///
@@ -49,7 +48,7 @@ impl<M: Model> Linearizable<M> {
 
 /// One key's operations, ready to be searched.
 struct Case<'h, M: Model> {
-    key: Option<&'h Arc<str>>,
+    key: Option<&'h str>,
     /// As they were: what a witness is best made from.
     plain: Vec<Entry<M::Call>>,
     /// With what later operations show of indeterminate ones, and with more of them equal: quicker to search.
@@ -137,7 +136,7 @@ impl<M: Model> Linearizable<M> {
         operations: &[Operation<'h>],
         values: &mut Values,
     ) -> Result<Vec<Case<'h, M>>, String> {
-        let mut by_key: BTreeMap<Option<&'h Arc<str>>, Vec<Entry<M::Call>>> = BTreeMap::new();
+        let mut by_key: BTreeMap<Option<&'h str>, Vec<Entry<M::Call>>> = BTreeMap::new();
         for (place, operation) in operations.iter().enumerate() {
             if operation.kind() == Kind::Fail || !self.owes_linearizability(operation) {
                 continue;
@@ -168,7 +167,7 @@ impl<M: Model> Linearizable<M> {
 
     fn case<'h>(
         &self,
-        key: Option<&'h Arc<str>>,
+        key: Option<&'h str>,
         plain: Vec<Entry<M::Call>>,
         values: &Values,
     ) -> Case<'h, M> {
@@ -389,6 +388,6 @@ impl<M: Model> Linearizable<M> {
     }
 }
 
-fn key_name(key: Option<&Arc<str>>) -> &str {
-    key.map_or("the only object", |key| key)
+fn key_name(key: Option<&str>) -> &str {
+    key.unwrap_or("the only object")
 }

@@ -1,6 +1,6 @@
 //! What a model must say so that histories can be judged against it.
 
-use crate::history::Operation;
+use crate::history::{Operation, ValueRef};
 use rustc_hash::FxHashMap;
 use serde_json::Value;
 use std::fmt::Debug;
@@ -102,6 +102,7 @@ impl ValueId {
 /// The values of one history, each with its number.
 #[derive(Debug)]
 pub struct Values {
+    numbers: FxHashMap<i64, ValueId>,
     ids: FxHashMap<Value, ValueId>,
     values: Vec<Value>,
 }
@@ -109,6 +110,7 @@ pub struct Values {
 impl Default for Values {
     fn default() -> Values {
         Values {
+            numbers: FxHashMap::default(),
             ids: FxHashMap::default(),
             values: vec![Value::Null],
         }
@@ -117,13 +119,38 @@ impl Default for Values {
 
 impl Values {
     /// The number of a value, given in the order in which they are first asked for.
-    pub fn id(&mut self, value: &Value) -> ValueId {
-        if let Some(id) = self.ids.get(value) {
+    pub fn id(&mut self, value: ValueRef<'_>) -> ValueId {
+        let Some(number) = value.as_i64() else {
+            return self.id_of(&value.to_json());
+        };
+        if let Some(id) = self.numbers.get(&number) {
             return *id;
         }
+        let id = self.add(Value::from(number));
+        self.numbers.insert(number, id);
+        id
+    }
+
+    /// The same of a value that no history holds.
+    pub fn id_of(&mut self, value: &Value) -> ValueId {
+        let known = match value.as_i64() {
+            Some(number) => self.numbers.get(&number),
+            None => self.ids.get(value),
+        };
+        if let Some(id) = known {
+            return *id;
+        }
+        let id = self.add(value.clone());
+        match value.as_i64() {
+            Some(number) => self.numbers.insert(number, id),
+            None => self.ids.insert(value.clone(), id),
+        };
+        id
+    }
+
+    fn add(&mut self, value: Value) -> ValueId {
         let next = u32::try_from(self.values.len()).expect("a history has fewer than 2^32 values");
-        self.values.push(value.clone());
-        self.ids.insert(value.clone(), ValueId(next));
+        self.values.push(value);
         ValueId(next)
     }
 

@@ -245,8 +245,8 @@ impl<M: Model> Witness<'_, '_, M> {
     fn time_at(&self, index: u64) -> Option<u64> {
         let at = |operation: &&Operation<'_>| {
             operation
-                .completion
-                .is_some_and(|completion| completion.index == index)
+                .completion()
+                .is_some_and(|completion| completion.index() == index)
         };
         self.operations
             .iter()

@@ -48,7 +48,7 @@ impl Model for CasRegister {
     }
 
     fn initial(&self, values: &mut Values) -> ValueId {
-        values.id(&self.initial)
+        values.id_of(&self.initial)
     }
 
     fn call(&self, operation: &Operation<'_>, values: &mut Values) -> Result<Option<Call>, String> {

@@ -10,17 +10,18 @@ pub use versioned_register::VersionedRegister;
 
 use crate::history::Operation;
 use crate::linear::{ValueId, Values};
-use serde_json::Value;
 
 /// The two values of a compare-and-set's argument `[old, new]`.
 fn old_and_new(
     operation: &Operation<'_>,
     values: &mut Values,
 ) -> Result<(ValueId, ValueId), String> {
-    match operation.argument() {
-        Value::Array(pair) if pair.len() == 2 => Ok((values.id(&pair[0]), values.id(&pair[1]))),
-        other => Err(format!(
-            "is a cas with the argument {other}; expected [old, new]"
+    let argument = operation.argument();
+    let pair = argument.as_list().filter(|pair| pair.len() == 2);
+    match pair.and_then(|pair| pair.get(0).zip(pair.get(1))) {
+        Some((old, new)) => Ok((values.id(old), values.id(new))),
+        None => Err(format!(
+            "is a cas with the argument {argument}; expected [old, new]"
         )),
     }
 }

@@ -286,7 +286,7 @@ fn observed_error(operation: &Operation<'_>) -> Result<Call, String> {
 fn version(operation: &Operation<'_>) -> Result<i32, String> {
     operation
         .answer()
-        .and_then(|answer| answer.extra.int("version"))
+        .and_then(|answer| answer.int("version"))
         .and_then(|version| i32::try_from(version).ok())
         .ok_or_else(|| {
             format!(

@@ -1,16 +1,14 @@
 //! All writes that took effect, in the order of their zxids, over all keys.
 
 use super::{Breaches, zxid};
-use crate::history::{Kind, Operation};
+use crate::history::{Kind, Operation, ValueRef};
 use rustc_hash::FxHashMap;
-use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// A transaction's number: the order of all writes.
 pub(super) type Zxid = i64;
 
-type Key<'h> = Option<&'h Arc<str>>;
+type Key<'h> = Option<&'h str>;
 
 /// The writes by zxid.
 pub(super) struct Writes<'h> {
@@ -105,16 +103,18 @@ fn took_effect(operation: &Operation<'_>) -> bool {
 }
 
 /// The value that a write writes: the second one of a compare-and-set.
-fn written<'h>(write: &Operation<'h>) -> &'h Value {
-    match (write.f(), write.argument()) {
-        ("cas", Value::Array(pair)) if pair.len() == 2 => &pair[1],
-        (_, value) => value,
+fn written<'h>(write: &Operation<'h>) -> ValueRef<'h> {
+    let argument = write.argument();
+    let pair = argument.as_list().filter(|pair| pair.len() == 2);
+    match pair.and_then(|pair| pair.get(1)) {
+        Some(new) if write.f() == "cas" => new,
+        _ => argument,
     }
 }
 
 /// The zxid of the last write to the znode that a read shows.
 fn mzxid(read: &Operation<'_>) -> Option<Zxid> {
-    read.answer().and_then(|answer| answer.extra.int("mzxid"))
+    read.answer().and_then(|answer| answer.int("mzxid"))
 }
 
 /// Indeterminate writes whose value a read shows at a zxid that no other write has. A write takes effect once: the first zxid
@@ -123,7 +123,7 @@ fn seen_indeterminate<'h>(
     operations: &[Operation<'h>],
     known: &BTreeMap<Zxid, Operation<'h>>,
 ) -> BTreeMap<Zxid, Operation<'h>> {
-    let mut open: FxHashMap<(Key<'h>, &'h Value), Operation<'h>> = FxHashMap::default();
+    let mut open: FxHashMap<(Key<'h>, ValueRef<'h>), Operation<'h>> = FxHashMap::default();
     for operation in operations
         .iter()
         .filter(|operation| operation.kind() == Kind::Info && operation.f() != "read")

@@ -1,10 +1,9 @@
 //! One parent: what became of each of its elements.
 
 use super::{Case, order};
-use crate::history::{Kind, Operation};
+use crate::history::{Kind, ListRef, Operation};
 use crate::linear::{ValueId, Values};
 use rustc_hash::{FxHashMap, FxHashSet};
-use serde_json::Value;
 
 /// A parent's adds and reads.
 #[derive(Debug, Default)]
@@ -114,22 +113,24 @@ impl Parent {
         let (Some(answer), Some(ret)) = (operation.answer(), operation.ret()) else {
             return Ok(());
         };
-        let shown: &[Value] = match (&answer.value, operation.error()) {
+        let shown = match (answer.value().as_list(), operation.error()) {
             // There is no parent, hence no element.
-            (_, Some("NoNode")) => &[],
+            (_, Some("NoNode")) => None,
             (_, Some(error)) => {
                 return Err(format!(
                     "is an ok read with the error {error}; sets know NoNode"
                 ));
             }
-            (Value::Array(elements), None) => elements,
-            (other, None) => {
+            (Some(elements), None) => Some(elements),
+            (None, None) => {
                 return Err(format!(
-                    "is an ok read of {other}; expected a list of elements"
+                    "is an ok read of {}; expected a list of elements",
+                    answer.value()
                 ));
             }
         };
-        let ids: Vec<ValueId> = shown.iter().map(|element| values.id(element)).collect();
+        let shown = shown.into_iter().flat_map(ListRef::iter);
+        let ids: Vec<ValueId> = shown.map(|element| values.id(element)).collect();
         let mut shows: Vec<usize> = ids.iter().map(|id| self.place(*id)).collect();
         shows.sort_unstable();
         let twice = shows

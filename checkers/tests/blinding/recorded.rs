@@ -3,7 +3,7 @@
 use crate::common::random::pick;
 use crate::common::recorded::{Run, register, set};
 use crate::common::{judge, validity};
-use keelhaul_checkers::{History, Kind, Verdict, render};
+use keelhaul_checkers::{Event, History, Kind, Verdict, render};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -11,39 +11,39 @@ use serde_json::{Value, json};
 const BLINDINGS: u64 = 100;
 
 /// A few sound histories, to be changed again and again.
-struct Bases(Vec<History>);
+struct Bases(Vec<Vec<Event>>);
 
 impl Bases {
     fn new(record: impl Fn(u64) -> History) -> Bases {
-        Bases((0..5).map(record).collect())
+        Bases((0..5).map(|seed| record(seed).to_events()).collect())
     }
 
-    fn pick(&self, seed: u64) -> History {
+    fn pick(&self, seed: u64) -> Vec<Event> {
         self.0[seed as usize % self.0.len()].clone()
     }
 }
 
 /// Answers of successful operations of these functions, by place among the events.
-fn answers(history: &History, functions: &[&str]) -> Vec<usize> {
+fn answers(history: &[Event], functions: &[&str]) -> Vec<usize> {
     let wanted = |at: &usize| {
-        let event = &history.events[*at];
+        let event = &history[*at];
         event.kind == Kind::Ok
             && functions.contains(&&*event.f)
             && event.extra.get("error").is_none()
     };
-    (0..history.events.len()).filter(wanted).collect()
+    (0..history.len()).filter(wanted).collect()
 }
 
-fn value_written(history: &History, at: usize) -> Value {
-    match &history.events[at].value {
+fn value_written(history: &[Event], at: usize) -> Value {
+    match &history[at].value {
         Value::Array(pair) => pair[1].clone(),
         value => value.clone(),
     }
 }
 
 /// Judges the changed history, insists that it is invalid, and gives the names of the anomalies.
-fn must_be_invalid(checker: &str, history: &History, what: &str) -> Vec<String> {
-    let finding = judge(checker, history);
+fn must_be_invalid(checker: &str, history: &[Event], what: &str) -> Vec<String> {
+    let finding = judge(checker, &History::from_events(history));
     let Verdict::Invalid(anomalies) = &finding.verdict else {
         panic!("{what}: {:?}", finding.verdict)
     };
@@ -108,19 +108,19 @@ fn a_stale_value_is_found() {
             let before: Vec<usize> = writes
                 .iter()
                 .copied()
-                .filter(|at| *at < invoked && history.events[*at].key == history.events[read].key)
+                .filter(|at| *at < invoked && history[*at].key == history[read].key)
                 .collect();
             if before.len() >= 2 {
                 break (read, before);
             }
         };
-        let version = |at: usize| history.events[at].extra.int("version").unwrap();
+        let version = |at: usize| history[at].extra.int("version").unwrap();
         let newest = old.iter().map(|at| version(*at)).max().unwrap();
         let stale: Vec<usize> = old.into_iter().filter(|at| version(*at) < newest).collect();
         let from = *pick(&mut rng, &stale);
         let (value, version) = (value_written(&history, from), version(from));
-        history.events[read].value = value;
-        history.events[read].extra.insert("version", version);
+        history[read].value = value;
+        history[read].extra.insert("version", version);
         let kinds = must_be_invalid("register-linearizable", &history, &format!("seed {seed}"));
         assert_eq!(kinds, ["nonlinearizable"]);
     }
@@ -143,21 +143,21 @@ fn a_lost_acknowledged_write_is_found() {
             let last: Vec<usize> = finals.into_iter().rev().take(8).collect();
             *pick(&mut rng, &last)
         };
-        let of_key = |at: &usize| history.events[*at].key == history.events[key].key;
+        let of_key = |at: &usize| history[*at].key == history[key].key;
         let mut writes: Vec<usize> = answers(&history, &["create", "write", "cas"])
             .into_iter()
             .filter(of_key)
             .collect();
-        writes.sort_by_key(|at| history.events[*at].extra.int("version"));
+        writes.sort_by_key(|at| history[*at].extra.int("version"));
         let [.., before, _] = writes[..] else {
             continue;
         };
         let (value, version) = (
             value_written(&history, before),
-            history.events[before].extra.int("version").unwrap(),
+            history[before].extra.int("version").unwrap(),
         );
-        history.events[key].value = value;
-        history.events[key].extra.insert("version", version);
+        history[key].value = value;
+        history[key].extra.insert("version", version);
         must_be_invalid("register-linearizable", &history, &format!("seed {seed}"));
     }
 }
@@ -177,8 +177,8 @@ fn a_session_that_goes_back_is_found() {
         // A read's reply is older than one that its session had seen before.
         let at = loop {
             let at = *pick(&mut rng, &answers(&history, &["read"]));
-            let session = history.events[at].extra.get("session");
-            let before = history.events[..at]
+            let session = history[at].extra.get("session");
+            let before = history[..at]
                 .iter()
                 .filter(|event| event.extra.get("session") == session);
             let seen = before.filter_map(|event| event.extra.int("zxid")).max();
@@ -186,15 +186,15 @@ fn a_session_that_goes_back_is_found() {
                 break (at, seen - 1);
             }
         };
-        history.events[at.0].extra.insert("zxid", at.1);
+        history[at.0].extra.insert("zxid", at.1);
         must_be_invalid("session-order", &history, &format!("seed {seed}"));
     }
 }
 
 /// The line at which the operation that ends here began.
-fn invocation(history: &History, end: usize) -> usize {
-    let process = &history.events[end].process;
-    history.events[..end]
+fn invocation(history: &[Event], end: usize) -> usize {
+    let process = &history[end].process;
+    history[..end]
         .iter()
         .rposition(|event| event.process == *process)
         .unwrap()
@@ -224,12 +224,8 @@ fn a_lost_element_is_found() {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut history = bases.pick(seed);
         let added = *pick(&mut rng, &answers(&history, &["add"]));
-        let (key, element) = (
-            history.events[added].key.clone(),
-            history.events[added].value.clone(),
-        );
+        let (key, element) = (history[added].key.clone(), history[added].value.clone());
         for event in history
-            .events
             .iter_mut()
             .skip(added)
             .filter(|event| event.key == key)
@@ -258,13 +254,13 @@ fn a_stale_set_is_found() {
         let fenced: Vec<usize> = answers(&history, &["read"])
             .into_iter()
             .filter(|at| {
-                let asked = &history.events[invocation(&history, *at)].extra;
+                let asked = &history[invocation(&history, *at)].extra;
                 asked.text("mode") == Some("fenced")
                     && !asked.flag("final")
-                    && !history.events[*at].value.as_array().unwrap().is_empty()
+                    && !history[*at].value.as_array().unwrap().is_empty()
             })
             .collect();
-        let Value::Array(shown) = &mut history.events[*pick(&mut rng, &fenced)].value else {
+        let Value::Array(shown) = &mut history[*pick(&mut rng, &fenced)].value else {
             panic!("a read shows a list")
         };
         let element = pick(&mut rng, shown).clone();
@@ -288,9 +284,9 @@ fn a_duplicated_or_unexpected_element_is_found() {
         let mut history = bases.pick(seed);
         let reads: Vec<usize> = answers(&history, &["read"])
             .into_iter()
-            .filter(|at| !history.events[*at].value.as_array().unwrap().is_empty())
+            .filter(|at| !history[*at].value.as_array().unwrap().is_empty())
             .collect();
-        let Value::Array(shown) = &mut history.events[*pick(&mut rng, &reads)].value else {
+        let Value::Array(shown) = &mut history[*pick(&mut rng, &reads)].value else {
             panic!("a read shows a list")
         };
         let (element, kind) = match seed % 2 {

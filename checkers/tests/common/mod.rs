@@ -35,13 +35,13 @@ impl Script {
         value: Value,
         extra: Value,
     ) {
-        let index = self.history.events.len() as u64;
+        let index = self.history.len() as u64;
         let extra: Map<String, Value> = match extra {
             Value::Object(map) => map,
             Value::Null => Map::new(),
             other => panic!("extra fields are an object, not {other}"),
         };
-        self.history.events.push(Event {
+        self.history.push(&Event {
             index,
             time: Nanos(index * 1_000_000),
             process,
@@ -64,6 +64,14 @@ impl Script {
     ) {
         self.line(Process::Client(process), kind, f, key, value, extra);
     }
+}
+
+/// Changes events of a history.
+pub fn edit<R>(history: &mut History, change: impl FnOnce(&mut Vec<Event>) -> R) -> R {
+    let mut events = history.to_events();
+    let result = change(&mut events);
+    *history = History::from_events(&events);
+    result
 }
 
 /// What the checker of this name says, with the usual parameters.

@@ -68,24 +68,24 @@ impl Series {
         // Times never run backwards, so one bucket's latencies at a time are enough.
         let mut place = 0;
         let mut latencies: Vec<Nanos> = Vec::new();
-        for event in &history.events {
-            let Process::Client(process) = event.process else {
+        for event in history.events() {
+            let Process::Client(process) = *event.process() else {
                 continue;
             };
-            if event.kind == Kind::Invoke {
-                open.insert(process, event.time);
+            if event.kind() == Kind::Invoke {
+                open.insert(process, event.time());
                 continue;
             }
-            let here = (event.time.0 / width.0) as usize;
+            let here = (event.time().0 / width.0) as usize;
             if here != place {
                 series.buckets[place].latency = Latency::of(&mut latencies);
                 latencies.clear();
                 place = here;
             }
-            let began = open.remove(&process).unwrap_or(event.time);
-            let took = Nanos(event.time.0 - began.0);
+            let began = open.remove(&process).unwrap_or(event.time());
+            let took = Nanos(event.time().0 - began.0);
             let bucket = &mut series.buckets[place];
-            match event.kind {
+            match event.kind() {
                 Kind::Ok => {
                     bucket.ok += 1;
                     latencies.push(took);

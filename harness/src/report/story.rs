@@ -2,7 +2,7 @@
 //!
 //! A line that cannot be read is passed over here: the checkers read the same lines, and report it.
 
-use keelhaul_checkers::{Event, History, Nanos, Process};
+use keelhaul_checkers::{EventRef, History, Nanos, Process};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -109,14 +109,14 @@ impl Story {
     /// Reads the lines of a history; `nodes` gives the order of the cluster.
     pub(super) fn of(history: &History, nodes: &[String]) -> Story {
         let mut story = Story {
-            end: history.events.last().map_or(Nanos(0), |event| event.time),
+            end: history.last().map_or(Nanos(0), EventRef::time),
             ..Story::default()
         };
         for name in nodes {
             story.node(name);
         }
-        for event in &history.events {
-            match &event.process {
+        for event in history.events() {
+            match event.process() {
                 Process::Named(name) if &**name == "controller" => story.controller(event),
                 Process::Named(name) if &**name == "nemesis" => story.nemesis(event),
                 _ => {}
@@ -137,19 +137,19 @@ impl Story {
         &mut self.nodes[place]
     }
 
-    fn controller(&mut self, event: &Event) {
-        let value = &event.value;
-        match &*event.f {
+    fn controller(&mut self, event: EventRef<'_>) {
+        let value = &event.value().to_json();
+        match event.f() {
             "phase" => self
                 .phases
                 .extend(value["phase"].as_str().map(|name| Phase {
                     name: name.to_owned(),
-                    from: event.time,
+                    from: event.time(),
                 })),
             "role" => {
                 if let Some(name) = value["node"].as_str() {
                     let role = Role::of(&value["role"]);
-                    self.node(name).roles.push((event.time, role));
+                    self.node(name).roles.push((event.time(), role));
                 }
             }
             "stall" => {
@@ -162,8 +162,8 @@ impl Story {
         }
     }
 
-    fn nemesis(&mut self, event: &Event) {
-        let value = &event.value;
+    fn nemesis(&mut self, event: EventRef<'_>) {
+        let value = &event.value().to_json();
         let Some(number) = value["episode"].as_u64() else {
             return;
         };
@@ -182,7 +182,7 @@ impl Story {
             Some("heal") => {
                 if let Some(episode) = self.episodes.get_mut(&number) {
                     // Healing is repeated until it is certain; the page shows when it first came.
-                    episode.healed.get_or_insert(event.time);
+                    episode.healed.get_or_insert(event.time());
                 }
             }
             _ => {}
@@ -215,11 +215,11 @@ impl Story {
 }
 
 impl Episode {
-    fn installed(number: u64, event: &Event) -> Episode {
-        let value = &event.value;
+    fn installed(number: u64, event: EventRef<'_>) -> Episode {
+        let value = &event.value().to_json();
         Episode {
             number,
-            kind: event.f.to_string(),
+            kind: event.f().to_owned(),
             shape: value["fault"]["shape"].as_str().map(str::to_owned),
             target: target(&value["target"]),
             targets: names(&value["targets"]),
@@ -232,7 +232,7 @@ impl Episode {
                 })
                 .collect(),
             skipped: value["outcome"].as_str() == Some("skipped"),
-            installed: event.time,
+            installed: event.time(),
             healed: None,
             observed: None,
         }

@@ -298,7 +298,7 @@ mod tests {
             thread.join().unwrap();
         }
         writer.finish().unwrap();
-        let events = read(&path).events;
+        let events = read(&path).to_events();
         assert_eq!(events.len(), 20_000);
         assert!(
             events
@@ -320,7 +320,7 @@ mod tests {
             assert!(Instant::now() < deadline, "the batch was never written");
             std::thread::sleep(Duration::from_millis(5));
         }
-        let events = read(&path).events;
+        let events = read(&path).to_events();
         assert_eq!(&*events[0].f, "phase");
         assert_eq!(events[0].process, Process::Named("controller".into()));
     }

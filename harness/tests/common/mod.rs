@@ -49,7 +49,7 @@ impl Store {
             return Vec::new();
         };
         let (history, _) = keelhaul_checkers::History::read(file).unwrap();
-        let lines = history.events.iter();
+        let lines = history.events();
         lines
             .map(|event| serde_json::to_value(event).unwrap())
             .collect()

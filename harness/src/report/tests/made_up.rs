@@ -82,9 +82,10 @@ impl MadeUp {
 
     /// Lets a read in the middle of the run answer what was true three versions before.
     pub(super) fn make_a_read_stale(&mut self) {
-        let middle = self.history.events.len() / 2;
+        let middle = self.history.len() / 2;
+        let mut events = self.history.to_events();
         let mut seen: BTreeMap<(String, i64), Value> = BTreeMap::new();
-        for (place, event) in self.history.events.iter_mut().enumerate() {
+        for (place, event) in events.iter_mut().enumerate() {
             let (Some(version), Some(key)) = (event.extra.int("version"), &event.key) else {
                 continue;
             };
@@ -92,6 +93,7 @@ impl MadeUp {
             if let Some(old) = old.filter(|_| place > middle && &*event.f == "read") {
                 event.value = old.clone();
                 event.extra.insert("version", version - 3);
+                self.history = History::from_events(&events);
                 return;
             }
             let value = match &event.value {
@@ -105,7 +107,8 @@ impl MadeUp {
 
     /// Puts a hostile text wherever a name or a word stands.
     pub(super) fn rename_everything(&mut self, hostile: &str) {
-        for event in &mut self.history.events {
+        let mut events = self.history.to_events();
+        for event in &mut events {
             match &event.process {
                 Process::Client(_) => {
                     event.f = hostile.into();
@@ -128,6 +131,7 @@ impl MadeUp {
                 }
             }
         }
+        self.history = History::from_events(&events);
         self.plan.test = hostile.chars().filter(|c| *c != '/').collect();
         self.plan.node.version = hostile.to_owned();
         self.plan.contract = hostile.to_owned();
@@ -136,11 +140,9 @@ impl MadeUp {
 
     /// Makes so many nodes change their role all the time.
     pub(super) fn let_roles_flap(&mut self, nodes: usize, period: Nanos) {
-        let end = self.history.events.last().map_or(0, |event| event.time.0);
+        let end = self.history.last().map_or(0, |event| event.time().0);
         let mut lines = Lines::default();
-        for event in std::mem::take(&mut self.history.events) {
-            lines.0.push(event);
-        }
+        lines.0.extend(self.history.to_events());
         for at in (0..end).step_by(period.0 as usize) {
             let node = format!("n{}", at / period.0 % nodes as u64 + 1);
             let role = ["leader", "looking", "follower"][(at / period.0 / 16 % 3) as usize];
@@ -404,10 +406,7 @@ impl Lines {
     fn into_history(self) -> History {
         let mut events = self.0;
         events.sort_by_key(|event| event.time);
-        for (index, event) in events.iter_mut().enumerate() {
-            event.index = index as u64;
-        }
-        History { events }
+        History::from_events(&events)
     }
 }
 

@@ -4,7 +4,7 @@ mod made_up;
 
 use super::page;
 use crate::store::RunDirectory;
-use keelhaul_checkers::{Anomaly, Nanos, Validity};
+use keelhaul_checkers::{Anomaly, History, Nanos, Validity};
 use made_up::{MadeUp, made_up};
 use serde_json::json;
 
@@ -127,7 +127,7 @@ fn roles_that_never_rest_stay_a_small_file() {
 #[test]
 fn a_run_that_ended_before_it_began_has_a_page_too() {
     let mut run = made_up(5, 2, 20);
-    run.history.events.clear();
+    run.history = History::new();
     let page = rendered(&run);
     keep("empty", &page);
     assert!(page.contains("No operation was answered."));
