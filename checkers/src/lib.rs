@@ -20,6 +20,7 @@
 //! | [`Set`] | sets that grow: lost, stale, unexpected, duplicated, unordered |
 //! | [`Recovery`] | every node serves again after the last heal, replicas are equal; times of each recovery |
 //! | [`Coverage`] | whether anything was tested at all |
+//! | [`generate`] | sound and broken histories of any size, from a simulated system |
 //! | [`Stats`] | counts, errors, rates, latencies |
 //!
 //! What is owed under which faults is a table, [`contract`]. [`merge`] makes one [`Results`] of all findings, as
@@ -47,6 +48,7 @@
 pub mod contract;
 mod coverage;
 mod describe;
+pub mod generate;
 pub mod history;
 pub mod linear;
 pub mod models;

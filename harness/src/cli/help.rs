@@ -4,8 +4,9 @@ use clap::Command;
 use std::fmt::Write;
 
 /// What each group is for, and its commands. `help` is clap's own.
-const GROUPS: [(&str, &[&str]); 3] = [
+const GROUPS: [(&str, &[&str]); 4] = [
     ("Tests", &["run", "check"]),
+    ("Histories", &["generate"]),
     ("Clusters", &["up", "heal"]),
     ("Reference", &["list", "help"]),
 ];

@@ -4,6 +4,7 @@
 
 mod check;
 mod duration;
+mod generate;
 mod heal;
 mod help;
 mod list;
@@ -40,6 +41,8 @@ enum Command {
     Check(check::CheckArgs),
     /// A local cluster to play with
     Up(up::UpArgs),
+    /// A history of any size, sound or broken on purpose
+    Generate(generate::GenerateArgs),
     /// Undo what a killed controller left
     Heal(heal::HealArgs),
     /// Workloads, faults, models and systems
@@ -72,6 +75,7 @@ pub fn main() -> Exit {
         Command::Run(args) => run::run(*args, cli.json),
         Command::Check(args) => check::check(args, cli.json),
         Command::Up(args) => up::up(args, cli.json),
+        Command::Generate(args) => generate::generate(args, cli.json),
         Command::Heal(args) => heal::heal(args, cli.json),
         Command::List(args) => list::list(args, cli.json),
     };
