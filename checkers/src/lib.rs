@@ -45,6 +45,7 @@
 //! # Ok::<(), keelhaul_checkers::HistoryError>(())
 //! ```
 
+mod assert;
 pub mod contract;
 mod coverage;
 mod describe;
@@ -54,6 +55,7 @@ pub mod linear;
 pub mod models;
 mod parameters;
 mod reads;
+mod recorder;
 mod recovery;
 mod registry;
 mod render;
@@ -73,6 +75,7 @@ pub use history::{
 
 pub use parameters::Parameters;
 pub use reads::ReadMode;
+pub use recorder::{Call, Caller, Recorder};
 pub use recovery::Recovery;
 pub use registry::{CheckerInfo, by_name, list};
 pub use render::render;

@@ -16,6 +16,17 @@ pub struct Budget {
     pub deadline: Option<Instant>,
 }
 
+impl Default for Budget {
+    /// Generous for anything that a test records: 20 million configurations in a gibibyte, no deadline.
+    fn default() -> Budget {
+        Budget {
+            states: 20_000_000,
+            bytes: 1 << 30,
+            deadline: None,
+        }
+    }
+}
+
 /// Something that must not have happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Anomaly {

@@ -33,6 +33,11 @@ impl<M: Model> Linearizable<M> {
         }
     }
 
+    /// A checker with the model's own name, for which every read owes linearizability.
+    pub fn of(model: M) -> Linearizable<M> {
+        Linearizable::new(model.name(), model, true)
+    }
+
     fn unknown(&self, text: String) -> Finding {
         Finding::unknown(self.name, text)
     }

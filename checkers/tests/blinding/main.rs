@@ -11,8 +11,11 @@ mod recorded;
 
 use common::blinding::{Row, report};
 
+/// A room's name, and what gives its rows.
+type Room = (&'static str, fn() -> Vec<Row>);
+
 /// The rooms, in the order of the table.
-const ROOMS: &[(&str, fn() -> Vec<Row>)] = &[];
+const ROOMS: &[Room] = &[];
 
 #[test]
 fn nothing_that_was_broken_survives() {

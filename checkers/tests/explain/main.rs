@@ -1,0 +1,5 @@
+//! Recording calls, and explaining what was found in them.
+
+#![allow(clippy::unwrap_used)] // A test that cannot go on fails.
+
+mod recording;
