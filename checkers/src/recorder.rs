@@ -100,13 +100,13 @@ impl Recorder {
             lines.extend(buffer.iter().filter(|line| line.index < end).cloned());
         }
         lines.sort_by_key(|line| line.index);
-        let mut history = History::default();
+        let mut history = History::new();
         let mut now = Nanos(0);
         for (index, mut line) in (0..).zip(lines) {
             // A thread may look at the clock, rest, and take its place late: a history's clock never runs back.
             now = now.max(line.time);
             (line.index, line.time) = (index, now);
-            history.events.push(line);
+            history.push(&line);
         }
         history
     }

@@ -57,10 +57,7 @@ fn calls_stand_in_the_history_as_they_were_made() {
         ]
     );
     let operations = history.operations().unwrap();
-    assert_eq!(
-        operations[1].answer().unwrap().extra.int("version"),
-        Some(3)
-    );
+    assert_eq!(operations[1].answer().unwrap().int("version"), Some(3));
     assert_eq!(
         operations[2].error().map(|e| e.to_string()).as_deref(),
         Some("mismatch")
