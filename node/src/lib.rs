@@ -11,4 +11,5 @@ pub mod server;
 pub mod storage;
 pub mod tree;
 pub mod txn;
+pub mod watches;
 pub mod zab;

@@ -2,6 +2,7 @@
 //!
 //! The words that the wire codec, the leader's preparation and the tree have in common. Nothing here does anything.
 
+use crate::watches::Which;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -90,19 +91,88 @@ impl CreateMode {
     }
 }
 
-/// A request that the contacted server answers from its own tree.
+/// A request that the contacted server answers from its own tree. With `watch`, the client wants to hear once of the
+/// next change of what it reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Read {
-    /// The Stat, if the znode exists.
-    Exists(String),
+    /// The Stat, if the znode exists; a watch is set even if it does not.
+    Exists {
+        /// Which.
+        path: String,
+        /// Tell of its next change.
+        watch: bool,
+    },
     /// Data and Stat.
-    GetData(String),
+    GetData {
+        /// Of which.
+        path: String,
+        /// Tell of its next change.
+        watch: bool,
+    },
     /// Access control list and Stat.
-    GetAcl(String),
+    GetAcl {
+        /// Of which.
+        path: String,
+    },
     /// Names of the children.
-    GetChildren(String),
+    GetChildren {
+        /// Of which.
+        path: String,
+        /// Tell of their next change.
+        watch: bool,
+    },
     /// Names of the children, and Stat.
-    GetChildren2(String),
+    GetChildren2 {
+        /// Of which.
+        path: String,
+        /// Tell of their next change.
+        watch: bool,
+    },
+}
+
+/// A request about the client's watches, which live on the contacted server alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WatchRequest {
+    /// After reconnecting: sets the watches again, and tells at once what has changed since `seen`.
+    Set(Box<WatchesToSet>),
+    /// Sets a watch that stays.
+    Add {
+        /// Where.
+        path: String,
+        /// With all that is below it.
+        recursive: bool,
+    },
+    /// Removes watches.
+    Remove {
+        /// Where.
+        path: String,
+        /// Which.
+        which: Which,
+    },
+    /// Are there such watches?
+    Check {
+        /// Where.
+        path: String,
+        /// Which.
+        which: Which,
+    },
+}
+
+/// The watches that a client had on another connection.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WatchesToSet {
+    /// The newest zxid that the client has seen.
+    pub seen: i64,
+    /// On data, of znodes that existed.
+    pub data: Vec<String>,
+    /// On existence, of znodes that did not.
+    pub exists: Vec<String>,
+    /// On children.
+    pub children: Vec<String>,
+    /// Those that stay.
+    pub persistent: Vec<String>,
+    /// Those that stay, with all that is below.
+    pub recursive: Vec<String>,
 }
 
 /// A request that goes to the leader and through the log.
@@ -211,6 +281,9 @@ pub enum ErrorCode {
     /// The session has moved to another server.
     #[error("session moved")]
     SessionMoved,
+    /// The client has no such watch.
+    #[error("no such watch")]
+    NoWatcher,
 }
 
 impl ErrorCode {
@@ -230,6 +303,7 @@ impl ErrorCode {
             ErrorCode::SessionExpired => -112,
             ErrorCode::InvalidAcl => -114,
             ErrorCode::SessionMoved => -118,
+            ErrorCode::NoWatcher => -121,
         }
     }
 }

@@ -170,6 +170,11 @@ fn check_numbers(file: &File) -> Result<(), Illegal> {
     at_least("limits.connections", limits.connections as u64, 1)?;
     at_least("limits.outstanding", limits.outstanding as u64, 1)?;
     at_least("limits.unsent_bytes", limits.unsent_bytes as u64, 1)?;
+    at_least(
+        "limits.unsent_event_bytes",
+        limits.unsent_event_bytes as u64,
+        limits.unsent_bytes as u64,
+    )?;
     at_least("limits.frame_bytes", limits.frame_bytes as u64, 1024)?;
     if limits.frame_bytes > 16 << 20 {
         return illegal(

@@ -144,6 +144,8 @@ pub struct Limits {
     pub outstanding: usize,
     /// Bytes of answers that one connection may leave unread.
     pub unsent_bytes: usize,
+    /// Bytes that one connection may leave unread when events of its watches are added to answers.
+    pub unsent_event_bytes: usize,
     /// The longest request, in bytes.
     pub frame_bytes: usize,
     /// How long a connection may take to say what it wants, in milliseconds.
@@ -160,6 +162,7 @@ impl Default for Limits {
             connections: 10_000,
             outstanding: 1000,
             unsent_bytes: 4 << 20,
+            unsent_event_bytes: 32 << 20,
             frame_bytes: 1 << 20,
             greeting_ms: 10_000,
             peer_queue_bytes: 1 << 30,

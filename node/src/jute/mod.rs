@@ -6,7 +6,6 @@
 //! - [`reply`]: connect responses and replies, written straight into the connection's buffer.
 //!
 //! No socket is touched here, no input can make it panic, and nothing is allocated beyond what the frame holds.
-//! Watch flags are read and have no effect yet: this node does not send notifications.
 
 pub mod frame;
 pub mod reader;

@@ -3,8 +3,15 @@
 use super::request::opcode;
 use crate::request::{Acl, ErrorCode, Password, SessionId};
 use crate::tree::{Outcome, Stat};
+use crate::watches::EventKind;
 use crate::zab::Zxid;
 use bytes::{BufMut, Bytes, BytesMut};
+
+/// The xid of every notification.
+const NOTIFICATION: i32 = -1;
+
+/// The state of the connection that every notification names (`SyncConnected`).
+const CONNECTED: i32 = 3;
 
 /// What follows the header of a successful write's reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +66,18 @@ impl ReplyBuffer {
             if read_only {
                 out.put_u8(0);
             }
+        });
+    }
+
+    /// The notification for a watch that fired; as in ZooKeeper 3.8 it says neither xid nor zxid.
+    pub fn event(&mut self, kind: EventKind, path: &str) {
+        self.frame(|out| {
+            out.put_i32(NOTIFICATION);
+            out.put_i64(-1);
+            out.put_i32(0);
+            out.put_i32(kind.code());
+            out.put_i32(CONNECTED);
+            put_string(out, path);
         });
     }
 

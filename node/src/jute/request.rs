@@ -3,7 +3,8 @@
 use super::Garbage;
 use super::reader::Reader;
 use super::reply::ReplyKind;
-use crate::request::{Acl, Read, Write};
+use crate::request::{Acl, Read, WatchRequest, WatchesToSet, Write};
+use crate::watches::Which;
 use bytes::Bytes;
 
 /// ZooKeeper's operation codes.
@@ -21,6 +22,11 @@ pub(crate) mod opcode {
     pub(crate) const CHECK: i32 = 13;
     pub(crate) const MULTI: i32 = 14;
     pub(crate) const CREATE2: i32 = 15;
+    pub(crate) const CHECK_WATCHES: i32 = 17;
+    pub(crate) const REMOVE_WATCHES: i32 = 18;
+    pub(crate) const SET_WATCHES: i32 = 101;
+    pub(crate) const SET_WATCHES2: i32 = 105;
+    pub(crate) const ADD_WATCH: i32 = 106;
     pub(crate) const CLOSE_SESSION: i32 = -11;
     pub(crate) const ERROR: i32 = -1;
 }
@@ -66,6 +72,8 @@ impl ConnectRequest {
 pub enum Operation {
     /// Answered by the contacted server.
     Read(Read),
+    /// Sets, removes or looks for watches on the contacted server.
+    Watch(WatchRequest),
     /// Goes through the log; the answer has this form.
     Write(Write, ReplyKind),
     /// Bring the contacted server up to date.
@@ -100,11 +108,43 @@ impl Request {
 
 fn operation(code: i32, r: &mut Reader) -> Result<Operation, Garbage> {
     let operation = match code {
-        opcode::EXISTS => Operation::Read(Read::Exists(watched_path(r)?)),
-        opcode::GET_DATA => Operation::Read(Read::GetData(watched_path(r)?)),
-        opcode::GET_CHILDREN => Operation::Read(Read::GetChildren(watched_path(r)?)),
-        opcode::GET_CHILDREN2 => Operation::Read(Read::GetChildren2(watched_path(r)?)),
-        opcode::GET_ACL => Operation::Read(Read::GetAcl(r.string("path")?)),
+        opcode::EXISTS => {
+            let (path, watch) = watched(r)?;
+            Operation::Read(Read::Exists { path, watch })
+        }
+        opcode::GET_DATA => {
+            let (path, watch) = watched(r)?;
+            Operation::Read(Read::GetData { path, watch })
+        }
+        opcode::GET_CHILDREN => {
+            let (path, watch) = watched(r)?;
+            Operation::Read(Read::GetChildren { path, watch })
+        }
+        opcode::GET_CHILDREN2 => {
+            let (path, watch) = watched(r)?;
+            Operation::Read(Read::GetChildren2 { path, watch })
+        }
+        opcode::GET_ACL => Operation::Read(Read::GetAcl {
+            path: r.string("path")?,
+        }),
+        opcode::SET_WATCHES => Operation::Watch(WatchRequest::Set(Box::new(watches_to_set(r)?))),
+        opcode::SET_WATCHES2 => {
+            let one_shot = watches_to_set(r)?;
+            Operation::Watch(WatchRequest::Set(Box::new(WatchesToSet {
+                persistent: strings(r, "persistentWatches")?,
+                recursive: strings(r, "persistentRecursiveWatches")?,
+                ..one_shot
+            })))
+        }
+        opcode::ADD_WATCH => Operation::Watch(add_watch(r)?),
+        opcode::REMOVE_WATCHES => {
+            let (path, which) = which_watches(r)?;
+            Operation::Watch(WatchRequest::Remove { path, which })
+        }
+        opcode::CHECK_WATCHES => {
+            let (path, which) = which_watches(r)?;
+            Operation::Watch(WatchRequest::Check { path, which })
+        }
         opcode::SYNC => Operation::Sync(r.string("path")?),
         opcode::PING => Operation::Ping,
         opcode::CLOSE_SESSION => Operation::Write(Write::CloseSession, ReplyKind::Empty),
@@ -196,8 +236,45 @@ fn multi(r: &mut Reader) -> Result<Operation, Garbage> {
     }
 }
 
-fn watched_path(r: &mut Reader) -> Result<String, Garbage> {
+fn watched(r: &mut Reader) -> Result<(String, bool), Garbage> {
+    Ok((r.string("path")?, r.boolean("watch")?))
+}
+
+fn strings(r: &mut Reader, what: &'static str) -> Result<Vec<String>, Garbage> {
+    let count = r.count(what, 4)?;
+    (0..count).map(|_| r.string(what)).collect()
+}
+
+fn watches_to_set(r: &mut Reader) -> Result<WatchesToSet, Garbage> {
+    Ok(WatchesToSet {
+        seen: r.long("relativeZxid")?,
+        data: strings(r, "dataWatches")?,
+        exists: strings(r, "existWatches")?,
+        children: strings(r, "childWatches")?,
+        ..WatchesToSet::default()
+    })
+}
+
+fn add_watch(r: &mut Reader) -> Result<WatchRequest, Garbage> {
     let path = r.string("path")?;
-    r.boolean("watch")?;
-    Ok(path)
+    let recursive = match r.int("mode")? {
+        0 => false,
+        1 => true,
+        other => return Err(unknown("mode", other)),
+    };
+    Ok(WatchRequest::Add { path, recursive })
+}
+
+fn which_watches(r: &mut Reader) -> Result<(String, Which), Garbage> {
+    let path = r.string("path")?;
+    let code = r.int("type")?;
+    let which = Which::from_code(code).ok_or_else(|| unknown("type", code))?;
+    Ok((path, which))
+}
+
+fn unknown(what: &'static str, found: i32) -> Garbage {
+    Garbage::Field {
+        what,
+        found: format!("{found}, which has no meaning"),
+    }
 }

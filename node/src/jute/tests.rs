@@ -1,8 +1,9 @@
 //! The codec against bytes written out by hand, and against bytes that make no sense.
 
 use super::*;
-use crate::request::{Acl, ErrorCode, Read, SessionId, Write};
+use crate::request::{Acl, ErrorCode, Read, SessionId, WatchRequest, WatchesToSet, Write};
 use crate::tree::{Outcome, Stat};
+use crate::watches::Which;
 use crate::zab::Zxid;
 use bytes::{BufMut, Bytes, BytesMut};
 use rand::{RngExt, SeedableRng};
@@ -58,23 +59,35 @@ fn every_request_is_understood() {
     let path = || "/a".to_owned();
     assert_eq!(
         decoded(with_path(3, &[1])),
-        Operation::Read(Read::Exists(path()))
+        Operation::Read(Read::Exists {
+            path: path(),
+            watch: true
+        })
     );
     assert_eq!(
         decoded(with_path(4, &[0])),
-        Operation::Read(Read::GetData(path()))
+        Operation::Read(Read::GetData {
+            path: path(),
+            watch: false
+        })
     );
     assert_eq!(
         decoded(with_path(6, &[])),
-        Operation::Read(Read::GetAcl(path()))
+        Operation::Read(Read::GetAcl { path: path() })
     );
     assert_eq!(
         decoded(with_path(8, &[0])),
-        Operation::Read(Read::GetChildren(path()))
+        Operation::Read(Read::GetChildren {
+            path: path(),
+            watch: false
+        })
     );
     assert_eq!(
         decoded(with_path(12, &[0])),
-        Operation::Read(Read::GetChildren2(path()))
+        Operation::Read(Read::GetChildren2 {
+            path: path(),
+            watch: false
+        })
     );
     assert_eq!(decoded(with_path(9, &[])), Operation::Sync(path()));
     let version = &[0xff, 0xff, 0xff, 0xff];
@@ -105,8 +118,8 @@ fn every_request_is_understood() {
     let close = Operation::Write(Write::CloseSession, ReplyKind::Empty);
     assert_eq!(decoded(frame(|out| header(out, -11))), close);
     assert_eq!(
-        decoded(frame(|out| header(out, 106))),
-        Operation::Unknown(106)
+        decoded(frame(|out| header(out, 16))),
+        Operation::Unknown(16)
     );
     for (code, kind) in [(1, ReplyKind::Path), (15, ReplyKind::PathAndStat)] {
         let create = frame(|out| {
@@ -115,6 +128,63 @@ fn every_request_is_understood() {
         });
         assert_eq!(decoded(create), Operation::Write(created(), kind));
     }
+}
+
+#[test]
+fn requests_about_watches_are_understood() {
+    let watch = |code: i32, more: i32| {
+        let request = frame(|out| {
+            header(out, code);
+            text(out, "/a");
+            out.put_i32(more);
+        });
+        Request::decode(request).map(|request| request.operation)
+    };
+    let path = || "/a".to_owned();
+    for (mode, recursive) in [(0, false), (1, true)] {
+        let add = WatchRequest::Add {
+            path: path(),
+            recursive,
+        };
+        assert_eq!(watch(106, mode), Ok(Operation::Watch(add)));
+    }
+    for (code, which) in [(1, Which::Children), (2, Which::Data), (3, Which::Any)] {
+        let (remove, check) = (
+            WatchRequest::Remove {
+                path: path(),
+                which,
+            },
+            WatchRequest::Check {
+                path: path(),
+                which,
+            },
+        );
+        assert_eq!(watch(18, code), Ok(Operation::Watch(remove)));
+        assert_eq!(watch(17, code), Ok(Operation::Watch(check)));
+    }
+    assert!(watch(106, 2).is_err() && watch(17, 0).is_err() && watch(18, 4).is_err());
+    let lists = |code: i32, lists: &[&str]| {
+        decoded(frame(|out| {
+            header(out, code);
+            out.put_i64(9);
+            for path in lists {
+                out.put_i32(1);
+                text(out, path);
+            }
+        }))
+    };
+    let mut wanted = WatchesToSet {
+        seen: 9,
+        data: vec!["/d".into()],
+        exists: vec!["/e".into()],
+        children: vec!["/c".into()],
+        ..WatchesToSet::default()
+    };
+    let set = |wanted: &WatchesToSet| Operation::Watch(WatchRequest::Set(Box::new(wanted.clone())));
+    assert_eq!(lists(101, &["/d", "/e", "/c"]), set(&wanted));
+    wanted.persistent = vec!["/p".into()];
+    wanted.recursive = vec!["/r".into()];
+    assert_eq!(lists(105, &["/d", "/e", "/c", "/p", "/r"]), set(&wanted));
 }
 
 #[test]

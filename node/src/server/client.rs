@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 /// How much is read from a socket at a time, at least.
 const READ: usize = 8 << 10;
@@ -32,6 +32,8 @@ pub(super) struct ClientLink {
     out: mpsc::UnboundedSender<Flush>,
     unsent: Arc<AtomicUsize>,
     limit: usize,
+    event_limit: usize,
+    abort: Arc<Notify>,
     /// Where the client is.
     pub(super) address: SocketAddr,
 }
@@ -49,9 +51,24 @@ impl ClientLink {
         self.limit
     }
 
+    /// How many bytes are on their way to it.
+    pub(super) fn unsent(&self) -> usize {
+        self.unsent.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes it may leave unread, events included.
+    pub(super) fn event_limit(&self) -> usize {
+        self.event_limit
+    }
+
+    /// Closes the connection at once, with what is not sent.
+    pub(super) fn abort(&self) {
+        self.abort.notify_one();
+    }
+
     /// Whether the client must read before it gets more; [`Event::Drained`] says when it has.
     pub(super) fn is_full(&self) -> bool {
-        self.unsent.load(Ordering::Relaxed) >= self.limit
+        self.unsent() >= self.limit
     }
 }
 
@@ -64,6 +81,8 @@ enum Closed {
     Io(#[from] io::Error),
     #[error("it said nothing for {0} ms")]
     Silent(u64),
+    #[error("it left more than {0} bytes unread")]
+    Drowned(usize),
     #[error("the node stops")]
     Stopping,
 }
@@ -131,11 +150,13 @@ async fn serve(
         Greeting::Word(word) => answer_word(word, &mut write, events).await,
         Greeting::Connect(request) => {
             let (out, replies) = mpsc::unbounded_channel();
-            let unsent = Arc::new(AtomicUsize::new(0));
+            let (unsent, abort) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
             let link = ClientLink {
                 out,
                 unsent: unsent.clone(),
                 limit: limits.unsent_bytes,
+                event_limit: limits.unsent_event_bytes,
+                abort: abort.clone(),
                 address,
             };
             send(events, Event::Connect { id, link, request }).await?;
@@ -143,6 +164,7 @@ async fn serve(
             let result = tokio::select! {
                 result = read_requests(&mut read, buffer, id, limits, &outstanding, events) => result,
                 result = write_replies(&mut write, replies, id, limits, &unsent, &outstanding, events) => result,
+                () = abort.notified() => Err(Closed::Drowned(limits.unsent_event_bytes)),
             };
             send(events, Event::Gone(id)).await?;
             result

@@ -10,6 +10,7 @@
 //! events that are ready, then sends what came of them: one write per connection, one hand-over to the disk.
 //!
 //! - `client`, `pipeline`: a client's connection, and the order of its answers. `reads`: answers from the tree.
+//!   `watching`: watches, and who is told of a change.
 //! - `engine`: the loop. `outputs`: what the replica wants. `serving`: clients' events. `leading`: the leader's part.
 //!   `links`, `forward`: what servers tell each other about their clients.
 //! - `peer`, `wire`: connections between members, and their frames. `disk`: the disk thread.
@@ -27,6 +28,7 @@ mod peer;
 mod pipeline;
 mod reads;
 mod serving;
+mod watching;
 mod wire;
 mod words;
 

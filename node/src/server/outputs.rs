@@ -59,7 +59,10 @@ impl Engine {
         let zxid = entry.zxid;
         let txn = Txn::decode(&entry.txn).map_err(|source| NodeError::Txn { zxid, source })?;
         let (origin, timeout) = (txn.origin, session_timeout(&txn));
-        let outcome = self.tree.apply(zxid, txn)?;
+        let clients = &mut self.clients;
+        let outcome = self
+            .tree
+            .apply_observed(zxid, txn, &mut |change| clients.changed(change))?;
         if let Some(leader) = &mut self.leader {
             leader.applied(zxid, origin.node, &outcome, timeout, self.now);
         }

@@ -6,10 +6,11 @@
 
 use super::client::ClientLink;
 use super::event::ConnectionId;
-use super::reads;
+use super::{reads, watching};
 use crate::jute::{Operation, ReplyBuffer, ReplyKind, Request};
-use crate::request::{ErrorCode, Read, SessionId};
+use crate::request::{ErrorCode, Read, SessionId, WatchRequest};
 use crate::tree::{Outcome, Tree};
+use crate::watches::{Watcher, Watches};
 use crate::zab::{Millis, Zxid};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -28,6 +29,8 @@ pub(super) enum Answer {
 pub(super) enum Waiting {
     /// Answered from the tree.
     Read(Read),
+    /// Answered at once.
+    Watch(WatchRequest),
     /// Answered at once.
     Ping,
     /// Answered at once.
@@ -65,6 +68,16 @@ pub(super) enum Stage {
     },
     /// It has its session.
     Open(SessionId),
+}
+
+/// What an answer is made from.
+#[derive(Debug)]
+pub(super) struct Surroundings<'a> {
+    pub(super) tree: &'a Tree,
+    pub(super) watches: &'a mut Watches,
+    /// The client, as one who watches.
+    pub(super) watcher: Watcher,
+    pub(super) now: Millis,
 }
 
 /// One client.
@@ -123,21 +136,21 @@ impl Client {
     }
 
     /// Answers what can be answered, in order.
-    fn pump(&mut self, tree: &Tree, now: Millis, latency: &mut Latency) {
+    fn pump(&mut self, at: &mut Surroundings<'_>, latency: &mut Latency) {
         while !self.last && !self.is_full() {
             let Some(item) = self.queue.front() else {
                 return;
             };
-            if !item.is_ready(tree) {
+            if !item.is_ready(at.tree) {
                 return;
             }
             let item = self
                 .queue
                 .pop_front()
                 .expect("it has a front, as the lines above found");
-            latency.add(now.since(item.since));
+            latency.add(at.now.since(item.since));
             self.answered += 1;
-            self.reply(tree, item);
+            self.reply(at, item);
         }
     }
 
@@ -156,12 +169,22 @@ impl Client {
         self.link.is_full() || self.replies.len() >= self.link.limit()
     }
 
-    fn reply(&mut self, tree: &Tree, item: Item) {
-        let (out, xid) = (&mut self.replies, item.xid);
+    /// Whether it leaves so many events unread that it is better closed: events cannot wait for a reader as requests do.
+    fn is_drowned(&self) -> bool {
+        self.link.unsent() + self.replies.len() > self.link.event_limit()
+    }
+
+    fn reply(&mut self, at: &mut Surroundings<'_>, item: Item) {
+        let (out, xid, tree) = (&mut self.replies, item.xid, at.tree);
         match item.waiting {
-            Waiting::Read(read) => reads::answer(tree, out, xid, &read),
+            Waiting::Read(read) => reads::answer(at, out, xid, &read),
+            Waiting::Watch(request) => watching::answer(at, out, xid, &request),
             Waiting::Ping => out.empty(xid, tree.zxid()),
-            Waiting::Unimplemented => out.error(xid, tree.zxid(), ErrorCode::Unimplemented),
+            // As ZooKeeper does: who speaks another protocol is not led on.
+            Waiting::Unimplemented => {
+                out.error(xid, tree.zxid(), ErrorCode::Unimplemented);
+                self.last = true;
+            }
             Waiting::Sync { path, .. } => {
                 out.body(xid, tree.zxid(), |out| {
                     crate::jute::reply::put_string(out, &path)
@@ -195,7 +218,7 @@ impl Client {
 impl Item {
     fn is_ready(&self, tree: &Tree) -> bool {
         match &self.waiting {
-            Waiting::Read(_) | Waiting::Ping | Waiting::Unimplemented => true,
+            Waiting::Read(_) | Waiting::Watch(_) | Waiting::Ping | Waiting::Unimplemented => true,
             Waiting::Write { done, .. } => done.is_some(),
             Waiting::Sync { zxid, .. } => zxid.is_some_and(|zxid| zxid <= tree.zxid()),
         }
@@ -232,6 +255,7 @@ pub(super) struct Clients {
     /// Whose answer each number is.
     asked: FxHashMap<u64, ConnectionId>,
     dirty: Vec<ConnectionId>,
+    pub(super) watches: Watches,
     pub(super) latency: Latency,
     /// Requests received.
     pub(super) received: u64,
@@ -321,7 +345,13 @@ impl Clients {
         let Some(client) = self.open.get_mut(&id) else {
             return;
         };
-        client.pump(tree, now, &mut self.latency);
+        let mut at = Surroundings {
+            tree,
+            watches: &mut self.watches,
+            watcher: Watcher(id.0),
+            now,
+        };
+        client.pump(&mut at, &mut self.latency);
         if client.last {
             self.close(id);
         } else {
@@ -365,6 +395,11 @@ impl Clients {
             return;
         };
         client.flush();
+        self.forget(id, &client);
+    }
+
+    fn forget(&mut self, id: ConnectionId, client: &Client) {
+        self.watches.forget(Watcher(id.0));
         if let Some(session) = client.session()
             && self.by_session.get(&session) == Some(&id)
         {
@@ -381,13 +416,26 @@ impl Clients {
         self.by_session.clear();
         self.asked.clear();
         self.dirty.clear();
+        self.watches = Watches::default();
     }
 
     /// Sends what was answered since the last flush.
     pub(super) fn flush(&mut self) {
+        let mut drowned = Vec::new();
         for id in self.dirty.drain(..) {
             if let Some(client) = self.open.get_mut(&id) {
-                client.flush();
+                if client.is_drowned() {
+                    drowned.push(id);
+                } else {
+                    client.flush();
+                }
+            }
+        }
+        for id in drowned {
+            if let Some(client) = self.open.remove(&id) {
+                tracing::warn!(client = %client.link.address, "closed: it leaves too many events unread");
+                client.link.abort();
+                self.forget(id, &client);
             }
         }
     }

@@ -151,6 +151,7 @@ impl Engine {
     ) {
         let (waiting, question) = match operation {
             Operation::Read(read) => (Waiting::Read(read), None),
+            Operation::Watch(request) => (Waiting::Watch(request), None),
             Operation::Ping => (Waiting::Ping, None),
             Operation::Unknown(_) => (Waiting::Unimplemented, None),
             Operation::Write(write, kind) => {

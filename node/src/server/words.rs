@@ -85,7 +85,7 @@ impl Engine {
             self.clients.outstanding().to_string(),
         );
         line("znode_count", self.tree.znode_count().to_string());
-        line("watch_count", "0".into());
+        line("watch_count", self.clients.watches.len().to_string());
         line("ephemerals_count", self.tree.ephemeral_count().to_string());
         line("approximate_data_size", self.tree.data_bytes().to_string());
         line("global_sessions", self.tree.sessions().count().to_string());

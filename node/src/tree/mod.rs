@@ -19,6 +19,7 @@ pub use stat::Stat;
 
 use crate::request::{Acl, ErrorCode, Password, SessionId};
 use crate::txn::{Body, Txn};
+use crate::watches::EventKind;
 use crate::zab::{NodeId, Zxid};
 use arena::{Arena, ROOT, Slot, Znode};
 use bytes::Bytes;
@@ -61,6 +62,15 @@ pub enum Outcome {
     SessionOpened(SessionId),
     /// A session was closed.
     SessionClosed(SessionId),
+}
+
+/// A change of one znode, as those who watch it see it.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    /// Which znode.
+    pub path: &'a str,
+    /// What happened to it: it was created or deleted, or its data was replaced.
+    pub kind: EventKind,
 }
 
 /// A committed transaction that does not fit this tree.
@@ -195,6 +205,16 @@ impl Tree {
     /// A new session's id is made of the origin's id (the highest byte, as in ZooKeeper) and the zxid (24 bits of the
     /// epoch, 32 bits of the counter): unique without a clock.
     pub fn apply(&mut self, zxid: Zxid, txn: Txn) -> Result<Outcome, Diverged> {
+        self.apply_observed(zxid, txn, &mut |_| {})
+    }
+
+    /// [`Tree::apply`], telling of each change as it is made.
+    pub fn apply_observed(
+        &mut self,
+        zxid: Zxid,
+        txn: Txn,
+        observer: &mut dyn FnMut(Change<'_>),
+    ) -> Result<Outcome, Diverged> {
         assert!(zxid > self.zxid, "{zxid} was delivered after {}", self.zxid);
         self.zxid = zxid;
         match txn.body {
@@ -214,14 +234,19 @@ impl Tree {
                 Ok(Outcome::SessionOpened(id))
             }
             Body::CloseSession => {
-                self.close_session(txn.session)?;
+                self.close_session(txn.session, observer)?;
                 Ok(Outcome::SessionClosed(txn.session))
             }
-            body => self.apply_body(txn.time_ms, body),
+            body => self.apply_body(txn.time_ms, body, observer),
         }
     }
 
-    fn apply_body(&mut self, time_ms: i64, body: Body) -> Result<Outcome, Diverged> {
+    fn apply_body(
+        &mut self,
+        time_ms: i64,
+        body: Body,
+        observer: &mut dyn FnMut(Change<'_>),
+    ) -> Result<Outcome, Diverged> {
         match body {
             Body::Create {
                 path,
@@ -248,6 +273,10 @@ impl Tree {
                     ..Znode::default()
                 };
                 let stat = self.create(&path, znode, parent_creates)?;
+                observer(Change {
+                    path: &path,
+                    kind: EventKind::Created,
+                });
                 Ok(Outcome::Created { path, stat })
             }
             Body::Delete { path } => {
@@ -255,18 +284,29 @@ impl Tree {
                 if let Some(session) = self.sessions.get_mut(&owner) {
                     session.ephemerals.remove(&path);
                 }
+                observer(Change {
+                    path: &path,
+                    kind: EventKind::Deleted,
+                });
                 Ok(Outcome::Deleted)
             }
             Body::SetData {
                 path,
                 data,
                 version,
-            } => self.set_data(&path, data, version, time_ms),
+            } => {
+                let stat = self.set_data(&path, data, version, time_ms)?;
+                observer(Change {
+                    path: &path,
+                    kind: EventKind::DataChanged,
+                });
+                Ok(Outcome::Set(stat))
+            }
             Body::Check => Ok(Outcome::Checked),
             Body::Multi(bodies) => {
                 let outcomes: Result<_, _> = bodies
                     .into_iter()
-                    .map(|body| self.apply_body(time_ms, body))
+                    .map(|body| self.apply_body(time_ms, body, observer))
                     .collect();
                 Ok(Outcome::Multi(outcomes?))
             }
@@ -329,7 +369,7 @@ impl Tree {
         data: Option<Bytes>,
         version: i32,
         time: i64,
-    ) -> Result<Outcome, Diverged> {
+    ) -> Result<Stat, Diverged> {
         let slot = self
             .znodes
             .find(path)
@@ -340,16 +380,24 @@ impl Tree {
         znode.version = version;
         znode.mzxid = zxid;
         znode.mtime = time;
-        Ok(Outcome::Set(znode.stat()))
+        Ok(znode.stat())
     }
 
-    fn close_session(&mut self, id: SessionId) -> Result<(), Diverged> {
+    fn close_session(
+        &mut self,
+        id: SessionId,
+        observer: &mut dyn FnMut(Change<'_>),
+    ) -> Result<(), Diverged> {
         let session = self
             .sessions
             .remove(&id)
             .ok_or_else(|| self.diverged("there is no session", &id.to_string()))?;
         for path in &session.ephemerals {
             self.delete(path)?;
+            observer(Change {
+                path,
+                kind: EventKind::Deleted,
+            });
         }
         Ok(())
     }

@@ -1,11 +1,15 @@
 //! A tiny client: one connection, one request after the other, or frames as given.
 
 use crate::process::{LIMIT, eventually};
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 pub(crate) const EPHEMERAL: i32 = 1;
 pub(crate) const SEQUENTIAL: i32 = 2;
+
+/// The xid of an event.
+pub(crate) const NOTIFICATION: i32 = -1;
 
 pub(crate) const NO_NODE: i32 = -101;
 pub(crate) const BAD_VERSION: i32 = -103;
@@ -128,6 +132,8 @@ pub(crate) struct Client {
     pub(crate) timeout: i32,
     pub(crate) zxid: i64,
     xid: i32,
+    /// Events of watches, as they came between answers: kind and path.
+    pub(crate) events: VecDeque<(i32, String)>,
 }
 
 pub(crate) fn dial(address: SocketAddr) -> io::Result<TcpStream> {
@@ -192,6 +198,7 @@ impl Client {
             timeout,
             zxid,
             xid: 0,
+            events: VecDeque::new(),
         })
     }
 
@@ -214,9 +221,16 @@ impl Client {
         Ok(self.xid)
     }
 
+    /// The next answer; events before it are kept.
     pub(crate) fn receive(&mut self) -> io::Result<Reply> {
-        let mut body = read_frame(&mut self.stream)?;
-        let (xid, zxid, error) = (body.int(), body.long(), body.int());
+        let (body, xid, zxid, error) = loop {
+            let mut body = read_frame(&mut self.stream)?;
+            let (xid, zxid, error) = (body.int(), body.long(), body.int());
+            if xid != NOTIFICATION {
+                break (body, xid, zxid, error);
+            }
+            self.keep_event(zxid, error, body);
+        };
         assert!(
             zxid >= self.zxid,
             "a session went back from {:#x} to {zxid:#x}",
@@ -226,6 +240,30 @@ impl Client {
         Ok(Reply { xid, error, body })
     }
 
+    fn keep_event(&mut self, zxid: i64, error: i32, mut body: Answer) {
+        assert_eq!((zxid, error), (-1, 0));
+        let (kind, state, path) = (body.int(), body.int(), body.text());
+        assert_eq!(state, 3, "connected");
+        assert!(body.is_empty());
+        self.events.push_back((kind, path));
+    }
+
+    /// The next event; nothing else may come before it.
+    pub(crate) fn event(&mut self) -> (i32, String) {
+        if self.events.is_empty() {
+            let mut body = read_frame(&mut self.stream).unwrap();
+            assert_eq!(body.int(), NOTIFICATION);
+            let (zxid, error) = (body.long(), body.int());
+            self.keep_event(zxid, error, body);
+        }
+        self.events.pop_front().unwrap()
+    }
+
+    /// All events so far.
+    pub(crate) fn take_events(&mut self) -> Vec<(i32, String)> {
+        self.events.drain(..).collect()
+    }
+
     pub(crate) fn try_ask(&mut self, code: i32, body: &Bytes) -> io::Result<Reply> {
         let xid = self.send(code, body)?;
         let reply = self.receive()?;
@@ -233,7 +271,7 @@ impl Client {
         Ok(reply)
     }
 
-    fn ask(&mut self, code: i32, body: &Bytes) -> Result<Answer, i32> {
+    pub(crate) fn ask(&mut self, code: i32, body: &Bytes) -> Result<Answer, i32> {
         let reply = self.try_ask(code, body).unwrap();
         if reply.error == 0 {
             Ok(reply.body)
@@ -293,6 +331,35 @@ impl Client {
     pub(crate) fn children2(&mut self, path: &str) -> Result<(Vec<String>, Stat), i32> {
         self.ask(12, &Bytes::default().text(path).byte(0))
             .map(|mut body| (body.texts(), body.stat()))
+    }
+
+    /// A read with a watch, by its code: exists 3, getData 4, getChildren 8 or 12.
+    pub(crate) fn watch(&mut self, code: i32, path: &str) -> Result<(), i32> {
+        self.ask(code, &Bytes::default().text(path).byte(1))
+            .map(|_| ())
+    }
+
+    pub(crate) fn add_watch(&mut self, path: &str, recursive: bool) {
+        let body = Bytes::default().text(path).int(i32::from(recursive));
+        assert_eq!(self.ask(106, &body).unwrap().int(), 0);
+    }
+
+    /// checkWatches (17) or removeWatches (18); 1 children, 2 data, 3 any.
+    pub(crate) fn about_watch(&mut self, code: i32, path: &str, which: i32) -> Result<(), i32> {
+        self.ask(code, &Bytes::default().text(path).int(which))
+            .map(|_| ())
+    }
+
+    /// setWatches2 with its five lists.
+    pub(crate) fn set_watches(&mut self, seen: i64, lists: [&[&str]; 5]) {
+        let mut body = Bytes::default().long(seen);
+        for list in lists {
+            body = body.int(list.len() as i32);
+            for path in list {
+                body = body.text(path);
+            }
+        }
+        assert!(self.ask(105, &body).unwrap().is_empty());
     }
 
     pub(crate) fn sync(&mut self, path: &str) -> Result<String, i32> {

@@ -1,6 +1,7 @@
 //! The real binary as real processes on loopback, asked by a tiny client of its own.
 //!
-//! `stories`: what one server owes a client. `ensemble`: what three owe together. `hostile`: bytes that make no sense.
+//! `stories`: what one server owes a client. `ensemble`: what three owe together. `hostile`: bytes that make no
+//! sense. `watches`: events, and when they come.
 //! Every wait has a condition and a generous limit; every process is ended by its handle.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -10,3 +11,4 @@ mod ensemble;
 mod hostile;
 mod process;
 mod stories;
+mod watches;
