@@ -143,7 +143,7 @@ fn random_stories_are_told_as_by_the_rules() {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let (mut watches, mut model) = (Watches::default(), Model::default());
         // Some stories have so many watchers of one path that they stand in a tree.
-        let crowd = if seed % 10 == 0 { 400 } else { 3 };
+        let crowd = if seed % 100 == 0 { 400 } else { 3 };
         for _ in 0..if crowd > 3 { 1500 } else { 60 } {
             let path = paths[random.random_range(0..paths.len())];
             let watcher = Watcher(random.random_range(0..crowd));
