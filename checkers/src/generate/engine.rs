@@ -43,7 +43,6 @@ pub(super) enum Lost {
     /// It takes effect sooner or later, or never.
     Perhaps,
     /// It must not take effect: nobody could undo it.
-    #[allow(dead_code)] // Locks need it.
     Never,
     /// It must take effect: everybody waits for it.
     Surely,
@@ -81,6 +80,10 @@ pub(super) trait System {
     fn write(&self, call: &Self::Call, phase: Phase, text: &mut Text);
     /// The lines of the next staged breach, with what is wrong about them.
     fn stage(&mut self, dice: &mut Dice, quiet: bool) -> Option<Staged>;
+    /// Whether this client must go on before a moment can be quiet: it holds a lock.
+    fn is_busy(&self, _slot: usize) -> bool {
+        false
+    }
     /// Operations that end the history, one after the other, when all else is complete: final reads.
     fn last(&mut self) -> Option<Self::Call> {
         None
@@ -213,7 +216,7 @@ impl<S: System, W: Write> Engine<'_, S, W> {
             let until = self.options.operations / (breaks + 1) * (scene + 1);
             self.until(until)?;
             if quiet_scenes {
-                self.drain()?;
+                self.come_to_rest()?;
             }
             let staged = self.system.stage(&mut self.dice, quiet_scenes);
             self.scene = staged.map(|staged| Scene {
@@ -237,6 +240,16 @@ impl<S: System, W: Write> Engine<'_, S, W> {
         self.quiet = false;
         while self.begun < begun {
             self.turn()?;
+        }
+        Ok(())
+    }
+
+    /// As [`Engine::drain`], but whoever holds a lock releases it first.
+    fn come_to_rest(&mut self) -> io::Result<()> {
+        self.drain()?;
+        while let Some(at) = (0..self.workers.len()).find(|slot| self.system.is_busy(*slot)) {
+            self.begin(at)?;
+            self.drain()?;
         }
         Ok(())
     }

@@ -21,13 +21,17 @@
 //! ```
 //!
 //! - `engine`: the loop of clients, and what becomes of lost operations; `line`, `dice`: fast output, seeded choices;
-//! - `registers`: registers;
+//! - `registers`, `locks`, `queues`, `folds`, `groups`: the objects;
 //! - `database`: a store of versions with isolation levels; `transactions`, `scenes`: clients of it, and their anomalies.
 
 mod database;
 mod dice;
 mod engine;
+mod folds;
+mod groups;
 mod line;
+mod locks;
+mod queues;
 mod registers;
 mod scenes;
 mod transactions;
@@ -161,7 +165,15 @@ struct Row {
 }
 
 fn rows() -> impl Iterator<Item = &'static Row> {
-    [registers::ROWS, transactions::ROWS].into_iter().flatten()
+    let rooms = [
+        registers::ROWS,
+        locks::ROWS,
+        queues::ROWS,
+        folds::ROWS,
+        groups::ROWS,
+        transactions::ROWS,
+    ];
+    rooms.into_iter().flatten()
 }
 
 /// All models whose histories can be generated.
