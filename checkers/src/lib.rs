@@ -16,6 +16,7 @@
 //! | room | what it judges |
 //! | --- | --- |
 //! | [`linear`], [`models`] | one order of all operations, in agreement with real time: versioned, plain and compare-and-set registers |
+//! | [`txn`] | transactions: which consistency models their cycles break |
 //! | [`SessionOrder`] | plain reads: each session sees an ever newer prefix of all writes |
 //! | [`Set`] | sets that grow: lost, stale, unexpected, duplicated, unordered |
 //! | [`Recovery`] | every node serves again after the last heal, replicas are equal; times of each recovery |
@@ -65,6 +66,7 @@ mod session_order;
 mod set;
 mod stats;
 mod timeline;
+pub mod txn;
 pub mod verdict;
 
 pub use coverage::Coverage;

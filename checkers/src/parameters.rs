@@ -18,6 +18,12 @@ pub struct Parameters {
     pub reads: Option<ReadMode>,
     /// The contract by name: what the system owes under which faults.
     pub contract: String,
+    /// The consistency models that transactions must keep, by name or alias; or the names of anomalies that must not be. Empty:
+    /// strict serializable.
+    pub consistency: Vec<String>,
+    /// What may be taken for granted when the versions of registers are put in order: `wfr-keys`, `sequential-keys`,
+    /// `linearizable-keys`, or `none`. Empty: what the asked consistency models imply.
+    pub assume: Vec<String>,
 }
 
 impl Default for Parameters {
@@ -28,6 +34,8 @@ impl Default for Parameters {
             faults: Vec::new(),
             reads: None,
             contract: "keelhaul-node".to_owned(),
+            consistency: Vec::new(),
+            assume: Vec::new(),
         }
     }
 }

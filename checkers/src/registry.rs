@@ -9,6 +9,7 @@ use crate::recovery::Recovery;
 use crate::session_order::SessionOrder;
 use crate::set::Set;
 use crate::stats::Stats;
+use crate::txn::ListAppend;
 use crate::verdict::Checker;
 use serde::Serialize;
 
@@ -88,6 +89,15 @@ const ROWS: &[Row] = &[
             model: true,
         },
         build: |parameters| Box::new(Set::new(parameters)),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "list-append",
+            aliases: &[],
+            about: "transactions that append to lists and read them: isolation, by cycles of who precedes whom",
+            model: true,
+        },
+        build: |parameters| Box::new(ListAppend::new(parameters)),
     },
     Row {
         info: CheckerInfo {

@@ -149,6 +149,12 @@ impl Arena {
         }
     }
 
+    /// The bytes of that many small cells.
+    pub(super) fn cells(&self, at: At, count: u32) -> &[u8] {
+        let start = at as usize * 4;
+        &self.bytes[start..start + count as usize * 4]
+    }
+
     /// How many fields lie there, and where their names lie as small cells.
     pub(super) fn fields(&self, at: At) -> (u32, At) {
         let shape = at - self.word(at);

@@ -139,6 +139,12 @@ impl<'h> ListRef<'h> {
         self.length == 0
     }
 
+    /// The cells of its elements, four bytes each. A small whole number says the same wherever it lies; anything else is told by
+    /// its distance.
+    pub(crate) fn cells(self) -> &'h [u8] {
+        self.arena.cells(self.first, self.length)
+    }
+
     /// The element at this place.
     pub fn get(self, place: usize) -> Option<ValueRef<'h>> {
         (place < self.len()).then(|| ValueRef::small(self.arena, self.first + place as At))

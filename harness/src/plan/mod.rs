@@ -185,6 +185,7 @@ impl Plan {
                 .collect(),
             reads: Some(reads),
             contract: self.contract.clone(),
+            ..Parameters::default()
         }
     }
 

@@ -1,0 +1,447 @@
+//! Consistency models, and which anomalies rule them out: two small graphs and a table, as data.
+//!
+//! After Adya's thesis, Bailis and others' *Highly Available Transactions*, Cerone and others' framework, and Elle's account of
+//! how they relate. What it proves: if an anomaly was found, every model in [`Ruled::not`] and [`Ruled::also_not`] is broken. What it cannot:
+//! that a model holds. For the models of Cerone (causal, prefix, parallel snapshot isolation) only some of the forbidden
+//! anomalies are known here; `--model causal` decides that one exactly.
+//!
+//! ```
+//! use keelhaul_checkers::txn::consistency::{Model, rule_out};
+//!
+//! assert_eq!(Model::by_name("strict-serializable"), Model::by_name("PL-SS"));
+//! let ruled = rule_out(["G-single-item"]);
+//! let names = |models: &[Model]| models.iter().map(|model| model.name()).collect::<Vec<_>>();
+//! assert_eq!(names(&ruled.not), ["consistent-view", "repeatable-read"]);
+//! assert!(names(&ruled.also_not).contains(&"snapshot-isolation"));
+//! ```
+
+use std::collections::BTreeSet;
+
+/// A consistency model: a row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Model(usize);
+
+struct Row {
+    name: &'static str,
+    aliases: &'static [&'static str],
+    /// Models that hold wherever this one does.
+    weaker: &'static [&'static str],
+    /// Anomalies that it forbids beyond what its weaker ones forbid.
+    forbids: &'static [&'static str],
+}
+
+/// Sorted by name. PL-1 … PL-SS are Adya's names.
+const MODELS: &[Row] = &[
+    Row {
+        name: "causal-cerone",
+        aliases: &[],
+        weaker: &["read-atomic"],
+        forbids: &["internal", "G1a"],
+    },
+    Row {
+        name: "consistent-view",
+        aliases: &["PL-2+"],
+        weaker: &["cursor-stability", "monotonic-view"],
+        forbids: &["G1", "G-single"],
+    },
+    Row {
+        name: "cursor-stability",
+        aliases: &["PL-CS"],
+        weaker: &["read-committed"],
+        forbids: &["G1", "lost-update"],
+    },
+    Row {
+        name: "forward-consistent-view",
+        aliases: &["PL-FCV"],
+        weaker: &["consistent-view"],
+        forbids: &["G1"],
+    },
+    Row {
+        name: "monotonic-atomic-view",
+        aliases: &[],
+        weaker: &["read-committed"],
+        forbids: &[],
+    },
+    Row {
+        name: "monotonic-snapshot-read",
+        aliases: &["PL-MSR"],
+        weaker: &["read-committed"],
+        forbids: &["G1"],
+    },
+    Row {
+        name: "monotonic-view",
+        aliases: &["PL-2L"],
+        weaker: &["read-committed"],
+        forbids: &["G1"],
+    },
+    Row {
+        name: "parallel-snapshot-isolation",
+        aliases: &["PSI"],
+        weaker: &["causal-cerone", "update-atomic"],
+        forbids: &["internal", "G1a"],
+    },
+    Row {
+        name: "prefix",
+        aliases: &[],
+        weaker: &["causal-cerone"],
+        forbids: &["internal", "G1a"],
+    },
+    Row {
+        name: "read-atomic",
+        aliases: &[],
+        weaker: &["monotonic-atomic-view"],
+        forbids: &["internal", "G1a", "future-read"],
+    },
+    Row {
+        name: "read-committed",
+        aliases: &["PL-2"],
+        weaker: &["read-uncommitted"],
+        forbids: &["G1"],
+    },
+    Row {
+        name: "read-uncommitted",
+        aliases: &["PL-1"],
+        weaker: &[],
+        // Beyond G0: with any of these there is no history in Adya's sense, hence no model that it satisfies.
+        forbids: &[
+            "G0",
+            "duplicate-elements",
+            "cyclic-versions",
+            "garbage-read",
+            "version-contradiction",
+        ],
+    },
+    Row {
+        name: "repeatable-read",
+        aliases: &["PL-2.99"],
+        weaker: &["cursor-stability", "monotonic-atomic-view"],
+        forbids: &["G1", "G2-item", "lost-update"],
+    },
+    Row {
+        name: "serializable",
+        aliases: &["PL-3", "conflict-serializable"],
+        weaker: &[
+            "repeatable-read",
+            "snapshot-isolation",
+            "update-serializable",
+        ],
+        forbids: &["internal", "G1", "G2"],
+    },
+    Row {
+        name: "snapshot-isolation",
+        aliases: &["PL-SI", "SI"],
+        weaker: &[
+            "forward-consistent-view",
+            "monotonic-atomic-view",
+            "monotonic-snapshot-read",
+            "parallel-snapshot-isolation",
+            "prefix",
+        ],
+        forbids: &["internal", "G1", "G-nonadjacent"],
+    },
+    Row {
+        name: "strong-read-committed",
+        aliases: &["strong-PL-2"],
+        weaker: &["strong-session-read-committed", "strong-read-uncommitted"],
+        forbids: &["G1c-realtime"],
+    },
+    Row {
+        name: "strong-read-uncommitted",
+        aliases: &["strong-PL-1"],
+        weaker: &["strong-session-read-uncommitted"],
+        forbids: &["G0-realtime"],
+    },
+    Row {
+        name: "strong-serializable",
+        aliases: &["strict-serializable", "PL-SS"],
+        weaker: &[
+            "serializable",
+            "strong-session-serializable",
+            "strong-snapshot-isolation",
+        ],
+        forbids: &["G1", "G1c-realtime", "G2-realtime"],
+    },
+    Row {
+        name: "strong-session-read-committed",
+        aliases: &["strong-session-PL-2"],
+        weaker: &["read-committed", "strong-session-read-uncommitted"],
+        forbids: &["G1c-process"],
+    },
+    Row {
+        name: "strong-session-read-uncommitted",
+        aliases: &["strong-session-PL-1"],
+        weaker: &["read-uncommitted"],
+        forbids: &["G0-process"],
+    },
+    Row {
+        name: "strong-session-serializable",
+        aliases: &[],
+        weaker: &["serializable", "strong-session-snapshot-isolation"],
+        forbids: &["G1-process", "G2-process"],
+    },
+    Row {
+        name: "strong-session-snapshot-isolation",
+        aliases: &["strong-session-SI"],
+        weaker: &["snapshot-isolation", "strong-session-read-committed"],
+        forbids: &["internal", "G1-process", "G-nonadjacent-process"],
+    },
+    Row {
+        name: "strong-snapshot-isolation",
+        aliases: &["strong-SI"],
+        weaker: &["strong-session-snapshot-isolation", "strong-read-committed"],
+        forbids: &["internal", "G1-realtime", "G-nonadjacent-realtime"],
+    },
+    Row {
+        name: "update-atomic",
+        aliases: &[],
+        weaker: &["read-atomic"],
+        forbids: &["lost-update"],
+    },
+    Row {
+        name: "update-serializable",
+        aliases: &["PL-3U"],
+        weaker: &["forward-consistent-view"],
+        forbids: &["G1"],
+    },
+];
+
+/// What each anomaly is a case of. A variant with process or real-time order is the weaker claim: that order was broken too.
+const IMPLIED: &[(&str, &[&str])] = &[
+    ("G0", &["G1c", "G0-process"]),
+    ("G0-process", &["G1c-process", "G0-realtime"]),
+    ("G0-realtime", &["G1c-realtime"]),
+    ("G1", &["G1-process"]),
+    ("G1-process", &["G1-realtime"]),
+    ("G1a", &["G1"]),
+    ("G1b", &["G1"]),
+    ("G1c", &["G1", "G1c-process"]),
+    ("G1c-process", &["G1c-realtime", "G1-process"]),
+    ("G1c-realtime", &["G1-realtime"]),
+    (
+        "G-single-item",
+        &["G-single", "G-single-item-process", "G-nonadjacent-item"],
+    ),
+    (
+        "G-single-item-process",
+        &[
+            "G-single-process",
+            "G-single-item-realtime",
+            "G-nonadjacent-item-process",
+        ],
+    ),
+    (
+        "G-single-item-realtime",
+        &["G-single-realtime", "G-nonadjacent-item-realtime"],
+    ),
+    ("G-single", &["G-nonadjacent", "G-single-process"]),
+    (
+        "G-single-process",
+        &["G-nonadjacent-process", "G-single-realtime"],
+    ),
+    ("G-single-realtime", &["G-nonadjacent-realtime"]),
+    (
+        "G-nonadjacent-item",
+        &["G-nonadjacent", "G2-item", "G-nonadjacent-item-process"],
+    ),
+    (
+        "G-nonadjacent-item-process",
+        &[
+            "G-nonadjacent-process",
+            "G2-item-process",
+            "G-nonadjacent-item-realtime",
+        ],
+    ),
+    (
+        "G-nonadjacent-item-realtime",
+        &["G-nonadjacent-realtime", "G2-item-realtime"],
+    ),
+    ("G-nonadjacent", &["G2", "G-nonadjacent-process"]),
+    (
+        "G-nonadjacent-process",
+        &["G2-process", "G-nonadjacent-realtime"],
+    ),
+    ("G-nonadjacent-realtime", &["G2-realtime"]),
+    ("G2-item", &["G2", "G2-item-process"]),
+    ("G2-item-process", &["G2-process", "G2-item-realtime"]),
+    ("G2-item-realtime", &["G2-realtime"]),
+    ("G2", &["G2-process"]),
+    ("G2-process", &["G2-realtime"]),
+    // Two committed reads that no one order of appends explains: one of them saw what never was.
+    ("incompatible-order", &["G1a"]),
+    // A transaction that observes its own later write: a cycle of one.
+    ("future-read", &["G1c"]),
+    // Like an aborted read, through a write: any model that forbids the one would forbid the other.
+    ("dirty-update", &["G1a"]),
+    ("lost-update", &["G2-item"]),
+];
+
+/// Models that anomalies rule out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ruled {
+    /// The weakest models that cannot hold.
+    pub not: Vec<Model>,
+    /// The stronger ones, which cannot hold either.
+    pub also_not: Vec<Model>,
+}
+
+impl Ruled {
+    /// Whether this model cannot hold.
+    pub fn out(&self, model: Model) -> bool {
+        self.not.contains(&model) || self.also_not.contains(&model)
+    }
+}
+
+impl Model {
+    /// All models, sorted by name.
+    pub fn all() -> impl Iterator<Item = Model> {
+        (0..MODELS.len()).map(Model)
+    }
+
+    /// The model of this name or alias, in whatever case.
+    pub fn by_name(name: &str) -> Option<Model> {
+        let named = |row: &Row| {
+            let mut names = std::iter::once(&row.name).chain(row.aliases);
+            names.any(|known| known.eq_ignore_ascii_case(name))
+        };
+        MODELS.iter().position(named).map(Model)
+    }
+
+    /// The most demanding model.
+    pub fn strict_serializable() -> Model {
+        Model::named("strong-serializable")
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// Its other names.
+    pub fn aliases(self) -> &'static [&'static str] {
+        self.row().aliases
+    }
+
+    fn row(self) -> &'static Row {
+        &MODELS[self.0]
+    }
+
+    fn named(name: &str) -> Model {
+        Model::by_name(name).expect("the tables name known models only; a test reads them all")
+    }
+
+    /// Whether this model holds wherever the other one does.
+    pub fn follows_from(self, other: Model) -> bool {
+        reach([other], weaker).contains(&self)
+    }
+}
+
+fn weaker(model: Model) -> Vec<Model> {
+    let weaker = model.row().weaker.iter();
+    weaker.map(|name| Model::named(name)).collect()
+}
+
+fn stronger(model: Model) -> Vec<Model> {
+    let name = model.name();
+    Model::all()
+        .filter(|other| other.row().weaker.contains(&name))
+        .collect()
+}
+
+fn implied(anomaly: &'static str) -> Vec<&'static str> {
+    let row = IMPLIED.iter().find(|(name, _)| *name == anomaly);
+    row.map_or_else(Vec::new, |(_, implied)| implied.to_vec())
+}
+
+/// All that can be reached, the start included.
+fn reach<T: Copy + Ord>(start: impl IntoIterator<Item = T>, next: fn(T) -> Vec<T>) -> BTreeSet<T> {
+    let mut reached: BTreeSet<T> = start.into_iter().collect();
+    let mut todo: Vec<T> = reached.iter().copied().collect();
+    while let Some(one) = todo.pop() {
+        todo.extend(next(one).into_iter().filter(|other| reached.insert(*other)));
+    }
+    reached
+}
+
+/// Every name that the tables know for an anomaly.
+pub fn known_anomaly(name: &str) -> Option<&'static str> {
+    let forbidden = MODELS.iter().flat_map(|row| row.forbids.iter());
+    let implied = IMPLIED
+        .iter()
+        .flat_map(|(name, implied)| std::iter::once(name).chain(implied.iter()));
+    let mut known = forbidden.chain(implied);
+    known.find(|known| **known == name).copied()
+}
+
+/// These anomalies and all that they are a case of.
+pub fn all_implied<'a>(anomalies: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'static str> {
+    reach(anomalies.into_iter().filter_map(known_anomaly), implied)
+}
+
+/// The models that cannot hold where these anomalies are.
+pub fn rule_out<'a>(anomalies: impl IntoIterator<Item = &'a str>) -> Ruled {
+    let found = all_implied(anomalies);
+    let forbidden = |model: &Model| model.row().forbids.iter().any(|name| found.contains(name));
+    let bad = reach(Model::all().filter(forbidden), stronger);
+    let weakest = |model: &Model| {
+        let below = reach([*model], weaker);
+        !below
+            .iter()
+            .any(|other| other != model && bad.contains(other))
+    };
+    let (not, also_not) = bad.iter().copied().partition(weakest);
+    Ruled { not, also_not }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_name_only_what_they_define() {
+        for model in Model::all() {
+            weaker(model);
+            assert!(Model::by_name(model.name()) == Some(model));
+            assert!(!reach(weaker(model), weaker).contains(&model), "no cycles");
+            // Whoever asks for a model must be able to see it broken.
+            let forbids_something = reach([model], weaker)
+                .into_iter()
+                .any(|below| !below.row().forbids.is_empty());
+            assert!(forbids_something, "{}", model.name());
+        }
+        for (name, below) in IMPLIED {
+            assert!(
+                !reach(below.iter().copied(), implied).contains(name),
+                "{name}"
+            );
+        }
+        assert!(MODELS.is_sorted_by_key(|row| row.name));
+    }
+
+    #[test]
+    fn each_strength_rules_out_what_it_should() {
+        let ruled = |anomaly| {
+            let ruled = rule_out([anomaly]);
+            let names = |models: Vec<Model>| models.iter().map(|m| m.name()).collect::<Vec<_>>();
+            (names(ruled.not), ruled.also_not.len())
+        };
+        assert_eq!(ruled("G0").0, ["read-uncommitted"]);
+        assert_eq!(ruled("G0").1, MODELS.len() - 1);
+        assert_eq!(ruled("G1c").0, ["read-committed"]);
+        assert_eq!(ruled("internal").0, ["read-atomic"]);
+        assert_eq!(
+            ruled("lost-update").0,
+            ["cursor-stability", "update-atomic"]
+        );
+        assert_eq!(
+            ruled("G-nonadjacent-item").0,
+            ["repeatable-read", "snapshot-isolation"]
+        );
+        assert_eq!(ruled("G2-item").0, ["repeatable-read"]);
+        assert_eq!(
+            ruled("G-single-item-realtime"),
+            (vec!["strong-snapshot-isolation"], 1)
+        );
+        assert_eq!(ruled("G2-item-realtime"), (vec!["strong-serializable"], 0));
+        assert_eq!(ruled("G1c-process").0, ["strong-session-read-committed"]);
+    }
+}

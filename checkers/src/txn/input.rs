@@ -1,0 +1,420 @@
+//! Transactions as columns: what the checkers of this room work on.
+//!
+//! From a history: operations whose function is `txn` (or that have none), with a list of micro-operations `[f, key, value]` as value. Of a
+//! transaction that is `ok` the completion's list counts; of an indeterminate one only what it asked to write, since its reads were
+//! never told; of a failed one what it would have written, which nobody must see.
+//!
+//! A version may stand as fourth element of a micro-operation (`["w","x",3,7]`: this made version 7 of x; `["r","x",3,7]`: what was
+//! read is version 7), or as `zxid` in the completion of a transaction: then all that it wrote has that version.
+
+use super::graph::{NONE, Span, Txn};
+use crate::history::{History, Kind, ListRef, Operation, ValueRef};
+use rustc_hash::FxHashMap;
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// What a micro-operation may do beside reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// `append` to lists; reads tell whole lists.
+    Lists,
+    #[allow(dead_code)] // For registers.
+    /// `w`; reads tell the value.
+    Registers,
+}
+
+/// What is known of a transaction's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Committed.
+    Ok,
+    /// Perhaps.
+    Info,
+    /// Certainly not committed.
+    Fail,
+}
+
+/// A key, by number.
+pub(crate) type Key = u32;
+
+/// An element or value: a small whole number in itself, anything else by number. In the form in which a history's lists have small
+/// whole numbers, so that such lists need not be copied.
+pub(crate) type Token = u32;
+
+/// The value of a register that nobody wrote.
+pub(crate) const NULL: Token = 0;
+
+const NUMBER: u32 = 1;
+const INTERNED: u32 = 5;
+
+/// What one micro-operation did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// Appended this element, or wrote this value.
+    Write(Token),
+    /// Read this value of a register.
+    Read(Token),
+    /// Read a list: [`Txns::list`] has it.
+    ReadList(u32),
+}
+
+/// A micro-operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Micro {
+    pub(crate) txn: Txn,
+    pub(crate) key: Key,
+    pub(crate) act: Act,
+}
+
+/// A list that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct List<'t>(&'t [u8]);
+
+impl<'t> List<'t> {
+    pub(crate) fn len(self) -> usize {
+        self.0.len() / 4
+    }
+
+    pub(crate) fn get(self, place: usize) -> Token {
+        let bytes = self.0[4 * place..].first_chunk();
+        Token::from_le_bytes(*bytes.expect("an element has four bytes"))
+    }
+
+    pub(crate) fn last(self) -> Option<Token> {
+        self.len().checked_sub(1).map(|last| self.get(last))
+    }
+
+    pub(crate) fn iter(self) -> impl ExactSizeIterator<Item = Token> + 't {
+        (0..self.len()).map(move |place| self.get(place))
+    }
+
+    pub(crate) fn is_prefix_of(self, other: List<'_>) -> bool {
+        other.0.starts_with(self.0)
+    }
+
+    pub(crate) fn first(self, count: usize) -> List<'t> {
+        List(&self.0[..4 * count])
+    }
+
+    pub(crate) fn behind(self, count: usize) -> List<'t> {
+        List(&self.0[4 * count..])
+    }
+}
+
+/// Why a history cannot be read as transactions.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {index}: {what}")]
+pub(crate) struct Malformed {
+    index: u64,
+    what: String,
+}
+
+/// The transactions of a history, in the order of their invocations.
+pub(crate) struct Txns<'h> {
+    pub(crate) shape: Shape,
+    /// The history's operations; `operation` says which belong to which transaction.
+    operations: Vec<Operation<'h>>,
+    operation: Vec<u32>,
+    pub(crate) spans: Vec<Span>,
+    pub(crate) outcome: Vec<Outcome>,
+    pub(crate) process: Vec<u32>,
+    starts: Vec<u32>,
+    pub(crate) micros: Vec<Micro>,
+    lists: Vec<Cow<'h, [u8]>>,
+    keys: Vec<ValueRef<'h>>,
+    elements: Vec<ValueRef<'h>>,
+    /// By micro-operation, where it carries one.
+    versions: FxHashMap<u32, i64>,
+    /// By transaction, where its completion carries one.
+    zxids: FxHashMap<Txn, i64>,
+}
+
+impl<'h> Txns<'h> {
+    /// Reads the transactions of a history.
+    pub(crate) fn read(history: &'h History, shape: Shape) -> Result<Txns<'h>, String> {
+        let operations = history
+            .operations()
+            .map_err(|error| format!("the history is malformed: {error}"))?;
+        let mut reader = Reader::new(shape, operations);
+        reader
+            .read()
+            .map_err(|error| format!("the history does not fit the model: {error}"))?;
+        Ok(reader.txns)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    pub(crate) fn keys(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(crate) fn operation(&self, txn: Txn) -> &Operation<'h> {
+        &self.operations[self.operation[txn as usize] as usize]
+    }
+
+    pub(crate) fn is(&self, txn: Txn, outcome: Outcome) -> bool {
+        self.outcome[txn as usize] == outcome
+    }
+
+    /// The places of a transaction's micro-operations.
+    pub(crate) fn places(&self, txn: Txn) -> std::ops::Range<usize> {
+        let txn = txn as usize;
+        self.starts[txn] as usize..self.starts[txn + 1] as usize
+    }
+
+    pub(crate) fn micros_of(&self, txn: Txn) -> &[Micro] {
+        &self.micros[self.places(txn)]
+    }
+
+    pub(crate) fn list(&self, list: u32) -> List<'_> {
+        List(&self.lists[list as usize])
+    }
+
+    /// The version that a micro-operation made or saw, where the history tells it.
+    pub(crate) fn version(&self, place: usize) -> Option<i64> {
+        if let Some(version) = self.versions.get(&(place as u32)) {
+            return Some(*version);
+        }
+        let micro = self.micros[place];
+        match micro.act {
+            Act::Write(_) => self.zxids.get(&micro.txn).copied(),
+            Act::Read(_) | Act::ReadList(_) => None,
+        }
+    }
+
+    /// Whether any version is told.
+    pub(crate) fn has_versions(&self) -> bool {
+        !self.versions.is_empty() || !self.zxids.is_empty()
+    }
+
+    /// A key as JSON.
+    pub(crate) fn key(&self, key: Key) -> Value {
+        self.keys[key as usize].to_json()
+    }
+
+    /// A key as it reads in a sentence.
+    pub(crate) fn key_text(&self, key: Key) -> String {
+        plain(self.keys[key as usize])
+    }
+
+    /// An element as JSON.
+    pub(crate) fn element(&self, token: Token) -> Value {
+        match token & 7 {
+            NUMBER => Value::from((token as i32) >> 3),
+            INTERNED => self.elements[(token >> 3) as usize].to_json(),
+            _ => Value::Null,
+        }
+    }
+
+    /// All micro-operations by key: for each key its places, in the order of the history.
+    pub(crate) fn by_key(&self) -> ByKey {
+        let mut starts = vec![0_u32; self.keys.len() + 1];
+        for micro in &self.micros {
+            starts[micro.key as usize + 1] += 1;
+        }
+        for key in 0..self.keys.len() {
+            starts[key + 1] += starts[key];
+        }
+        let mut next = starts.clone();
+        let mut places = vec![0; self.micros.len()];
+        for (place, micro) in (0..).zip(&self.micros) {
+            let at = &mut next[micro.key as usize];
+            places[*at as usize] = place;
+            *at += 1;
+        }
+        ByKey { starts, places }
+    }
+}
+
+/// Text without quotes, anything else as JSON.
+fn plain(value: ValueRef<'_>) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The places of micro-operations, by key.
+pub(crate) struct ByKey {
+    starts: Vec<u32>,
+    places: Vec<u32>,
+}
+
+impl ByKey {
+    pub(crate) fn of(&self, key: Key) -> &[u32] {
+        let key = key as usize;
+        &self.places[self.starts[key] as usize..self.starts[key + 1] as usize]
+    }
+}
+
+struct Reader<'h> {
+    txns: Txns<'h>,
+    key_numbers: FxHashMap<ValueRef<'h>, Key>,
+    element_numbers: FxHashMap<ValueRef<'h>, Token>,
+}
+
+impl<'h> Reader<'h> {
+    fn new(shape: Shape, operations: Vec<Operation<'h>>) -> Reader<'h> {
+        let count = operations.len();
+        Reader {
+            txns: Txns {
+                shape,
+                operations,
+                operation: Vec::with_capacity(count),
+                spans: Vec::with_capacity(count),
+                outcome: Vec::with_capacity(count),
+                process: Vec::with_capacity(count),
+                starts: vec![0],
+                micros: Vec::with_capacity(3 * count),
+                lists: Vec::new(),
+                keys: Vec::new(),
+                elements: Vec::new(),
+                versions: FxHashMap::default(),
+                zxids: FxHashMap::default(),
+            },
+            key_numbers: FxHashMap::default(),
+            element_numbers: FxHashMap::default(),
+        }
+    }
+
+    fn read(&mut self) -> Result<(), Malformed> {
+        for place in 0..self.txns.operations.len() {
+            let operation = self.txns.operations[place];
+            if matches!(operation.f(), "txn" | "") {
+                self.operation(place as u32, operation)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn operation(&mut self, place: u32, operation: Operation<'h>) -> Result<(), Malformed> {
+        let txn = self.txns.spans.len() as Txn;
+        let (outcome, line) = match (operation.kind(), operation.completion()) {
+            (Kind::Ok, Some(completion)) => (Outcome::Ok, completion),
+            (Kind::Fail, _) => (Outcome::Fail, operation.invocation()),
+            _ => (Outcome::Info, operation.invocation()),
+        };
+        let fail = |what: String| Malformed {
+            index: line.index(),
+            what,
+        };
+        let list = line.value().as_list().ok_or_else(|| {
+            fail(format!(
+                "expected a list of micro-operations such as [[\"r\",\"x\",null]], found {}",
+                line.value()
+            ))
+        })?;
+        for micro in list.iter() {
+            self.micro(txn, outcome, micro).map_err(fail)?;
+        }
+        let txns = &mut self.txns;
+        if let (Outcome::Ok, Some(zxid)) = (outcome, line.int("zxid")) {
+            txns.zxids.insert(txn, zxid);
+        }
+        txns.operation.push(place);
+        txns.outcome.push(outcome);
+        txns.process.push(operation.process_id());
+        txns.starts.push(txns.micros.len() as u32);
+        txns.spans.push(Span {
+            invoked: operation.inv() as u32,
+            completed: match outcome {
+                Outcome::Ok => line.index() as u32,
+                Outcome::Info | Outcome::Fail => NONE,
+            },
+        });
+        Ok(())
+    }
+
+    fn micro(&mut self, txn: Txn, outcome: Outcome, micro: ValueRef<'h>) -> Result<(), String> {
+        let shape = self.txns.shape;
+        let wrong = || {
+            let write = match shape {
+                Shape::Lists => "[\"append\",\"x\",1]",
+                Shape::Registers => "[\"w\",\"x\",1]",
+            };
+            format!(
+                "expected a micro-operation such as {write} or [\"r\",\"x\",null], found {micro}"
+            )
+        };
+        let parts = micro.as_list().ok_or_else(wrong)?;
+        let f = parts.get(0).and_then(ValueRef::as_str).ok_or_else(wrong)?;
+        let key = parts.get(1).ok_or_else(wrong)?;
+        let value = parts.get(2);
+        let act = match (f, shape) {
+            ("append", Shape::Lists) | ("w", Shape::Registers) => {
+                let value = value.filter(|value| !value.is_null()).ok_or_else(wrong)?;
+                Act::Write(self.token(value))
+            }
+            ("r", _) if outcome != Outcome::Ok => {
+                self.key(key);
+                return Ok(());
+            }
+            ("r", Shape::Registers) => Act::Read(value.map_or(NULL, |value| self.token(value))),
+            ("r", Shape::Lists) => match value.filter(|value| !value.is_null()) {
+                None => Act::ReadList(self.list(Cow::Borrowed(&[]))),
+                Some(value) => {
+                    let list = value.as_list().ok_or_else(wrong)?;
+                    let list = self.tokens(list);
+                    Act::ReadList(self.list(list))
+                }
+            },
+            _ => return Err(wrong()),
+        };
+        let version = match parts.get(3) {
+            None => None,
+            Some(version) => Some(version.as_i64().ok_or_else(wrong)?),
+        };
+        let key = self.key(key);
+        let place = self.txns.micros.len() as u32;
+        if let Some(version) = version {
+            self.txns.versions.insert(place, version);
+        }
+        self.txns.micros.push(Micro { txn, key, act });
+        Ok(())
+    }
+
+    fn key(&mut self, key: ValueRef<'h>) -> Key {
+        let keys = &mut self.txns.keys;
+        *self.key_numbers.entry(key).or_insert_with(|| {
+            keys.push(key);
+            keys.len() as Key - 1
+        })
+    }
+
+    fn token(&mut self, value: ValueRef<'h>) -> Token {
+        if value.is_null() {
+            return NULL;
+        }
+        if let Some(number) = value.as_i64()
+            && (number << 35) >> 35 == number
+        {
+            return (number as u32) << 3 | NUMBER;
+        }
+        let elements = &mut self.txns.elements;
+        *self.element_numbers.entry(value).or_insert_with(|| {
+            elements.push(value);
+            (elements.len() as Token - 1) << 3 | INTERNED
+        })
+    }
+
+    /// A list of small whole numbers as it lies in the history; any other one with its elements numbered.
+    fn tokens(&mut self, list: ListRef<'h>) -> Cow<'h, [u8]> {
+        let cells = list.cells();
+        if cells
+            .chunks_exact(4)
+            .all(|cell| cell[0] & 7 == NUMBER as u8)
+        {
+            return Cow::Borrowed(cells);
+        }
+        let tokens = list
+            .iter()
+            .flat_map(|element| self.token(element).to_le_bytes());
+        Cow::Owned(tokens.collect())
+    }
+
+    fn list(&mut self, list: Cow<'h, [u8]>) -> u32 {
+        self.txns.lists.push(list);
+        self.txns.lists.len() as u32 - 1
+    }
+}
