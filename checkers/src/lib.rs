@@ -50,6 +50,7 @@ mod assert;
 pub mod contract;
 mod coverage;
 mod describe;
+pub mod explain;
 pub mod generate;
 pub mod history;
 pub mod linear;

@@ -70,7 +70,7 @@ pub fn render(anomaly: &Anomaly) -> String {
 
 /// How the moments of an anomaly are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Clock {
+pub(crate) enum Clock {
     /// The history has no times.
     Lines,
     /// All of it is within [`SHORT`].
@@ -82,7 +82,7 @@ enum Clock {
 const SHORT: Nanos = Nanos(10_000_000);
 
 impl Clock {
-    fn of(witness: &Value) -> Clock {
+    pub(crate) fn of(witness: &Value) -> Clock {
         let mut times = Vec::new();
         times_in(witness, &mut times);
         let (first, last) = (times.iter().min(), times.iter().max());
@@ -94,7 +94,7 @@ impl Clock {
     }
 
     /// A moment at which the line of this index was written.
-    fn tell(self, time: u64, index: &Value) -> String {
+    pub(crate) fn tell(self, time: u64, index: &Value) -> String {
         match self {
             Clock::Lines => match index.as_u64() {
                 Some(index) => format!("line {}", index + 1),

@@ -2,4 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot go on fails.
 
+#[path = "../common/mod.rs"]
+mod common;
+mod pictures;
 mod recording;
