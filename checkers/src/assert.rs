@@ -36,7 +36,7 @@ impl History {
     }
 }
 
-/// Panics, with the witness, unless the history is linearizable for the model: `assert_linearizable!(history, Register)`.
+/// Panics, with the witness, unless the history is linearizable for the model: `assert_linearizable!(history, Register::default())`.
 ///
 /// Objects with keys of their own are judged one by one. Unknown (the search ran out of its budget, or nothing was tested) is
 /// a failure, too.

@@ -24,6 +24,8 @@ pub struct Parameters {
     /// What may be taken for granted when the versions of registers are put in order: `wfr-keys`, `sequential-keys`,
     /// `linearizable-keys`, or `none`. Empty: what the asked consistency models imply.
     pub assume: Vec<String>,
+    /// The state of every object before the first operation, in the model's own form; the model's usual one if not given.
+    pub initial: Option<serde_json::Value>,
 }
 
 impl Default for Parameters {
@@ -36,6 +38,7 @@ impl Default for Parameters {
             contract: "keelhaul-node".to_owned(),
             consistency: Vec::new(),
             assume: Vec::new(),
+            initial: None,
         }
     }
 }

@@ -55,7 +55,10 @@ const ROWS: &[Row] = &[
             about: "plain registers: writes and reads are linearizable",
             model: true,
         },
-        build: |_| Box::new(Linearizable::new("register", Register, true)),
+        build: |parameters| {
+            let initial = parameters.initial.clone().unwrap_or_default();
+            Box::new(Linearizable::of(Register::starting_with(initial)))
+        },
     },
     Row {
         info: CheckerInfo {
@@ -64,12 +67,9 @@ const ROWS: &[Row] = &[
             about: "registers with compare-and-set by value are linearizable",
             model: true,
         },
-        build: |_| {
-            Box::new(Linearizable::new(
-                "cas-register",
-                CasRegister::default(),
-                true,
-            ))
+        build: |parameters| {
+            let initial = parameters.initial.clone().unwrap_or_default();
+            Box::new(Linearizable::of(CasRegister { initial }))
         },
     },
     Row {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Instant;
 
 /// How many configurations pass between two looks at the clock.
-const CLOCK_EVERY: u64 = 4096;
+const CLOCK_EVERY: u64 = 256;
 
 /// Why a search stopped without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,21 +1,24 @@
 //! The checker: every key by itself, the first illegal one with its witness.
 
-use super::budget::{Exhausted, Meter};
-use super::model::{Contradiction, Entry, Model, Values};
-use super::search::{Outcome, Search, Stuck};
-use super::table::Config;
+use super::cases::{Case, cases, left_out};
+use super::judge::{Judged, Judgement, Task};
+use super::model::{Layer, Model};
+use super::values::Values;
 use super::witness::Witness;
-use crate::history::{History, Kind, Operation};
-use crate::reads::{ReadMode, read_mode};
+use crate::history::{History, Operation};
 use crate::verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict};
 use serde_json::json;
-use std::collections::BTreeMap;
 
 /// Judges histories against a model, key by key.
 ///
 /// Details: `{"model", "keys": N, "operations": N, "configurations": visited in all, "bytes": most held at once,
-/// "reads_left_out": {"local": N, "sync": N}, "illegal_keys": [key, …], "undecided_keys": [key, …]}`.
+/// "reads_left_out": {"local": N, "sync": N}, "decided_by": {"refutation": N, "zones": N, "witness": N, "search": N} (keys),
+/// "fell_through": {why the model's own algorithm could not tell: keys}, "illegal_keys": [the one that was refuted first],
+/// "undecided_keys": [key, …]}`. Where a key was refuted, `configurations` and `search` count that key alone.
 /// Anomaly `nonlinearizable`, for the key that was refuted first; its witness is described in `render.rs`.
+///
+/// `close` or `closeSession` with a field `session` is no operation on the object: once it is answered, no indeterminate
+/// operation of that session can take effect any more.
 #[derive(Debug)]
 pub struct Linearizable<M> {
     name: &'static str,
@@ -33,7 +36,7 @@ impl<M: Model> Linearizable<M> {
         }
     }
 
-    /// A checker with the model's own name, for which every read owes linearizability.
+    /// A checker of this model, by the model's name.
     pub fn of(model: M) -> Linearizable<M> {
         Linearizable::new(model.name(), model, true)
     }
@@ -41,31 +44,6 @@ impl<M: Model> Linearizable<M> {
     fn unknown(&self, text: String) -> Finding {
         Finding::unknown(self.name, text)
     }
-
-    fn owes_linearizability(&self, operation: &Operation<'_>) -> bool {
-        match read_mode(operation) {
-            Some(ReadMode::Local) => false,
-            Some(ReadMode::Sync) => self.sync_is_owed,
-            Some(ReadMode::Fenced) | None => true,
-        }
-    }
-}
-
-/// One key's operations, ready to be searched.
-struct Case<'h, M: Model> {
-    key: Option<&'h str>,
-    /// As they were: what a witness is best made from.
-    plain: Vec<Entry<M::Call>>,
-    /// With what later operations show of indeterminate ones, and with more of them equal: quicker to search.
-    narrowed: Vec<Entry<M::Call>>,
-    contradiction: Option<Contradiction>,
-}
-
-/// What is known of one key.
-enum Judged<S> {
-    Legal,
-    Illegal { at: u64, stuck: Option<Stuck<S>> },
-    Undecided { why: Exhausted, at: u64 },
 }
 
 impl<M: Model> Checker for Linearizable<M> {
@@ -82,202 +60,75 @@ impl<M: Model> Checker for Linearizable<M> {
             return self.unknown("the history has no operations: nothing was tested".to_owned());
         }
         let mut values = Values::default();
-        let cases = match self.cases(&operations, &mut values) {
+        let initial = match self.model.initial(&mut values) {
+            Ok(initial) => initial,
+            Err(text) => return self.unknown(text),
+        };
+        let cases = cases(
+            &self.model,
+            self.sync_is_owed,
+            history,
+            &operations,
+            &mut values,
+        );
+        let cases = match cases {
             Ok(cases) => cases,
             Err(text) => return self.unknown(text),
         };
-        let initial = self.model.initial(&mut values);
-        let mut work = Work {
+        let task = Task {
+            model: &self.model,
+            initial: &initial,
+            values: &values,
+            operations: &operations,
             budget,
-            left: budget.states,
-            visited: 0,
-            held: 0,
         };
-        let judged = self.judge_all(&cases, initial, &mut work);
-        self.conclude(&Judgement {
-            operations,
-            values,
-            initial,
-            cases,
-            judged,
-            work,
-        })
+        let judgement = task.judge(&cases);
+        self.conclude(&task, &cases, &judgement)
     }
-}
-
-/// The configurations that all keys share, and what was spent.
-struct Work<'b> {
-    budget: &'b Budget,
-    left: u64,
-    visited: u64,
-    held: u64,
-}
-
-impl Work<'_> {
-    fn meter(&self, states: u64) -> Meter {
-        Meter::new(states.min(self.left), self.budget)
-    }
-
-    fn spent(&mut self, meter: &Meter) {
-        self.left -= meter.visited;
-        self.visited += meter.visited;
-        self.held = self.held.max(meter.held);
-    }
-}
-
-struct Judgement<'h, 'b, M: Model> {
-    operations: Vec<Operation<'h>>,
-    values: Values,
-    initial: M::State,
-    cases: Vec<Case<'h, M>>,
-    judged: Vec<Judged<M::State>>,
-    work: Work<'b>,
 }
 
 impl<M: Model> Linearizable<M> {
-    /// Every key's entries, in the order of the keys.
-    fn cases<'h>(
+    fn conclude(
         &self,
-        operations: &[Operation<'h>],
-        values: &mut Values,
-    ) -> Result<Vec<Case<'h, M>>, String> {
-        let mut by_key: BTreeMap<Option<&'h str>, Vec<Entry<M::Call>>> = BTreeMap::new();
-        for (place, operation) in operations.iter().enumerate() {
-            if operation.kind() == Kind::Fail || !self.owes_linearizability(operation) {
-                continue;
-            }
-            let call = self
-                .model
-                .call(operation, values)
-                .map_err(|text| format!("the operation at index {} {text}", operation.inv()))?;
-            let entries = by_key.entry(operation.key()).or_default();
-            if let Some(call) = call {
-                let entry = Entry {
-                    call,
-                    inv: operation.inv(),
-                    ret: operation.ret(),
-                    operation: place,
-                };
-                // An indeterminate call that changes nothing says nothing.
-                if entry.ret.is_some() || !self.model.is_pure(&call) {
-                    entries.push(entry);
-                }
-            }
-        }
-        Ok(by_key
-            .into_iter()
-            .map(|(key, entries)| self.case(key, entries, values))
-            .collect())
-    }
-
-    fn case<'h>(
-        &self,
-        key: Option<&'h str>,
-        plain: Vec<Entry<M::Call>>,
-        values: &Values,
-    ) -> Case<'h, M> {
-        let mut calls: Vec<M::Call> = plain.iter().map(|entry| entry.call).collect();
-        self.model.narrow(&mut calls);
-        self.model.blur(&mut calls);
-        let narrowed = plain
-            .iter()
-            .zip(calls)
-            .map(|(entry, call)| Entry { call, ..*entry })
-            .collect();
-        let contradiction = self.model.contradiction(&plain, values);
-        Case {
-            key,
-            plain,
-            narrowed,
-            contradiction,
-        }
-    }
-
-    /// Judges every key with an equal share of the configurations, and then, with what is left, those that needed more.
-    fn judge_all(
-        &self,
+        task: &Task<'_, '_, M>,
         cases: &[Case<'_, M>],
-        initial: M::State,
-        work: &mut Work<'_>,
-    ) -> Vec<Judged<M::State>> {
-        let share = work.budget.states / (cases.len() as u64).max(1);
-        let mut judged: Vec<_> = cases
+        all: &Judgement<M>,
+    ) -> Finding {
+        let illegal: Vec<&str> = all
+            .first
             .iter()
-            .map(|case| self.judge(case, initial, share, work))
+            .map(|at| key_name(cases[*at].key))
             .collect();
-        for (case, verdict) in cases.iter().zip(&mut judged) {
-            let short = matches!(
-                verdict,
-                Judged::Undecided {
-                    why: Exhausted::States(_),
-                    ..
-                }
-            );
-            if short && work.left > share {
-                *verdict = self.judge(case, initial, work.left, work);
-            }
-        }
-        judged
-    }
-
-    fn judge(
-        &self,
-        case: &Case<'_, M>,
-        initial: M::State,
-        states: u64,
-        work: &mut Work<'_>,
-    ) -> Judged<M::State> {
-        let mut meter = work.meter(states);
-        let started = meter.look_at_clock();
-        let outcome = match started {
-            Ok(()) => {
-                Search::new(&self.model, &case.narrowed).run(vec![Config::new(initial)], &mut meter)
-            }
-            Err(why) => Outcome::Exhausted(why, 0),
-        };
-        work.spent(&meter);
-        let contradicted = case.contradiction.as_ref().map(|found| found.at);
-        match (outcome, contradicted) {
-            (Outcome::Illegal(stuck), _) => {
-                let returned = case.narrowed[stuck.entry].ret.unwrap_or(u64::MAX);
-                Judged::Illegal {
-                    at: returned.min(contradicted.unwrap_or(u64::MAX)),
-                    stuck: Some(stuck),
-                }
-            }
-            (Outcome::Exhausted(..), Some(at)) => Judged::Illegal { at, stuck: None },
-            (Outcome::Exhausted(why, at), None) => Judged::Undecided { why, at },
-            (Outcome::Legal, Some(at)) => {
-                debug_assert!(false, "a contradiction is sound: {:?}", case.contradiction);
-                Judged::Illegal { at, stuck: None }
-            }
-            (Outcome::Legal, None) => Judged::Legal,
-        }
-    }
-
-    fn conclude(&self, all: &Judgement<'_, '_, M>) -> Finding {
-        let named = |wanted: fn(&Judged<M::State>) -> bool| -> Vec<&str> {
-            let pairs = all.cases.iter().zip(&all.judged);
-            pairs
-                .filter(|(_, judged)| wanted(judged))
+        let undecided: Vec<&str> = match all.first {
+            Some(_) => Vec::new(),
+            None => cases
+                .iter()
+                .zip(&all.judged)
+                .filter(|(_, judged)| matches!(judged, Judged::Undecided { .. }))
                 .map(|(case, _)| key_name(case.key))
-                .collect()
+                .collect(),
         };
-        let illegal = named(|judged| matches!(judged, Judged::Illegal { .. }));
+        let decided_by: serde_json::Map<_, _> = all
+            .decided_by()
+            .into_iter()
+            .map(|(layer, keys): (Layer, usize)| (layer.name().to_owned(), json!(keys)))
+            .collect();
+        let (local, sync) = left_out(task.operations, self.sync_is_owed);
         let details = json!({
             "model": self.model.name(),
-            "keys": all.cases.len(),
-            "operations": all.cases.iter().map(|case| case.plain.len()).sum::<usize>(),
-            "configurations": all.work.visited,
-            "bytes": all.work.held,
-            "reads_left_out": self.left_out(&all.operations),
+            "keys": cases.len(),
+            "operations": cases.iter().map(|case| case.entries.len()).sum::<usize>(),
+            "configurations": all.visited,
+            "bytes": all.held,
+            "reads_left_out": { "local": local, "sync": sync },
+            "decided_by": decided_by,
+            "fell_through": all.fell_through,
             "illegal_keys": illegal,
-            "undecided_keys": named(|judged| matches!(judged, Judged::Undecided { .. })),
+            "undecided_keys": undecided,
         });
-        let verdict = if illegal.is_empty() {
-            self.undecided(all)
-        } else {
-            self.invalid(all, &illegal)
+        let verdict = match all.first {
+            Some(first) => self.invalid(task, &cases[first], &all.judged[first]),
+            None => self.undecided(task.operations, cases, all),
         };
         Finding {
             verdict,
@@ -286,35 +137,21 @@ impl<M: Model> Linearizable<M> {
         }
     }
 
-    fn left_out(&self, operations: &[Operation<'_>]) -> serde_json::Value {
-        let count = |mode| {
-            operations
-                .iter()
-                .filter(|operation| read_mode(operation) == Some(mode))
-                .count()
-        };
-        let sync = if self.sync_is_owed {
-            0
-        } else {
-            count(ReadMode::Sync)
-        };
-        json!({ "local": count(ReadMode::Local), "sync": sync })
-    }
-
-    fn undecided(&self, all: &Judgement<'_, '_, M>) -> Verdict {
-        let reasons: Vec<Reason> = all
-            .cases
+    fn undecided(
+        &self,
+        operations: &[Operation<'_>],
+        cases: &[Case<'_, M>],
+        all: &Judgement<M>,
+    ) -> Verdict {
+        let reasons: Vec<Reason> = cases
             .iter()
             .zip(&all.judged)
-            .filter_map(|(case, judged)| match judged {
-                Judged::Undecided { why, at } => Some(self.reason(case, *why, *at)),
-                _ => None,
-            })
+            .filter_map(|(case, judged)| self.reason(case, judged))
             .collect();
         if !reasons.is_empty() {
             return Verdict::Unknown(reasons);
         }
-        match self.why_nothing_was_judged(all) {
+        match self.why_nothing_was_judged(operations, cases) {
             Some(why) => Verdict::Unknown(vec![Reason {
                 checker: self.name.to_owned(),
                 text: why.to_owned(),
@@ -324,12 +161,16 @@ impl<M: Model> Linearizable<M> {
     }
 
     /// Why a history that contradicts nothing proves nothing either, if so.
-    fn why_nothing_was_judged(&self, all: &Judgement<'_, '_, M>) -> Option<&'static str> {
-        if !all.operations.iter().any(Operation::is_ok) {
+    fn why_nothing_was_judged(
+        &self,
+        operations: &[Operation<'_>],
+        cases: &[Case<'_, M>],
+    ) -> Option<&'static str> {
+        if !operations.iter().any(Operation::is_ok) {
             return Some("nothing was answered: nothing was tested");
         }
-        let entries = all.cases.iter().flat_map(|case| &case.plain);
-        let mut answered = entries.filter(|entry| entry.ret.is_some()).peekable();
+        let entries = cases.iter().flat_map(|case| &case.entries);
+        let mut answered = entries.filter(|entry| entry.certain).peekable();
         if answered.peek().is_none() {
             return Some("no answered operation owes linearizability here: nothing was judged");
         }
@@ -338,56 +179,39 @@ impl<M: Model> Linearizable<M> {
             .then_some("nothing was ever read: no answer shows whether the writes took effect")
     }
 
-    fn reason(&self, case: &Case<'_, M>, why: Exhausted, at: u64) -> Reason {
-        let all = case.plain.len();
-        let before = case.plain.iter().filter(|entry| entry.inv < at).count();
-        let open = case
-            .plain
-            .iter()
-            .filter(|entry| entry.ret.is_none())
-            .count();
+    fn reason(&self, case: &Case<'_, M>, judged: &Judged<M>) -> Option<Reason> {
+        let Judged::Undecided { why, at } = judged else {
+            return None;
+        };
+        let all = case.entries.len();
+        let before = case.entries.partition_point(|entry| entry.inv < *at);
+        let open = case.entries.iter().filter(|entry| !entry.certain).count();
         let text = format!(
             "{}: the search came to index {at} ({before} of {all} operations, {open} of them indeterminate) when {why}; \
              give it a larger budget, or record fewer operations on a key",
             key_name(case.key)
         );
-        Reason {
+        Some(Reason {
             checker: self.name.to_owned(),
             text,
-        }
+        })
     }
 
-    fn invalid(&self, all: &Judgement<'_, '_, M>, illegal: &[&str]) -> Verdict {
-        let first = all
-            .cases
-            .iter()
-            .zip(&all.judged)
-            .filter_map(|(case, judged)| match judged {
-                Judged::Illegal { at, stuck } => Some((*at, case, stuck)),
-                _ => None,
-            });
-        let (_, case, stuck) = first
-            .min_by_key(|(at, case, _)| (*at, case.key))
-            .expect("one key is illegal");
+    fn invalid(&self, task: &Task<'_, '_, M>, case: &Case<'_, M>, judged: &Judged<M>) -> Verdict {
         let witness = Witness {
-            model: &self.model,
-            values: &all.values,
-            operations: &all.operations,
-            initial: all.initial,
-            plain: &case.plain,
-            narrowed: &case.narrowed,
-            contradiction: case.contradiction.as_ref(),
+            task,
+            case,
             key: key_name(case.key),
         };
-        let (summary, witness) = witness.build(stuck.as_ref(), all.work.budget);
-        let others = match illegal.len() {
-            1 => String::new(),
-            more => format!(" ({} other keys are illegal too)", more - 1),
+        let (summary, witness) = match judged {
+            Judged::Contradicted(found) => witness.of_contradiction(found),
+            Judged::Stuck(stuck) => witness.of_search(stuck),
+            _ => unreachable!("the first key was refuted"),
         };
         Verdict::Invalid(vec![Anomaly {
             kind: "nonlinearizable".to_owned(),
             checker: self.name.to_owned(),
-            summary: format!("{summary}{others}"),
+            summary,
             witness,
         }])
     }

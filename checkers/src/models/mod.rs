@@ -3,6 +3,7 @@
 mod cas_register;
 mod register;
 mod versioned_register;
+mod zones;
 
 pub use cas_register::CasRegister;
 pub use register::Register;

@@ -1,7 +1,8 @@
 //! A plain register: a value that is written and read.
 //!
 //! What it proves: the reads and writes of one object happened in one order that agrees with real time. It begins with
-//! `null`. It knows neither versions nor compare-and-set.
+//! `null`, unless said otherwise. It knows neither versions nor compare-and-set. In n log n steps where every value that was
+//! read was written once; by searching otherwise.
 //!
 //! ```text
 //! {"index":0,"time":5,"process":1,"type":"invoke","f":"write","value":5}
@@ -11,11 +12,23 @@
 use super::cas_register::{Call, CasRegister};
 use super::unknown_function;
 use crate::history::Operation;
-use crate::linear::{Model, ValueId, Values};
+use crate::linear::{Entry, Model, Quick, ValueId, Values};
+use serde_json::Value;
 
 /// The model `register`: a [`CasRegister`] without compare-and-set.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Register;
+#[derive(Debug, Clone, Default)]
+pub struct Register {
+    register: CasRegister,
+}
+
+impl Register {
+    /// A register with this value before the first operation.
+    pub fn starting_with(initial: Value) -> Register {
+        Register {
+            register: CasRegister { initial },
+        }
+    }
+}
 
 impl Model for Register {
     type State = ValueId;
@@ -24,34 +37,46 @@ impl Model for Register {
     fn name(&self) -> &'static str {
         "register"
     }
-    fn initial(&self, values: &mut Values) -> ValueId {
-        CasRegister::default().initial(values)
+    fn initial(&self, values: &mut Values) -> Result<ValueId, String> {
+        self.register.initial(values)
     }
     fn call(&self, operation: &Operation<'_>, values: &mut Values) -> Result<Option<Call>, String> {
-        match operation.f() {
-            "read" | "write" => CasRegister::default().call(operation, values),
-            _ => Err(unknown_function(operation, self.name(), "write and read")),
+        if operation.f() == "cas" {
+            return Err(unknown_function(operation, self.name(), "write and read"));
         }
+        self.register.call(operation, values)
     }
-    fn step(&self, state: ValueId, call: &Call) -> Option<ValueId> {
-        CasRegister::default().step(state, call)
+    fn step(&self, state: &ValueId, call: &Call) -> Option<ValueId> {
+        self.register.step(state, call)
     }
     fn is_pure(&self, call: &Call) -> bool {
-        CasRegister::default().is_pure(call)
+        self.register.is_pure(call)
+    }
+    fn is_blind(&self, call: &Call) -> bool {
+        self.register.is_blind(call)
     }
     fn observes(&self, call: &Call) -> bool {
-        CasRegister::default().observes(call)
+        self.register.observes(call)
     }
-    fn blur(&self, calls: &mut [Call]) {
-        CasRegister::default().blur(calls);
+    fn narrow(&self, entries: &mut Vec<Entry<Call>>) {
+        self.register.narrow(entries);
     }
-    fn reveal(&self, state: ValueId, made_by: &Call) -> ValueId {
-        CasRegister::default().reveal(state, made_by)
+    fn blur(&self, entries: &mut [Entry<Call>]) {
+        self.register.blur(entries);
     }
-    fn show(&self, state: ValueId, values: &Values) -> String {
-        CasRegister::default().show(state, values)
+    fn reveal(&self, state: &ValueId, made_by: &Call) -> ValueId {
+        self.register.reveal(state, made_by)
     }
-    fn why_not(&self, state: ValueId, call: &Call, values: &Values) -> String {
-        CasRegister::default().why_not(state, call, values)
+    fn show(&self, state: &ValueId, values: &Values) -> String {
+        self.register.show(state, values)
+    }
+    fn why_not(&self, state: &ValueId, call: &Call, values: &Values) -> String {
+        self.register.why_not(state, call, values)
+    }
+    fn quick(&self, initial: &ValueId, entries: &[Entry<Call>], values: &Values) -> Quick {
+        self.register.quick(initial, entries, values)
+    }
+    fn knows_ends(&self) -> bool {
+        true
     }
 }

@@ -13,7 +13,7 @@
 
 use super::{old_and_new, unknown_error, unknown_function};
 use crate::history::{Kind, Operation};
-use crate::linear::{Contradiction, Entry, Model, ValueId, Values};
+use crate::linear::{Entry, Model, Quick, ValueId, Values};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 mod contradiction;
@@ -82,8 +82,8 @@ impl Model for VersionedRegister {
         "versioned-register"
     }
 
-    fn initial(&self, _values: &mut Values) -> State {
-        State::Absent
+    fn initial(&self, _values: &mut Values) -> Result<State, String> {
+        Ok(State::Absent)
     }
 
     fn call(&self, operation: &Operation<'_>, values: &mut Values) -> Result<Option<Call>, String> {
@@ -123,7 +123,8 @@ impl Model for VersionedRegister {
         }
     }
 
-    fn step(&self, state: State, call: &Call) -> Option<State> {
+    fn step(&self, state: &State, call: &Call) -> Option<State> {
+        let state = *state;
         match (*call, state) {
             (Call::Create { value }, State::Absent) => Some(State::Holds { value, version: 0 }),
             (
@@ -167,11 +168,11 @@ impl Model for VersionedRegister {
     }
 
     /// A value with one possible writer, read at some version: if that write's outcome is not known, it made that version.
-    fn narrow(&self, calls: &mut [Call]) {
+    fn narrow(&self, entries: &mut Vec<Entry<Call>>) {
         let mut writers: FxHashMap<ValueId, u32> = FxHashMap::default();
         let mut read_at: FxHashMap<ValueId, i32> = FxHashMap::default();
-        for call in calls.iter() {
-            match *call {
+        for entry in entries.iter() {
+            match entry.call {
                 Call::Create { value } | Call::Set { value, .. } => {
                     *writers.entry(value).or_default() += 1
                 }
@@ -181,8 +182,8 @@ impl Model for VersionedRegister {
                 _ => {}
             }
         }
-        for call in calls {
-            if let Call::Set { value, made, .. } = call
+        for entry in entries {
+            if let Call::Set { value, made, .. } = &mut entry.call
                 && made.is_none()
                 && writers[value] == 1
             {
@@ -191,16 +192,16 @@ impl Model for VersionedRegister {
         }
     }
 
-    fn blur(&self, calls: &mut [Call]) {
-        let seen: FxHashSet<ValueId> = calls
+    fn blur(&self, entries: &mut [Entry<Call>]) {
+        let seen: FxHashSet<ValueId> = entries
             .iter()
-            .filter_map(|call| match call {
-                Call::Saw { value, .. } => Some(*value),
+            .filter_map(|entry| match entry.call {
+                Call::Saw { value, .. } => Some(value),
                 _ => None,
             })
             .collect();
-        for call in calls {
-            if let Call::Create { value } | Call::Set { value, .. } = call
+        for entry in entries {
+            if let Call::Create { value } | Call::Set { value, .. } = &mut entry.call
                 && !seen.contains(value)
             {
                 *value = ValueId::UNSEEN;
@@ -208,8 +209,8 @@ impl Model for VersionedRegister {
         }
     }
 
-    fn reveal(&self, state: State, made_by: &Call) -> State {
-        match (state, *made_by) {
+    fn reveal(&self, state: &State, made_by: &Call) -> State {
+        match (*state, *made_by) {
             (
                 State::Holds {
                     value: ValueId::UNSEEN,
@@ -217,19 +218,19 @@ impl Model for VersionedRegister {
                 },
                 Call::Create { value } | Call::Set { value, .. },
             ) => State::Holds { value, version },
-            _ => state,
+            _ => *state,
         }
     }
 
-    fn show(&self, state: State, values: &Values) -> String {
-        match state {
+    fn show(&self, state: &State, values: &Values) -> String {
+        match *state {
             State::Absent => "no znode".to_owned(),
             State::Holds { value, version } => format!("{}, version {version}", values.show(value)),
         }
     }
 
-    fn why_not(&self, state: State, call: &Call, values: &Values) -> String {
-        let (present, has) = match state {
+    fn why_not(&self, state: &State, call: &Call, values: &Values) -> String {
+        let (present, has) = match *state {
             State::Absent => (false, "there is none".to_owned()),
             State::Holds { version, .. } => (true, format!("it has version {version}")),
         };
@@ -265,8 +266,15 @@ impl Model for VersionedRegister {
         }
     }
 
-    fn contradiction(&self, entries: &[Entry<Call>], values: &Values) -> Option<Contradiction> {
-        contradiction::find(entries, values)
+    fn quick(&self, _: &State, entries: &[Entry<Call>], values: &Values) -> Quick {
+        match contradiction::find(entries, values) {
+            Some(found) => Quick::Illegal(found),
+            None => Quick::Open("no algorithm yet"),
+        }
+    }
+
+    fn knows_ends(&self) -> bool {
+        true
     }
 }
 

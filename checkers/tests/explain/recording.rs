@@ -159,7 +159,7 @@ fn a_planted_stale_read_is_found_and_told() {
         });
     });
     let history = recorder.history();
-    let told = complaint(|| assert_linearizable!(history, Register));
+    let told = complaint(|| assert_linearizable!(history, Register::default()));
     assert!(told.starts_with("invalid (register):"), "{told}");
     assert!(told.contains("write 7 → ok"), "{told}");
     assert!(told.contains("read → 0"), "{told}");
@@ -167,6 +167,6 @@ fn a_planted_stale_read_is_found_and_told() {
 
 #[test]
 fn a_test_that_proves_nothing_does_not_pass() {
-    let told = complaint(|| assert_linearizable!(Recorder::new().history(), Register));
+    let told = complaint(|| assert_linearizable!(Recorder::new().history(), Register::default()));
     assert!(told.starts_with("unknown (register): "), "{told}");
 }

@@ -16,9 +16,9 @@ struct Sight {
     /// The value at that version.
     value: ValueId,
     made_it: bool,
-    inv: u64,
-    ret: u64,
-    operation: usize,
+    inv: u32,
+    ret: u32,
+    operation: u32,
 }
 
 /// The contradiction whose last line comes first, if there is one.
@@ -35,7 +35,9 @@ pub(super) fn find(entries: &[Entry<Call>], values: &Values) -> Option<Contradic
 }
 
 fn sight(entry: &Entry<Call>) -> Option<Sight> {
-    let ret = entry.ret?;
+    if !entry.certain {
+        return None;
+    }
     let (version, value, made_it) = match entry.call {
         Call::Create { value } => (0, value, true),
         Call::Set {
@@ -51,7 +53,7 @@ fn sight(entry: &Entry<Call>) -> Option<Sight> {
         value,
         made_it,
         inv: entry.inv,
-        ret,
+        ret: entry.ret,
         operation: entry.operation,
     })
 }
@@ -87,11 +89,8 @@ fn clash(sights: &[Sight], values: &Values) -> Option<Contradiction> {
             _ => None,
         };
         if let Some((other, text)) = text {
-            return Some(Contradiction {
-                text,
-                operations: vec![other.operation, sight.operation],
-                at: sight.ret,
-            });
+            let operations = vec![other.operation, sight.operation];
+            return Some(Contradiction::refutation(text, operations, sight.ret).with_the_rest());
         }
         if sight.made_it {
             *maker = Some(*sight);
@@ -122,7 +121,8 @@ fn backwards(sights: &[Sight], values: &Values) -> Option<Contradiction> {
                 other.version,
                 values.show(other.value)
             );
-            Contradiction { text, operations: vec![other.operation, sight.operation], at: sight.ret }
+            let operations = vec![other.operation, sight.operation];
+            Contradiction::refutation(text, operations, sight.ret).with_the_rest()
         })
     })
 }
@@ -130,7 +130,7 @@ fn backwards(sights: &[Sight], values: &Values) -> Option<Contradiction> {
 /// A read of a value that no operation can have written.
 fn nowhere(entries: &[Entry<Call>], sights: &[Sight], values: &Values) -> Option<Contradiction> {
     // The first invocation of a write of each value.
-    let mut written: FxHashMap<ValueId, u64> = FxHashMap::default();
+    let mut written: FxHashMap<ValueId, u32> = FxHashMap::default();
     for entry in entries {
         if let Call::Create { value } | Call::Set { value, .. } = entry.call {
             let first = written.entry(value).or_insert(entry.inv);
@@ -148,9 +148,5 @@ fn nowhere(entries: &[Entry<Call>], sights: &[Sight], values: &Values) -> Option
         values.show(lost.value),
         lost.version
     );
-    Some(Contradiction {
-        text,
-        operations: vec![lost.operation],
-        at: lost.ret,
-    })
+    Some(Contradiction::refutation(text, vec![lost.operation], lost.ret).with_the_rest())
 }

@@ -1,0 +1,695 @@
+//! Just-in-time linearization (Wing & Gong; Lowe).
+//!
+//! It walks the lines in order and keeps every configuration (state, which operations in flight took effect, how many
+//! indeterminate calls of each class were used) in which the history so far can have happened. Nothing takes effect before
+//! it must: only when an operation returns, its effect is made to have happened, by whatever calls have to come before it.
+//! No configuration left: the history is not linearizable.
+//!
+//! What keeps it small:
+//! - a pure call in flight that is legal takes effect at once, without branching (waiting could not help);
+//! - equal indeterminate calls form a class, and are counted instead of told apart;
+//! - what a blind call overwrites can have happened just before it: from then on it is *optional*, done or still to come as
+//!   suits best, instead of a choice between the two;
+//! - a blind call that serves no other call in flight is not followed: the next blind one would hide it;
+//! - of two configurations with the same state, the one whose operations in flight are freer, and that used fewer of each
+//!   class, replaces the other.
+//!
+//! Two configurations are never compared by how *much* took effect: an effect still to come is an asset too.
+
+mod arena;
+mod frontier;
+
+use self::arena::{States, UseTable};
+use self::frontier::{Config, Frontier, NONE};
+use super::budget::{Exhausted, Meter};
+use super::model::{Entry, Model, NEVER};
+use rustc_hash::FxHashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Operations of one object in flight at once, at most: the bits of a mask.
+pub(super) const SLOTS: usize = 128;
+
+/// States and uses that nobody refers to are thrown away when there are more than this, and four times as many as
+/// configurations.
+const KEPT: usize = 4096;
+
+/// Whether a blind call enables any of more classes than this is not asked, but assumed.
+const CLASSES_ASKED: usize = 64;
+
+/// How a search ended.
+#[derive(Debug)]
+pub(super) enum Outcome<M: Model> {
+    /// There is a legal order.
+    Legal,
+    /// There is none.
+    Illegal(Stuck<M>),
+    /// The budget ended first, at the line with this index.
+    Exhausted(Exhausted, u32),
+    /// It would find nothing before the line that was given as the end.
+    Late,
+}
+
+/// Where no configuration was left.
+#[derive(Debug)]
+pub(super) struct Stuck<M: Model> {
+    /// Place, among the entries, of the operation whose return emptied the set.
+    pub(super) entry: usize,
+    /// All that could have happened before: none of them lets the operation happen.
+    pub(super) last: Vec<Start<M>>,
+    /// The last line before that at which no completed operation was in flight, if any came after the first.
+    pub(super) quiet: Option<u32>,
+}
+
+/// A way in which a history can begin, or go on where no completed operation is in flight.
+#[derive(Debug)]
+pub(super) struct Start<M: Model> {
+    /// The object's state.
+    pub(super) state: M::State,
+    /// How many indeterminate calls have been used, with the end that they have.
+    pub(super) used: Vec<(M::Call, u32, u32)>,
+    /// The operation that last changed the state.
+    pub(super) by: Option<u32>,
+}
+
+// Derived, it would ask that the model itself can be cloned.
+impl<M: Model> Clone for Start<M> {
+    fn clone(&self) -> Start<M> {
+        Start {
+            state: self.state.clone(),
+            used: self.used.clone(),
+            by: self.by,
+        }
+    }
+}
+
+impl<M: Model> Start<M> {
+    pub(super) fn new(state: M::State) -> Start<M> {
+        Start {
+            state,
+            used: Vec::new(),
+            by: None,
+        }
+    }
+}
+
+/// An operation in flight.
+#[derive(Debug, Clone, Copy)]
+struct Flight {
+    entry: u32,
+    call: u32,
+    ret: u32,
+}
+
+/// Equal indeterminate calls with the same end.
+#[derive(Debug, Clone, Copy)]
+struct Class {
+    call: u32,
+    /// The line from which none of them can take effect any more.
+    until: u32,
+    /// One operation of the class.
+    operation: u32,
+    /// How many may take effect by now.
+    invoked: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    index: u32,
+    entry: u32,
+    returns: bool,
+}
+
+/// One object's entries, with the classes of indeterminate calls.
+pub(super) struct Search<'m, M: Model> {
+    model: &'m M,
+    entries: &'m [Entry<M::Call>],
+    /// The different calls: an entry of each.
+    calls: Vec<u32>,
+    /// By entry: the number of its call; of its class, if it is indeterminate.
+    call_of: Vec<u32>,
+    classes: Vec<Class>,
+    /// The classes of which there is something to use, in order.
+    active: Vec<u32>,
+    states: States<'m, M>,
+    uses: UseTable,
+    slots: Vec<Flight>,
+    /// Slots in use; of pure calls; of blind ones.
+    pending: u128,
+    pure: u128,
+    blind: u128,
+    frontier: Frontier,
+    open: Frontier,
+    done: Frontier,
+}
+
+/// What a blind call in flight, or of a class, would do: it does not depend on the state.
+#[derive(Debug, Clone, Copy)]
+struct BlindStep {
+    mover: Mover,
+    call: u32,
+    deadline: u32,
+    after: u32,
+    /// Pure calls in flight that could happen then.
+    serves: u128,
+    /// Other calls in flight that could.
+    enables: u128,
+    /// Whether an indeterminate call that is not blind could.
+    enables_class: bool,
+}
+
+/// Who makes a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mover {
+    Slot(usize),
+    Class(u32),
+}
+
+fn bits(mut mask: u128) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let slot = mask.trailing_zeros() as usize;
+        (mask != 0).then(|| {
+            mask &= mask - 1;
+            slot
+        })
+    })
+}
+
+impl<'m, M: Model> Search<'m, M> {
+    /// A search over these entries.
+    pub(super) fn new(model: &'m M, entries: &'m [Entry<M::Call>]) -> Search<'m, M> {
+        let mut numbers: FxHashMap<&M::Call, u32> = FxHashMap::default();
+        let mut calls: Vec<u32> = Vec::new();
+        let mut number = |place: usize| {
+            *numbers.entry(&entries[place].call).or_insert_with(|| {
+                calls.push(place as u32);
+                calls.len() as u32 - 1
+            })
+        };
+        let mut class_numbers: FxHashMap<(u32, u32), u32> = FxHashMap::default();
+        let mut classes: Vec<Class> = Vec::new();
+        let mut call_of = Vec::with_capacity(entries.len());
+        for (place, entry) in entries.iter().enumerate() {
+            let call = number(place);
+            if entry.certain {
+                call_of.push(call);
+                continue;
+            }
+            let class = class_numbers.entry((call, entry.ret)).or_insert_with(|| {
+                classes.push(Class {
+                    call,
+                    until: entry.ret,
+                    operation: entry.operation,
+                    invoked: 0,
+                });
+                classes.len() as u32 - 1
+            });
+            call_of.push(*class);
+        }
+        let states = States::new(model, calls.len());
+        Search {
+            model,
+            entries,
+            calls,
+            call_of,
+            classes,
+            active: Vec::new(),
+            states,
+            uses: UseTable::new(),
+            slots: Vec::new(),
+            pending: 0,
+            pure: 0,
+            blind: 0,
+            frontier: Frontier::default(),
+            open: Frontier::default(),
+            done: Frontier::default(),
+        }
+    }
+
+    /// Runs from the given starts to the end, or to where another search, which shares `end`, has found something earlier.
+    pub(super) fn run(
+        &mut self,
+        starts: &[Start<M>],
+        meter: &mut Meter,
+        end: &AtomicU32,
+    ) -> Outcome<M> {
+        self.begin(starts);
+        let mut quiet = None;
+        for line in self.lines() {
+            if line.index > end.load(Ordering::Relaxed) {
+                return Outcome::Late;
+            }
+            match self.take(line, meter) {
+                Err(why) => return Outcome::Exhausted(why, line.index),
+                Ok(false) => {
+                    let last = self.open.alive().map(|config| self.start(config)).collect();
+                    return Outcome::Illegal(Stuck {
+                        entry: line.entry as usize,
+                        last,
+                        quiet,
+                    });
+                }
+                Ok(true) if line.returns && self.pending == 0 => quiet = Some(line.index),
+                Ok(true) => {}
+            }
+        }
+        Outcome::Legal
+    }
+
+    /// The configurations after the line with this index, in a history that is legal up to there, and of which no completed
+    /// operation is in flight then.
+    pub(super) fn run_to(
+        &mut self,
+        index: u32,
+        starts: &[Start<M>],
+        meter: &mut Meter,
+    ) -> Option<Vec<Start<M>>> {
+        self.begin(starts);
+        let lines = self.lines().into_iter();
+        for line in lines.take_while(|line| line.index <= index) {
+            if !self.take(line, meter).ok()? {
+                return None;
+            }
+        }
+        Some(
+            self.frontier
+                .alive()
+                .map(|config| self.start(config))
+                .collect(),
+        )
+    }
+
+    fn begin(&mut self, starts: &[Start<M>]) {
+        for start in starts {
+            let state = self.states.id(start.state.clone());
+            let mut used = Vec::new();
+            for (call, until, count) in &start.used {
+                let same = |class: &Class| {
+                    class.until == *until
+                        && self.entries[self.calls[class.call as usize] as usize].call == *call
+                };
+                if let Some(class) = self.classes.iter().position(same) {
+                    used.push((class as u32, *count));
+                }
+            }
+            used.sort_unstable();
+            let used = self.uses.id(used.into());
+            let config = Config::new(state, used, start.by.unwrap_or(NONE));
+            self.frontier.insert(config, 0, &self.uses);
+        }
+    }
+
+    fn start(&self, config: &Config) -> Start<M> {
+        let used = self.uses.get(config.used).iter().map(|(class, count)| {
+            let class = &self.classes[*class as usize];
+            (self.call(class.call).clone(), class.until, *count)
+        });
+        Start {
+            state: self.states.get(config.state).clone(),
+            used: used.collect(),
+            by: (config.by != NONE).then_some(config.by),
+        }
+    }
+
+    fn call(&self, number: u32) -> &'m M::Call {
+        &self.entries[self.calls[number as usize] as usize].call
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let mut lines = Vec::with_capacity(2 * self.entries.len());
+        for (place, entry) in self.entries.iter().enumerate() {
+            let line = |index, returns| Line {
+                index,
+                entry: place as u32,
+                returns,
+            };
+            lines.push(line(entry.inv, false));
+            if entry.ret != NEVER {
+                lines.push(line(entry.ret, true));
+            }
+        }
+        lines.sort_unstable_by_key(|line| (line.index, line.entry));
+        lines
+    }
+
+    /// Takes the next line. Whether any configuration is left.
+    fn take(&mut self, line: Line, meter: &mut Meter) -> Result<bool, Exhausted> {
+        let entry = &self.entries[line.entry as usize];
+        match (entry.certain, line.returns) {
+            (true, false) => self.invoke(line.entry).map(|()| true),
+            (true, true) => self.close(line.entry, meter),
+            (false, false) => {
+                self.open_class(self.call_of[line.entry as usize]);
+                Ok(true)
+            }
+            (false, true) => {
+                self.close_class(self.call_of[line.entry as usize]);
+                Ok(true)
+            }
+        }
+    }
+
+    fn open_class(&mut self, class: u32) {
+        let invoked = &mut self.classes[class as usize].invoked;
+        *invoked += 1;
+        if *invoked == 1 {
+            let at = self.active.partition_point(|other| *other < class);
+            self.active.insert(at, class);
+        }
+    }
+
+    /// What of this class has not taken effect never will.
+    fn close_class(&mut self, class: u32) {
+        if self.classes[class as usize].invoked == 0 {
+            return;
+        }
+        self.classes[class as usize].invoked = 0;
+        self.active.retain(|other| *other != class);
+        for config in &mut self.frontier.configs {
+            config.used = self.uses.without(config.used, class);
+        }
+    }
+
+    fn invoke(&mut self, entry: u32) -> Result<(), Exhausted> {
+        let number = self.call_of[entry as usize];
+        let call = self.call(number);
+        let slot = (!self.pending).trailing_zeros() as usize;
+        if slot >= SLOTS {
+            return Err(Exhausted::InFlight(SLOTS));
+        }
+        let flight = Flight {
+            entry,
+            call: number,
+            ret: self.entries[entry as usize].ret,
+        };
+        match self.slots.get_mut(slot) {
+            Some(free) => *free = flight,
+            None => self.slots.push(flight),
+        }
+        let bit = 1 << slot;
+        self.pending |= bit;
+        let pure = self.model.is_pure(call);
+        if pure {
+            self.pure |= bit;
+        } else if self.model.is_blind(call) {
+            self.blind |= bit;
+        }
+        for config in &mut self.frontier.configs {
+            if !config.dominated
+                && self.states.step(config.state, number, call) == Some(config.state)
+            {
+                if pure {
+                    config.done |= bit;
+                } else {
+                    config.optional |= bit;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets an entry return: its effect has happened in every configuration that is kept.
+    fn close(&mut self, entry: u32, meter: &mut Meter) -> Result<bool, Exhausted> {
+        let slot = bits(self.pending)
+            .find(|slot| self.slots[*slot].entry == entry)
+            .expect("it was invoked before");
+        self.open.clear();
+        self.done.clear();
+        let mut frontier = std::mem::take(&mut self.frontier);
+        let result = self.close_slot(slot, &frontier, meter);
+        frontier.clear();
+        self.frontier = std::mem::replace(&mut self.done, frontier);
+        result?;
+        self.pending &= !(1 << slot);
+        self.pure &= self.pending;
+        self.blind &= self.pending;
+        self.tidy();
+        Ok(!self.frontier.configs.is_empty())
+    }
+
+    fn close_slot(
+        &mut self,
+        slot: usize,
+        from: &Frontier,
+        meter: &mut Meter,
+    ) -> Result<(), Exhausted> {
+        let bit = 1u128 << slot;
+        let (pure, others) = (self.pure, from.bytes());
+        meter.visit()?;
+        for config in from.alive() {
+            if (config.done | config.optional) & bit != 0 {
+                self.done
+                    .insert(config.without(bit), pure & !bit, &self.uses);
+            }
+            if config.done & bit == 0 {
+                self.open.insert(*config, pure, &self.uses);
+            }
+        }
+        if self.open.configs.is_empty() {
+            return Ok(());
+        }
+        let blinds = self.blind_steps();
+        let mut at = 0;
+        while at < self.open.configs.len() {
+            let config = self.open.configs[at];
+            at += 1;
+            if config.dominated {
+                continue;
+            }
+            meter.visit()?;
+            self.expand(&config, slot, &blinds);
+            meter.hold((others + self.bytes()) as u64)?;
+        }
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.open.bytes() + self.done.bytes() + self.states.bytes() + self.uses.bytes()
+    }
+
+    /// What each blind call would do now.
+    fn blind_steps(&mut self) -> Vec<BlindStep> {
+        let Some(any) = self.open.configs.first().map(|config| config.state) else {
+            return Vec::new();
+        };
+        let slots = bits(self.pending & self.blind).map(|slot| {
+            let Flight { call, ret, .. } = self.slots[slot];
+            (Mover::Slot(slot), call, ret)
+        });
+        let classes = self.active.iter().map(|number| {
+            let class = self.classes[*number as usize];
+            (Mover::Class(*number), class.call, class.until)
+        });
+        let movers: Vec<(Mover, u32, u32)> = slots.chain(classes).collect();
+        let others = self.classes_that_are_not_blind();
+        let mut steps = Vec::new();
+        for (mover, number, deadline) in movers {
+            let call = self.call(number);
+            let is_blind = match mover {
+                Mover::Slot(_) => true,
+                Mover::Class(_) => self.model.is_blind(call),
+            };
+            if !is_blind {
+                continue;
+            }
+            let Some(after) = self.states.step(any, number, call) else {
+                debug_assert!(false, "a blind call can happen in every state: {call:?}");
+                continue;
+            };
+            let mut step = BlindStep {
+                mover,
+                call: number,
+                deadline,
+                after,
+                serves: 0,
+                enables: 0,
+                enables_class: false,
+            };
+            for slot in bits(self.pending & !self.blind) {
+                let other = self.slots[slot].call;
+                let call = self.call(other);
+                match self.states.step(after, other, call) {
+                    Some(_) if self.pure >> slot & 1 != 0 => step.serves |= 1 << slot,
+                    Some(_) => step.enables |= 1 << slot,
+                    None => {}
+                }
+            }
+            step.enables_class = others.len() > CLASSES_ASKED
+                || others.iter().any(|number| {
+                    let next = self.states.step(after, *number, self.call(*number));
+                    next.is_some_and(|next| next != after)
+                });
+            steps.push(step);
+        }
+        steps
+    }
+
+    /// The calls of the indeterminate ones that are not blind, of which there is something to use.
+    fn classes_that_are_not_blind(&self) -> Vec<u32> {
+        let calls = self
+            .active
+            .iter()
+            .map(|class| self.classes[*class as usize].call);
+        calls
+            .filter(|number| !self.model.is_blind(self.call(*number)))
+            .collect()
+    }
+
+    /// Puts every configuration that one more effect leads to where it belongs, if it is worth following.
+    fn expand(&mut self, config: &Config, returning: usize, blinds: &[BlindStep]) {
+        if !config.idle {
+            for step in blinds {
+                self.expand_blind(config, returning, step, blinds);
+            }
+        }
+        for slot in bits(self.pending & !config.done & !self.pure & !self.blind) {
+            let Flight { entry, call, .. } = self.slots[slot];
+            let Some(state) = self.states.step(config.state, call, self.call(call)) else {
+                continue;
+            };
+            if state == config.state && slot != returning {
+                continue; // It is optional already.
+            }
+            let mut next = Config {
+                state,
+                idle: false,
+                by: self.entries[entry as usize].operation,
+                ..*config
+            };
+            next.done |= 1 << slot;
+            next.optional &= !(1 << slot);
+            self.reach(next, returning);
+        }
+        for at in 0..self.active.len() {
+            let number = self.active[at];
+            let class = self.classes[number as usize];
+            let call = self.call(class.call);
+            if self.uses.count(config.used, number) >= class.invoked || self.model.is_blind(call) {
+                continue;
+            }
+            match self.states.step(config.state, class.call, call) {
+                // A call that changes nothing, and that nobody waits for, is the same as one that never happened.
+                Some(state) if state != config.state => {
+                    let used = self.uses.one_more(config.used, number);
+                    self.reach(
+                        Config {
+                            state,
+                            used,
+                            idle: false,
+                            by: class.operation,
+                            ..*config
+                        },
+                        returning,
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn expand_blind(
+        &mut self,
+        config: &Config,
+        returning: usize,
+        step: &BlindStep,
+        all: &[BlindStep],
+    ) {
+        if !self.can_move(config, step)
+            || step.after == config.state && step.mover != Mover::Slot(returning)
+        {
+            return;
+        }
+        let serves = step.serves & !config.done != 0;
+        let useful = serves || step.enables & !config.done != 0 || step.enables_class;
+        if step.mover != Mover::Slot(returning) {
+            // Of equal calls, the one that can wait least goes first.
+            let sooner = |other: &BlindStep| {
+                other.call == step.call
+                    && other.deadline < step.deadline
+                    && self.can_move(config, other)
+            };
+            if !useful || all.iter().any(sooner) {
+                return;
+            }
+        }
+        let mut next = Config {
+            state: step.after,
+            idle: !serves,
+            ..*config
+        };
+        match step.mover {
+            Mover::Slot(slot) => {
+                next.done |= 1 << slot;
+                next.optional &= !(1 << slot);
+                next.by = self.entries[self.slots[slot].entry as usize].operation;
+            }
+            Mover::Class(class) => {
+                next.used = self.uses.one_more(config.used, class);
+                next.by = self.classes[class as usize].operation;
+            }
+        }
+        // Whatever is overwritten can have happened just before.
+        next.optional |= self.pending & self.blind & !next.done;
+        self.reach(next, returning);
+    }
+
+    fn can_move(&self, config: &Config, step: &BlindStep) -> bool {
+        match step.mover {
+            Mover::Slot(slot) => config.done >> slot & 1 == 0,
+            Mover::Class(class) => {
+                self.uses.count(config.used, class) < self.classes[class as usize].invoked
+            }
+        }
+    }
+
+    /// Takes in a configuration: done if the returning operation took effect, else open.
+    fn reach(&mut self, mut next: Config, returning: usize) {
+        let bit = 1u128 << returning;
+        let waiting = self.pending & !next.done & !(next.optional & !self.pure);
+        for slot in bits(waiting) {
+            let number = self.slots[slot].call;
+            if self.states.step(next.state, number, self.call(number)) == Some(next.state) {
+                if self.pure >> slot & 1 != 0 || slot == returning {
+                    next.done |= 1 << slot;
+                } else {
+                    next.optional |= 1 << slot;
+                }
+            }
+        }
+        if next.done & bit != 0 {
+            self.done
+                .insert(next.without(bit), self.pure & !bit, &self.uses);
+        } else {
+            self.open.insert(next, self.pure, &self.uses);
+        }
+    }
+
+    /// Throws away the states and uses that no configuration refers to any more.
+    fn tidy(&mut self) {
+        let kept = KEPT.max(4 * self.frontier.configs.len());
+        if self.states.len() > kept {
+            self.states.keep(
+                self.frontier
+                    .configs
+                    .iter_mut()
+                    .map(|config| &mut config.state),
+            );
+            self.rehash();
+        }
+        if self.uses.len() > kept {
+            self.uses.keep(
+                self.frontier
+                    .configs
+                    .iter_mut()
+                    .map(|config| &mut config.used),
+            );
+        }
+    }
+
+    fn rehash(&mut self) {
+        let configs: Vec<Config> = self.frontier.alive().copied().collect();
+        self.frontier.clear();
+        for config in configs {
+            self.frontier.insert(config, self.pure, &self.uses);
+        }
+    }
+}
