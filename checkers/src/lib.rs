@@ -19,6 +19,7 @@
 //! | [`txn`] | transactions: which consistency models their cycles break |
 //! | [`SessionOrder`] | plain reads: each session sees an ever newer prefix of all writes |
 //! | [`Set`] | sets that grow: lost, stale, unexpected, duplicated, unordered |
+//! | [`SetFull`], [`UniqueIds`], [`TotalQueue`], [`UnhandledErrors`] | what adds up over one pass: fates of elements, ids, queues that were drained, errors |
 //! | [`Recovery`] | every node serves again after the last heal, replicas are equal; times of each recovery |
 //! | [`Coverage`] | whether anything was tested at all |
 //! | [`generate`] | sound and broken histories of any size, from a simulated system |
@@ -47,10 +48,12 @@
 //! ```
 
 mod assert;
+mod breaches;
 pub mod contract;
 mod coverage;
 mod describe;
 pub mod explain;
+mod folds;
 pub mod generate;
 pub mod history;
 pub mod linear;
@@ -71,6 +74,7 @@ pub mod txn;
 pub mod verdict;
 
 pub use coverage::Coverage;
+pub use folds::{SetFull, TotalQueue, UnhandledErrors, UniqueIds};
 pub use history::{
     Event, EventRef, Extra, History, HistoryError, Kind, ListRef, MapRef, Nanos, Note, Operation,
     PairError, Process, ValueRef,

@@ -2,6 +2,7 @@
 
 use crate::contract;
 use crate::coverage::Coverage;
+use crate::folds::{SetFull, TotalQueue, UnhandledErrors, UniqueIds};
 use crate::linear::Linearizable;
 use crate::models::{CasRegister, Register, VersionedRegister};
 use crate::parameters::Parameters;
@@ -22,7 +23,7 @@ pub struct CheckerInfo {
     pub aliases: &'static [&'static str],
     /// One line; it names the aliases.
     pub about: &'static str,
-    /// Whether it judges a bare history of client operations (`check FILE --model NAME`); the others need a run's lines.
+    /// Whether it looks at a bare history of client operations (`check FILE --model NAME`); the others need a run's lines.
     pub model: bool,
 }
 
@@ -101,6 +102,33 @@ const ROWS: &[Row] = &[
     },
     Row {
         info: CheckerInfo {
+            name: "set-full",
+            aliases: &[],
+            about: "the fate of each element of a set that grows: stable, lost, never read; stale for how long",
+            model: true,
+        },
+        build: |parameters| Box::new(SetFull::new(parameters)),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "unique-ids",
+            aliases: &[],
+            about: "no id was given out twice",
+            model: true,
+        },
+        build: |_| Box::new(UniqueIds),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "total-queue",
+            aliases: &[],
+            about: "queues that were drained: what went in came out, and nothing else",
+            model: true,
+        },
+        build: |_| Box::new(TotalQueue),
+    },
+    Row {
+        info: CheckerInfo {
             name: "recovery",
             aliases: &[],
             about: "after the last heal every node serves in time, and the replicas are equal; times of every recovery",
@@ -122,9 +150,18 @@ const ROWS: &[Row] = &[
             name: "stats",
             aliases: &[],
             about: "counts, errors, rates and latencies; judges nothing",
-            model: false,
+            model: true,
         },
         build: |_| Box::new(Stats),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "unhandled-errors",
+            aliases: &[],
+            about: "the errors that left operations indeterminate, and how often; judges nothing",
+            model: true,
+        },
+        build: |_| Box::new(UnhandledErrors),
     },
 ];
 

@@ -1,5 +1,6 @@
 //! All findings of a run merged into one verdict: what `results.json` holds.
 
+use crate::folds;
 use crate::history::Note;
 use crate::stats;
 use crate::verdict::{Anomaly, Finding, Reason, Verdict};
@@ -98,7 +99,11 @@ pub struct Results {
     pub checkers: Map<String, Value>,
 }
 
-/// Merges the findings of all checkers that judged one history. No findings, or those of `stats` alone, prove nothing: unknown.
+/// Checkers that only count.
+const JUDGE_NOTHING: [&str; 2] = [stats::NAME, folds::UNHANDLED_ERRORS];
+
+/// Merges the findings of all checkers that judged one history. No findings, or only those of checkers that judge nothing, prove
+/// nothing: unknown.
 pub fn merge(findings: Vec<(String, Finding)>) -> Results {
     let mut results = Results {
         valid: Validity::Valid,
@@ -111,10 +116,13 @@ pub fn merge(findings: Vec<(String, Finding)>) -> Results {
         stats: Value::Null,
         checkers: Map::new(),
     };
-    if findings.iter().all(|(name, _)| name == stats::NAME) {
+    if findings
+        .iter()
+        .all(|(name, _)| JUDGE_NOTHING.contains(&name.as_str()))
+    {
         let text = match findings.is_empty() {
             true => "no checker judged this history: name at least one",
-            false => "nothing was judged: stats only counts, name another checker beside it",
+            false => "nothing was judged: this only counts, name another checker beside it",
         };
         results.valid = Validity::Unknown;
         results.unknown.push(Reason {

@@ -1,0 +1,265 @@
+//! Queues that were drained: what went in came out.
+//!
+//! It proves, for each key, that every acknowledged `enqueue` was dequeued, and that nothing came out that nobody had tried to
+//! put in. It ignores order and time: a queue that reorders passes, and so does one that delivers twice (`duplicated` is
+//! reported as outside the contract; the models unordered-queue and fifo-queue judge both).
+//!
+//! A value counts as `lost` only if it cannot be anywhere else: the queue was found empty (a `drain` that was answered, or a
+//! `dequeue` that failed or was answered with `null`) after the value had been acknowledged, and there are more such values than
+//! indeterminate dequeues that may have taken them. Otherwise the verdict is unknown, with the reason.
+//!
+//! Anomalies: `lost`, `unexpected`.
+//!
+//! ```text
+//! {"index":0,"time":5,"process":1,"type":"invoke","f":"enqueue","value":7}
+//! {"index":1,"time":9,"process":1,"type":"ok","f":"enqueue","value":7}
+//! {"index":2,"time":10,"process":1,"type":"invoke","f":"drain","value":null}
+//! {"index":3,"time":14,"process":1,"type":"ok","f":"drain","value":[7]}
+//! ```
+
+use crate::breaches::Breaches;
+use crate::history::{History, Kind, Operation, ValueRef};
+use crate::verdict::{Budget, Checker, Finding, Reason, Verdict, some_operations};
+use rustc_hash::FxHashMap;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+const NAME: &str = "total-queue";
+
+/// The checker `total-queue`.
+///
+/// Details: `{"queues", "attempted", "acknowledged", "dequeued", "lost", "unexpected", "duplicated", "recovered", "left":
+/// N}`: values; `recovered` came out although their enqueue was indeterminate, `left` are acknowledged, did not come out, and
+/// may still be there or have gone to an indeterminate dequeue.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TotalQueue;
+
+impl Checker for TotalQueue {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn check(&self, history: &History, _: &Budget) -> Finding {
+        let operations = match some_operations(history, NAME) {
+            Ok(operations) => operations,
+            Err(finding) => return *finding,
+        };
+        let mut queues: BTreeMap<Option<&str>, Queue<'_>> = BTreeMap::new();
+        for operation in &operations {
+            let queue = queues.entry(operation.key()).or_default();
+            if let Err(text) = queue.take(operation) {
+                let text = format!("the operation at index {} {text}", operation.inv());
+                return Finding::unknown(NAME, text);
+            }
+        }
+        let mut sums = Sums::default();
+        for queue in queues.values() {
+            queue.judge(&mut sums);
+        }
+        sums.finding(queues.len())
+    }
+}
+
+/// What is known of one value.
+#[derive(Default)]
+struct Fate<'h> {
+    /// Enqueues that took effect or may have.
+    attempts: usize,
+    acknowledged: Vec<Operation<'h>>,
+    dequeued: Vec<Operation<'h>>,
+    failed: Option<Operation<'h>>,
+}
+
+#[derive(Default)]
+struct Queue<'h> {
+    places: FxHashMap<ValueRef<'h>, usize>,
+    /// In the order in which the values were met.
+    fates: Vec<(ValueRef<'h>, Fate<'h>)>,
+    /// The last invocation of an operation that found the queue empty.
+    empty_at: Option<Operation<'h>>,
+    /// Indeterminate dequeues; a drain may have taken any number.
+    may_have_taken: usize,
+    open_drain: bool,
+}
+
+impl<'h> Queue<'h> {
+    fn take(&mut self, operation: &Operation<'h>) -> Result<(), String> {
+        match operation.f() {
+            "enqueue" => {
+                let fate = self.fate(operation.argument());
+                match operation.kind() {
+                    Kind::Ok if operation.error().is_none() => {
+                        fate.attempts += 1;
+                        fate.acknowledged.push(*operation);
+                    }
+                    Kind::Ok | Kind::Fail => fate.failed = Some(*operation),
+                    Kind::Info | Kind::Invoke => fate.attempts += 1,
+                }
+            }
+            "dequeue" => match (operation.kind(), operation.result()) {
+                (Kind::Ok, Some(value)) if operation.error().is_none() && !value.is_null() => {
+                    self.fate(value).dequeued.push(*operation);
+                }
+                (Kind::Ok | Kind::Fail, _) => self.found_empty(operation),
+                _ => self.may_have_taken += 1,
+            },
+            "drain" => match (operation.kind(), operation.result()) {
+                (Kind::Ok, Some(values)) => {
+                    let values = values.as_list().ok_or_else(|| {
+                        format!("is an ok drain of {values}; expected a list of values")
+                    })?;
+                    for value in values.iter() {
+                        self.fate(value).dequeued.push(*operation);
+                    }
+                    self.found_empty(operation);
+                }
+                (Kind::Fail, _) => {}
+                _ => self.open_drain = true,
+            },
+            other => {
+                return Err(format!(
+                    "is `{other}`, which this queue does not have: it knows enqueue, dequeue and drain"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn fate(&mut self, value: ValueRef<'h>) -> &mut Fate<'h> {
+        let place = *self.places.entry(value).or_insert(self.fates.len());
+        if place == self.fates.len() {
+            self.fates.push((value, Fate::default()));
+        }
+        &mut self.fates[place].1
+    }
+
+    fn found_empty(&mut self, operation: &Operation<'h>) {
+        let later = |before: Operation<'h>| before.inv() > operation.inv();
+        if !self.empty_at.is_some_and(later) {
+            self.empty_at = Some(*operation);
+        }
+    }
+
+    fn judge(&self, sums: &mut Sums<'h>) {
+        let mut missing = Vec::new();
+        for (value, fate) in &self.fates {
+            let (attempts, acknowledged, out) =
+                (fate.attempts, fate.acknowledged.len(), fate.dequeued.len());
+            sums.attempted += attempts;
+            sums.acknowledged += acknowledged;
+            sums.dequeued += out;
+            sums.recovered += out.min(attempts).saturating_sub(acknowledged);
+            if attempts == 0 && out > 0 {
+                let why = match fate.failed {
+                    Some(_) => "although its enqueue had failed for certain",
+                    None => "and nobody ever tried to put it in",
+                };
+                let text = format!("{value} came out, {why}");
+                let operations = fate
+                    .failed
+                    .into_iter()
+                    .chain(fate.dequeued.first().copied());
+                sums.breaches.add("unexpected", text, operations.collect());
+            } else if out > attempts {
+                sums.duplicated += out - attempts;
+                let text =
+                    format!("{value} came out {out} times and went in {attempts} times at most");
+                sums.twice.add("duplicated", text, fate.dequeued.clone());
+            }
+            // Which one of several equal ones is missing cannot be told: the last one acknowledged is the last to come out.
+            missing.extend(
+                fate.acknowledged
+                    .iter()
+                    .skip(out)
+                    .map(|enqueue| (*value, *enqueue)),
+            );
+        }
+        self.judge_missing(missing, sums);
+    }
+
+    fn judge_missing(&self, missing: Vec<(ValueRef<'h>, Operation<'h>)>, sums: &mut Sums<'h>) {
+        let gone = |(_, enqueue): &(ValueRef<'h>, Operation<'h>)| {
+            self.empty_at
+                .is_some_and(|empty| enqueue.ret().is_some_and(|ret| ret < empty.inv()))
+        };
+        let (gone, left): (Vec<_>, Vec<_>) = missing.into_iter().partition(gone);
+        sums.left += left.len();
+        sums.not_drained += left.len();
+        if self.open_drain || gone.len() <= self.may_have_taken {
+            sums.left += gone.len();
+            sums.perhaps_taken += gone.len();
+            return;
+        }
+        for (value, enqueue) in gone {
+            let text = match self.may_have_taken {
+                0 => format!(
+                    "{value} was acknowledged, and did not come out before the queue was empty"
+                ),
+                some => format!(
+                    "{value} was acknowledged, and did not come out before the queue was empty; {some} indeterminate \
+                     dequeues cannot have taken all of the missing ones"
+                ),
+            };
+            let operations = [Some(enqueue), self.empty_at].into_iter().flatten();
+            sums.breaches.add("lost", text, operations.collect());
+        }
+    }
+}
+
+#[derive(Default)]
+struct Sums<'h> {
+    attempted: usize,
+    acknowledged: usize,
+    dequeued: usize,
+    duplicated: usize,
+    recovered: usize,
+    left: usize,
+    not_drained: usize,
+    perhaps_taken: usize,
+    breaches: Breaches<'h>,
+    twice: Breaches<'h>,
+}
+
+impl Sums<'_> {
+    fn finding(self, queues: usize) -> Finding {
+        let details = json!({
+            "queues": queues,
+            "attempted": self.attempted,
+            "acknowledged": self.acknowledged,
+            "dequeued": self.dequeued,
+            "lost": self.breaches.count("lost"),
+            "unexpected": self.breaches.count("unexpected"),
+            "duplicated": self.duplicated,
+            "recovered": self.recovered,
+            "left": self.left,
+        });
+        let mut reasons = Vec::new();
+        if self.acknowledged == 0 && self.dequeued == 0 {
+            reasons.push(
+                "nothing was acknowledged and nothing came out: nothing was tested".to_owned(),
+            );
+        }
+        if self.not_drained > 0 {
+            reasons.push(format!(
+                "{} acknowledged values did not come out, and the queue was not found empty after them: end the history \
+                 with a drain",
+                self.not_drained
+            ));
+        }
+        if self.perhaps_taken > 0 {
+            reasons.push(format!(
+                "{} acknowledged values did not come out, and indeterminate dequeues may have taken them",
+                self.perhaps_taken
+            ));
+        }
+        let reasons = reasons.into_iter().map(|text| Reason {
+            checker: NAME.to_owned(),
+            text,
+        });
+        Finding {
+            verdict: Verdict::of(self.breaches.into_anomalies(NAME), reasons.collect()),
+            outside_contract: self.twice.into_anomalies(NAME),
+            details,
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The folds against naive implementations of their definitions, on random small histories.
+
+#![allow(clippy::unwrap_used)] // A test that cannot go on fails.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod counting;
+mod set_full;
+mod total_queue;

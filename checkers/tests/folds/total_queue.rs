@@ -1,0 +1,191 @@
+//! total-queue against multisets.
+
+use crate::common::random::Mix;
+use crate::common::{Script, judge, text, validity};
+use keelhaul_checkers::{History, Kind, Operation};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+const HISTORIES: u64 = 100_000;
+
+fn history(rng: &mut ChaCha8Rng) -> History {
+    let mut script = Script::default();
+    let mut held: Vec<i64> = Vec::new();
+    let odd = if rng.random_bool(0.4) { 0.0 } else { 0.35 };
+    let mut operation = |process, f, argument: Value, kind, result: Value| {
+        script.client(process, Kind::Invoke, f, None, argument, Value::Null);
+        script.client(process, kind, f, None, result, Value::Null);
+    };
+    for process in 0..rng.random_range(2..10) {
+        if rng.random_bool(0.6) {
+            let value = rng.random_range(0..6);
+            let (kind, in_it) = match rng.random_range(0..8) {
+                0 => (Kind::Fail, rng.random_bool(odd)),
+                1 | 2 => (Kind::Info, rng.random_bool(0.5)),
+                _ => (Kind::Ok, !rng.random_bool(odd)),
+            };
+            if in_it {
+                held.push(value);
+            }
+            operation(process, "enqueue", json!(value), kind, json!(value));
+        } else if rng.random_bool(0.08) {
+            if rng.random_bool(0.2) {
+                held.pop();
+            }
+            operation(process, "dequeue", Value::Null, Kind::Info, Value::Null);
+        } else {
+            let value = match held.len() {
+                _ if rng.random_bool(odd / 2.0) => Some(rng.random_range(0..9)),
+                0 => None,
+                some => Some(held.remove(rng.random_range(0..some))),
+            };
+            match value {
+                Some(value) => {
+                    if rng.random_bool(odd) {
+                        held.push(value);
+                    }
+                    operation(process, "dequeue", Value::Null, Kind::Ok, json!(value));
+                }
+                None => operation(process, "dequeue", Value::Null, Kind::Fail, Value::Null),
+            }
+        }
+    }
+    if rng.random_bool(0.95) {
+        let kind = if rng.random_bool(0.9) {
+            Kind::Ok
+        } else {
+            Kind::Info
+        };
+        operation(100, "drain", Value::Null, kind, json!(held));
+    }
+    script.history
+}
+
+#[derive(Default, Debug)]
+struct Naive {
+    lost: usize,
+    unexpected: usize,
+    duplicated: usize,
+    recovered: usize,
+    left: usize,
+}
+
+fn naive(history: &History) -> Naive {
+    let operations = history.operations().unwrap();
+    let put = |value: i64, kind: Kind| {
+        let of = |op: &&Operation<'_>| {
+            op.f() == "enqueue" && op.kind() == kind && op.argument() == json!(value)
+        };
+        operations.iter().filter(of).copied().collect::<Vec<_>>()
+    };
+    let mut out: Vec<i64> = Vec::new();
+    for operation in operations
+        .iter()
+        .filter(|op| op.f() != "enqueue" && op.is_ok())
+    {
+        let result = operation.result().unwrap();
+        out.extend(result.as_i64());
+        out.extend(
+            result
+                .as_list()
+                .into_iter()
+                .flat_map(|list| list.iter())
+                .filter_map(|value| value.as_i64()),
+        );
+    }
+    let found_empty = |op: &&Operation<'_>| match op.f() {
+        "dequeue" => op.kind() == Kind::Fail,
+        "drain" => op.is_ok(),
+        _ => false,
+    };
+    let empty = operations
+        .iter()
+        .filter(found_empty)
+        .map(|op| op.inv())
+        .max();
+    let open = |f: &str| {
+        operations
+            .iter()
+            .filter(|op| op.f() == f && op.kind() == Kind::Info)
+            .count()
+    };
+    let mut values: BTreeSet<i64> = out.iter().copied().collect();
+    values.extend(
+        operations
+            .iter()
+            .filter(|op| op.f() == "enqueue")
+            .filter_map(|op| op.argument().as_i64()),
+    );
+    let mut naive = Naive::default();
+    let mut gone = 0;
+    for value in values {
+        let (ok, info) = (put(value, Kind::Ok), put(value, Kind::Info));
+        let taken = out.iter().filter(|other| **other == value).count();
+        let attempts = ok.len() + info.len();
+        naive.recovered += taken.min(attempts).saturating_sub(ok.len());
+        if attempts == 0 {
+            naive.unexpected += usize::from(taken > 0);
+            continue;
+        }
+        naive.duplicated += taken.saturating_sub(attempts);
+        for missing in ok.iter().skip(taken) {
+            match empty > missing.ret() {
+                true => gone += 1,
+                false => naive.left += 1,
+            }
+        }
+    }
+    match open("drain") > 0 || gone <= open("dequeue") {
+        true => naive.left += gone,
+        false => naive.lost = gone,
+    }
+    naive
+}
+
+#[test]
+fn total_queue_agrees_with_multisets() {
+    let mut mix = Mix::default();
+    let mut unknown = 0;
+    let mut met: BTreeMap<&str, usize> = BTreeMap::new();
+    for seed in 0..HISTORIES {
+        let history = history(&mut ChaCha8Rng::seed_from_u64(seed));
+        let finding = judge("total-queue", &history);
+        let naive = naive(&history);
+        let said = |what: &str| finding.details[what].as_u64().unwrap_or(u64::MAX) as usize;
+        for (what, count) in [
+            ("lost", naive.lost),
+            ("unexpected", naive.unexpected),
+            ("duplicated", naive.duplicated),
+            ("recovered", naive.recovered),
+            ("left", naive.left),
+        ] {
+            assert_eq!(
+                said(what),
+                count,
+                "seed {seed}, {what}:\n{}",
+                text(&history)
+            );
+            *met.entry(what).or_default() += usize::from(count > 0);
+        }
+        let invalid = naive.lost + naive.unexpected > 0;
+        let verdict = validity(&finding);
+        assert_eq!(
+            verdict == Some(false),
+            invalid,
+            "seed {seed}:\n{}",
+            text(&history)
+        );
+        assert!(
+            verdict != Some(true) || naive.left == 0,
+            "seed {seed}:\n{}",
+            text(&history)
+        );
+        unknown += usize::from(verdict.is_none());
+        mix.count(&history, !invalid);
+    }
+    println!("total-queue: {met:?}, {unknown} unknown");
+    assert!(met.values().all(|count| *count > 500));
+    mix.report("total-queue");
+}
