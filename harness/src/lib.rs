@@ -6,6 +6,7 @@
 
 pub mod alarm;
 pub mod aside;
+pub mod bench;
 pub mod cli;
 pub mod cluster;
 pub mod control;

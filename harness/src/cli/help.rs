@@ -7,7 +7,7 @@ use std::fmt::Write;
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Tests", &["run", "check"]),
     ("Histories", &["generate"]),
-    ("Clusters", &["up", "heal"]),
+    ("Clusters", &["up", "bench", "heal"]),
     ("Reference", &["list", "help"]),
 ];
 

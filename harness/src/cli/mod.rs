@@ -2,6 +2,7 @@
 //!
 //! With `--json` a command prints JSON on standard output and everything else on standard error.
 
+mod bench;
 mod check;
 mod duration;
 mod generate;
@@ -43,6 +44,8 @@ enum Command {
     Up(up::UpArgs),
     /// A history of any size, sound or broken on purpose
     Generate(generate::GenerateArgs),
+    /// Load and recovery figures: one system, or two side by side
+    Bench(Box<bench::BenchArgs>),
     /// Undo what a killed controller left
     Heal(heal::HealArgs),
     /// Workloads, faults, models and systems
@@ -76,6 +79,7 @@ pub fn main() -> Exit {
         Command::Check(args) => check::check(args, cli.json),
         Command::Up(args) => up::up(args, cli.json),
         Command::Generate(args) => generate::generate(args, cli.json),
+        Command::Bench(args) => bench::bench(*args, cli.json),
         Command::Heal(args) => heal::heal(args, cli.json),
         Command::List(args) => list::list(args, cli.json),
     };

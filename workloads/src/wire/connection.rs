@@ -127,14 +127,65 @@ impl Connection {
     /// # Errors
     /// [`CallError`]; the connection is spent then.
     pub async fn send(&mut self, request: &Request, deadline: Instant) -> Result<i32, CallError> {
-        let xid = self.next_xid;
-        self.next_xid = if xid == i32::MAX { 1 } else { xid + 1 };
-        self.write(request, xid, deadline).await?;
+        let xid = self.number();
+        let frame = self.frame(request, xid)?;
+        self.write(&frame, deadline).await?;
         self.open.push_back(Open {
             xid,
             op: request.op(),
         });
         Ok(xid)
+    }
+
+    /// Sends several requests in one piece without waiting, for load: whether any of them has left when it fails is not told
+    /// request by request.
+    ///
+    /// # Errors
+    /// [`CallError`]; the connection is spent then.
+    pub async fn send_all(
+        &mut self,
+        requests: &[Request],
+        deadline: Instant,
+    ) -> Result<(), CallError> {
+        let mut bytes = Vec::new();
+        for request in requests {
+            let xid = self.number();
+            bytes.append(&mut self.frame(request, xid)?);
+            self.open.push_back(Open {
+                xid,
+                op: request.op(),
+            });
+        }
+        self.write(&bytes, deadline).await
+    }
+
+    /// The answer to the oldest open request if it has been read already; never waits, and reads nothing.
+    ///
+    /// # Errors
+    /// [`CallError`]; the connection is spent then.
+    pub fn arrived(&mut self) -> Result<Option<Reply>, CallError> {
+        let Some(oldest) = self.open.front().map(|open| (open.xid, open.op)) else {
+            return Ok(None);
+        };
+        let reply = self
+            .take_in(Some(oldest))
+            .map_err(|trouble| self.spend(trouble, Sent::Perhaps))?;
+        if reply.is_some() {
+            self.open.pop_front();
+        }
+        Ok(reply)
+    }
+
+    fn number(&mut self) -> i32 {
+        let xid = self.next_xid;
+        self.next_xid = if xid == i32::MAX { 1 } else { xid + 1 };
+        xid
+    }
+
+    fn frame(&mut self, request: &Request, xid: i32) -> Result<Vec<u8>, CallError> {
+        let record = request.encode(xid);
+        framed(&record, self.limits.outgoing)
+            .ok_or_else(|| self.spend(Trouble::TooLong(record.len()), Sent::Nothing))
     }
 
     /// Waits for the answer to the oldest open request.
@@ -167,7 +218,8 @@ impl Connection {
                 return Ok(());
             }
             if now >= self.last_sent + third {
-                self.write(&Request::Ping, PING_XID, now + third).await?;
+                let ping = self.frame(&Request::Ping, PING_XID)?;
+                self.write(&ping, now + third).await?;
                 continue;
             }
             if now >= self.last_heard + third * 2 {
@@ -201,22 +253,13 @@ impl Connection {
         CallError { trouble, sent }
     }
 
-    async fn write(
-        &mut self,
-        request: &Request,
-        xid: i32,
-        deadline: Instant,
-    ) -> Result<(), CallError> {
+    async fn write(&mut self, frame: &[u8], deadline: Instant) -> Result<(), CallError> {
         if self.spent {
             return Err(CallError {
                 trouble: Trouble::Spent,
                 sent: Sent::Nothing,
             });
         }
-        let record = request.encode(xid);
-        let Some(frame) = framed(&record, self.limits.outgoing) else {
-            return Err(self.spend(Trouble::TooLong(record.len()), Sent::Nothing));
-        };
         // A connection that the server has closed since is noticed here, where the request has certainly not left.
         self.look()
             .map_err(|trouble| self.spend(trouble, Sent::Nothing))?;
