@@ -67,7 +67,8 @@ pub async fn measure(sides: &[Side], options: &Options, rows: &mut Rows) -> Resu
             }
         }
     }
-    for side in sides {
+    // The data of a cluster of the bench's own is deleted as a whole.
+    for side in sides.iter().filter(|side| side.started.is_none()) {
         load::clear(side, options).await?;
     }
     Ok(())

@@ -171,7 +171,7 @@ fn sides_fit(args: &BenchArgs, options: &Options) -> Result<(), Failure> {
         .find(|figure| figure.needs_processes());
     match needs {
         Some(figure) if !args.endpoints.is_empty() => Err(Failure::Usage(format!(
-            "`{}` needs servers that the bench has started itself: with --endpoints measure loads alone (--measure writes,reads,…)",
+            "`{}` needs servers that the bench has started itself: use --system or leave it out",
             figure.name
         ))),
         _ => Ok(()),
