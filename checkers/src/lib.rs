@@ -17,6 +17,7 @@
 //! | --- | --- |
 //! | [`linear`], [`models`] | one order of all operations, in agreement with real time: versioned, plain and compare-and-set registers |
 //! | [`txn`] | transactions: which consistency models their cycles break |
+//! | [`weak`] | read committed, read atomic and causal consistency, in nearly linear time |
 //! | [`SessionOrder`] | plain reads: each session sees an ever newer prefix of all writes |
 //! | [`Set`] | sets that grow: lost, stale, unexpected, duplicated, unordered |
 //! | [`SetFull`], [`UniqueIds`], [`TotalQueue`], [`UnhandledErrors`] | what adds up over one pass: fates of elements, ids, queues that were drained, errors |
@@ -72,6 +73,7 @@ mod stats;
 mod timeline;
 pub mod txn;
 pub mod verdict;
+pub mod weak;
 
 pub use coverage::Coverage;
 pub use folds::{SetFull, TotalQueue, UnhandledErrors, UniqueIds};

@@ -12,6 +12,7 @@ use crate::set::Set;
 use crate::stats::Stats;
 use crate::txn::ListAppend;
 use crate::verdict::Checker;
+use crate::weak::{Level, Weak};
 use serde::Serialize;
 
 /// A checker by name, with one line about it.
@@ -162,6 +163,33 @@ const ROWS: &[Row] = &[
             model: true,
         },
         build: |_| Box::new(UnhandledErrors),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "read-committed",
+            aliases: &[],
+            about: "transactions: one order of commits, in which what is read later is not older",
+            model: true,
+        },
+        build: |_| Box::new(Weak::new(Level::ReadCommitted)),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "read-atomic",
+            aliases: &[],
+            about: "transactions: one order of commits, in which all or nothing of each is visible",
+            model: true,
+        },
+        build: |_| Box::new(Weak::new(Level::ReadAtomic)),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "causal",
+            aliases: &[],
+            about: "transactions: one order of commits, in which with each all that led to it is visible",
+            model: true,
+        },
+        build: |_| Box::new(Weak::new(Level::Causal)),
     },
 ];
 

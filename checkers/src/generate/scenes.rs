@@ -119,7 +119,7 @@ const BOTH: &[Scene] = &[
     Scene {
         name: "fractured-read",
         about: "T2 sees one half of what T1 wrote",
-        events: "T1 { a x 1, a y 1; T2 { r y, r x; T1 } a x 1, a y 1; T2 } r y 1, r x; T3 { r x; T3 } r x 1",
+        events: "T1 { a x 1, a y 1; T2 { r x, r y; T1 } a x 1, a y 1; T2 } r x, r y 1; T3 { r x; T3 } r x 1",
     },
     Scene {
         name: "causal",

@@ -18,7 +18,6 @@ use std::borrow::Cow;
 pub(crate) enum Shape {
     /// `append` to lists; reads tell whole lists.
     Lists,
-    #[allow(dead_code)] // For registers.
     /// `w`; reads tell the value.
     Registers,
 }

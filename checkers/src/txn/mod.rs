@@ -31,12 +31,12 @@
 
 mod asked;
 mod checker;
-mod components;
+pub(crate) mod components;
 pub mod consistency;
 mod direct;
 mod explain;
 mod graph;
-mod input;
+pub(crate) mod input;
 mod kinds;
 mod list_append;
 mod order;

@@ -1,0 +1,221 @@
+//! Weak isolation levels of transactions, in nearly linear time; session guarantees; bank accounts; long forks.
+//!
+//! `read-committed`, `read-atomic` and `causal` judge transactions over lists (`append`, `r`) or registers (`w`, `r`), as
+//! AWDIT does (Møldrup & Pavlogiannis, *An Optimal Weak Database Isolation Tester*, PLDI 2025): there is one order of all commits
+//! that agrees with sessions and reads, and in which no read misses a write that is visible to it. What is visible makes the
+//! level; `order` has the definitions. Processes are sessions, and every level holds a session to its own order.
+//!
+//! What they prove: an anomaly is one under every order of commits; without any there is such an order. What they cannot:
+//! they know no real time and no stronger level (see [`crate::txn`]). Where lists tell an order of versions, it is the order
+//! of commits. What they need: no value is written twice to one key; else the answer is unknown.
+//!
+//! - `reads`: who wrote what was read, and what no level excuses; `order`, `causal`: the edges of each level;
+//! - `cycles`, `witness`: short cycles, and sentences about them;
+//! - `sessions`: read your writes, monotonic reads, monotonic writes, writes follow reads;
+//! - `bank`, `fork`: the two invariants by these names.
+//!
+//! ```
+//! use keelhaul_checkers::{Budget, History, Parameters, Verdict, by_name};
+//!
+//! // The second transaction sees one half of the first.
+//! let lines = r#"{"process":0,"type":"invoke","f":"txn","value":[["w","x",1],["w","y",1]]}
+//! {"process":0,"type":"ok","f":"txn","value":[["w","x",1],["w","y",1]]}
+//! {"process":1,"type":"invoke","f":"txn","value":[["r","x",null],["r","y",null]]}
+//! {"process":1,"type":"ok","f":"txn","value":[["r","x",null],["r","y",1]]}
+//! "#;
+//! let (history, _) = History::read(lines.as_bytes())?;
+//! let budget = Budget { states: 1_000_000, bytes: 64 << 20, deadline: None };
+//! let judge = |model| by_name(model, &Parameters::default()).expect("it is listed").check(&history, &budget).verdict;
+//! assert_eq!(judge("read-committed"), Verdict::Valid);
+//! let Verdict::Invalid(anomalies) = judge("read-atomic") else { panic!("the read is fractured") };
+//! assert_eq!(anomalies[0].kind, "fractured-read");
+//! # Ok::<(), keelhaul_checkers::HistoryError>(())
+//! ```
+
+mod causal;
+mod cycles;
+mod order;
+mod reads;
+mod witness;
+
+use crate::history::History;
+use crate::txn::input::{Shape, Txns};
+use crate::verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict};
+use reads::{Facts, counts};
+use serde_json::{Map, Value, json};
+use std::time::Instant;
+
+/// A weak isolation level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// What a transaction reads later is not older than what it has read before.
+    ReadCommitted,
+    /// All of a transaction is visible, or nothing; a session's own transactions are.
+    ReadAtomic,
+    /// With a transaction, all that led to it is visible.
+    Causal,
+}
+
+/// Judges transactions by a weak isolation level.
+///
+/// `details`: `{"level", "transactions", "of": "lists"|"registers", "edges", "cycles", "anomalies": {kind: count}}`; for causal
+/// consistency also `"chains"`: the length of its clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Weak {
+    level: Level,
+}
+
+/// Anomalies of one kind that are reported in full.
+const MOST_OF_A_KIND: usize = 8;
+
+impl Weak {
+    /// The checker of this level.
+    pub fn new(level: Level) -> Weak {
+        Weak { level }
+    }
+}
+
+impl Checker for Weak {
+    fn name(&self) -> &'static str {
+        match self.level {
+            Level::ReadCommitted => "read-committed",
+            Level::ReadAtomic => "read-atomic",
+            Level::Causal => "causal",
+        }
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Finding {
+        self.judge(history, budget)
+            .unwrap_or_else(|text| Finding::unknown(self.name(), text))
+    }
+}
+
+/// The transactions of a history, over lists or registers, whichever they are.
+fn transactions(history: &History) -> Result<Txns<'_>, String> {
+    let txns = Txns::read(history, shape(history))?;
+    match txns.len() {
+        0 => Err("the history has no transactions: nothing was tested".to_owned()),
+        _ => Ok(txns),
+    }
+}
+
+/// Lists, if the first write is an append or if a list was read; else registers.
+fn shape(history: &History) -> Shape {
+    for event in history.events() {
+        let micros = event
+            .value()
+            .as_list()
+            .into_iter()
+            .flat_map(|list| list.iter());
+        for micro in micros.filter_map(|micro| micro.as_list()) {
+            match micro.get(0).and_then(|f| f.as_str()) {
+                Some("append") => return Shape::Lists,
+                Some("w") => return Shape::Registers,
+                _ if micro.get(2).is_some_and(|value| value.as_list().is_some()) => {
+                    return Shape::Lists;
+                }
+                _ => {}
+            }
+        }
+    }
+    Shape::Registers
+}
+
+impl Weak {
+    fn judge(&self, history: &History, budget: &Budget) -> Result<Finding, String> {
+        let txns = transactions(history)?;
+        in_time(budget)?;
+        let facts = Facts::find(&txns)?;
+        in_time(budget)?;
+        let mut edges = order::base(&facts);
+        let base = edges.len();
+        let mut chains = None;
+        let (mut cycles, mut count) = (Vec::new(), 0);
+        match self.level {
+            Level::ReadCommitted => order::read_committed(&facts, &mut edges),
+            Level::ReadAtomic => order::read_atomic(&facts, &mut edges),
+            Level::Causal => {
+                (cycles, count) = cycles::cycles(facts.len(), &edges);
+                if count == 0 {
+                    let (more, many) = causal::causal(&facts, &edges);
+                    edges.extend(more);
+                    chains = Some(many);
+                }
+            }
+        }
+        in_time(budget)?;
+        if count == 0 {
+            (cycles, count) = cycles::cycles(facts.len(), &edges);
+        }
+        let mut anomalies = self.direct(&facts);
+        for cycle in &cycles {
+            let (summary, witness) = witness::cycle(&facts, &edges[..base], cycle);
+            anomalies.push(self.anomaly(witness::kind(cycle), summary, witness));
+        }
+        let kinds = facts.direct.iter().map(|direct| direct.kind);
+        let kinds = counts(kinds.chain(cycles.iter().map(|cycle| witness::kind(cycle))));
+        let kinds: Map<String, Value> = kinds
+            .into_iter()
+            .map(|(kind, count)| (kind.to_owned(), json!(count)))
+            .collect();
+        let mut details = json!({
+            "level": self.name(),
+            "transactions": txns.len(),
+            "of": witness::noun(txns.shape),
+            "edges": edges.len(),
+            "cycles": count,
+            "anomalies": kinds,
+        });
+        if let Some(chains) = chains {
+            details["chains"] = json!(chains);
+        }
+        Ok(Finding {
+            verdict: Verdict::of(anomalies, Vec::<Reason>::new()),
+            outside_contract: Vec::new(),
+            details,
+        })
+    }
+
+    fn direct(&self, facts: &Facts<'_, '_>) -> Vec<Anomaly> {
+        let mut told: Vec<(&'static str, usize)> = Vec::new();
+        let mut anomalies = Vec::new();
+        for direct in &facts.direct {
+            let at = match told.iter().position(|(kind, _)| *kind == direct.kind) {
+                Some(at) => at,
+                None => {
+                    told.push((direct.kind, 0));
+                    told.len() - 1
+                }
+            };
+            told[at].1 += 1;
+            if told[at].1 <= MOST_OF_A_KIND {
+                let (summary, witness) = witness::direct(facts, direct);
+                anomalies.push(self.anomaly(direct.kind, summary, witness));
+            }
+        }
+        anomalies
+    }
+
+    fn anomaly(&self, kind: &str, summary: String, witness: Value) -> Anomaly {
+        Anomaly {
+            kind: kind.to_owned(),
+            checker: self.name().to_owned(),
+            summary,
+            witness,
+        }
+    }
+}
+
+/// Between two passes over the history: whether there is time for the next.
+fn in_time(budget: &Budget) -> Result<(), String> {
+    match budget
+        .deadline
+        .is_some_and(|deadline| Instant::now() >= deadline)
+    {
+        true => Err(
+            "the deadline passed before the order of commits was complete: allow more time"
+                .to_owned(),
+        ),
+        false => Ok(()),
+    }
+}
