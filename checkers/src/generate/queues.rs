@@ -69,7 +69,7 @@ pub(super) const ROWS: &[Row] = &[
         info: Generated {
             name: "total-queue",
             about: "enqueue and dequeue; all is dequeued at the end",
-            breaks: &["double-dequeue", "lost-write", "unwritten-read"],
+            breaks: &["lost-write", "unwritten-read"],
             levels: &[],
         },
         run: |options, dice, out| play(Kind::Total, options, dice, out),
