@@ -3,6 +3,7 @@
 //! Three pure layers, `zab` below `prep` and `tree`; sockets, clocks, files and threads live at the edge. It shares
 //! no code with what judges it.
 
+pub mod acl;
 pub mod config;
 pub mod jute;
 pub mod prep;

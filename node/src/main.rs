@@ -53,6 +53,12 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Print the digest of a name and password, for access control lists and `security.super_digest`
+    Digest {
+        /// The name and the password
+        #[arg(value_name = "NAME:PASSWORD")]
+        secret: String,
+    },
 }
 
 #[cfg(feature = "bugs")]
@@ -87,8 +93,13 @@ fn try_main(cli: Cli) -> anyhow::Result<()> {
         print!("{EXAMPLE}");
         return Ok(());
     }
-    if let Some(Command::Format { config }) = &cli.command {
-        return format(config);
+    match &cli.command {
+        Some(Command::Format { config }) => return format(config),
+        Some(Command::Digest { secret }) => {
+            println!("{}", keelhaul_node::acl::digest(secret));
+            return Ok(());
+        }
+        None => {}
     }
     let Some(path) = &cli.config else {
         bail!(

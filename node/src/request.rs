@@ -6,6 +6,7 @@ use crate::watches::Which;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::net::IpAddr;
 
 /// A session's id; 0 is no session.
 #[derive(
@@ -25,11 +26,101 @@ impl fmt::Display for SessionId {
     }
 }
 
+/// Whose life a znode's is bound to. On the wire and on disk it is the znode's `ephemeralOwner`, as ZooKeeper encodes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Nobody's: it stays until it is deleted.
+    Persistent,
+    /// A session's.
+    Session(SessionId),
+    /// Its children's: it goes some time after the last of them.
+    Container,
+    /// Its own: it goes when it has had no children and was not set for so many milliseconds.
+    Ttl(i64),
+}
+
+impl Lifetime {
+    const CONTAINER: i64 = i64::MIN;
+    const TTL: i64 = 0xff << 56;
+    /// The longest time to live, in milliseconds.
+    pub const MAX_TTL_MS: i64 = (1 << 40) - 1;
+
+    /// As a znode's owner.
+    pub fn owner(self) -> SessionId {
+        match self {
+            Lifetime::Persistent => SessionId::NONE,
+            Lifetime::Session(session) => session,
+            Lifetime::Container => SessionId(Lifetime::CONTAINER),
+            Lifetime::Ttl(ms) => SessionId(Lifetime::TTL | ms),
+        }
+    }
+}
+
+impl SessionId {
+    /// What a znode's owner says about its life.
+    pub fn lifetime(self) -> Lifetime {
+        match self.0 {
+            0 => Lifetime::Persistent,
+            Lifetime::CONTAINER => Lifetime::Container,
+            // Ids of servers are at most 63, so that no session's id begins like this.
+            owner if owner & Lifetime::TTL == Lifetime::TTL => {
+                Lifetime::Ttl(owner & Lifetime::MAX_TTL_MS)
+            }
+            _ => Lifetime::Session(self),
+        }
+    }
+
+    /// Whether, as a znode's owner, it is a session: the znode is ephemeral.
+    pub fn is_session(self) -> bool {
+        matches!(self.lifetime(), Lifetime::Session(_))
+    }
+}
+
+/// Somebody, within a scheme of authentication.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Id {
+    /// The scheme, such as `digest`.
+    pub scheme: String,
+    /// Who, within the scheme.
+    pub id: String,
+}
+
+/// Who a client is: where it connects from, and what it has shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Its address.
+    pub address: IpAddr,
+    /// What it has shown, in that order, nothing twice.
+    pub ids: Vec<Id>,
+}
+
+impl Identity {
+    /// A client that has shown nothing yet.
+    pub fn at(address: IpAddr) -> Identity {
+        Identity {
+            address,
+            ids: Vec::new(),
+        }
+    }
+
+    /// It has shown this.
+    pub fn add(&mut self, id: Id) {
+        if !self.ids.contains(&id) {
+            self.ids.push(id);
+        }
+    }
+
+    /// Whether it may do everything.
+    pub fn is_super(&self) -> bool {
+        self.ids.iter().any(|id| id.scheme == "super")
+    }
+}
+
 /// What a client must show to take its session to another connection.
 pub type Password = [u8; 16];
 
 /// One entry of an access control list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Acl {
     /// The permissions, as ZooKeeper's bits.
     pub permissions: i32,
@@ -60,34 +151,39 @@ impl Acl {
             id: "anyone".into(),
         }
     }
-
-    /// Whether this entry alone lets everybody do everything.
-    pub fn is_open(&self) -> bool {
-        self.permissions == Acl::ALL && self.scheme == "world" && self.id == "anyone"
-    }
 }
 
-/// The kinds of znode that can be created.
+/// How a znode is to be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CreateMode {
-    /// It goes with its session.
-    pub ephemeral: bool,
+    /// How long it lives.
+    pub lifetime: Lifetime,
     /// The parent's counter is appended to its name.
     pub sequential: bool,
 }
 
 impl CreateMode {
-    /// ZooKeeper's flags: 0 persistent, 1 ephemeral, 2 and 3 the same with a sequence number. Containers and TTL
-    /// znodes (4 to 6) are not implemented.
-    pub fn from_flags(flags: i32) -> Result<CreateMode, ErrorCode> {
-        match flags {
-            0..=3 => Ok(CreateMode {
-                ephemeral: flags & 1 != 0,
-                sequential: flags & 2 != 0,
-            }),
-            4..=6 => Err(ErrorCode::Unimplemented),
-            _ => Err(ErrorCode::BadArguments),
+    /// ZooKeeper's flags: 0 persistent, 1 ephemeral, 2 and 3 the same with a sequence number, 4 container, 5 with a time
+    /// to live, 6 the same with a sequence number. `ttl_ms` is negative where there is none.
+    pub fn from_flags(
+        flags: i32,
+        ttl_ms: i64,
+        session: SessionId,
+    ) -> Result<CreateMode, ErrorCode> {
+        let lifetime = match flags {
+            0 | 2 => Lifetime::Persistent,
+            1 | 3 => Lifetime::Session(session),
+            4 => Lifetime::Container,
+            5 | 6 if (1..=Lifetime::MAX_TTL_MS).contains(&ttl_ms) => Lifetime::Ttl(ttl_ms),
+            _ => return Err(ErrorCode::BadArguments),
+        };
+        if ttl_ms >= 0 && !matches!(lifetime, Lifetime::Ttl(_)) {
+            return Err(ErrorCode::BadArguments);
         }
+        Ok(CreateMode {
+            lifetime,
+            sequential: matches!(flags, 2 | 3 | 6),
+        })
     }
 }
 
@@ -128,6 +224,20 @@ pub enum Read {
         /// Tell of their next change.
         watch: bool,
     },
+    /// The number of znodes below one, at any depth.
+    GetAllChildrenNumber {
+        /// Below which.
+        path: String,
+    },
+    /// The paths of the session's ephemeral znodes that begin with this.
+    GetEphemerals {
+        /// The beginning.
+        prefix: String,
+    },
+    /// Who the server takes the client for.
+    WhoAmI,
+    /// Several reads at one point of the order, each with its own result.
+    Multi(Vec<Read>),
 }
 
 /// A request about the client's watches, which live on the contacted server alone.
@@ -188,6 +298,8 @@ pub enum Write {
         acl: Vec<Acl>,
         /// ZooKeeper's flags, see [`CreateMode::from_flags`].
         flags: i32,
+        /// Its time to live, in milliseconds; negative if it has none.
+        ttl_ms: i64,
     },
     /// Delete a znode.
     Delete {
@@ -223,6 +335,17 @@ pub enum Write {
     },
     /// Close the session of the request.
     CloseSession,
+    /// Replace a znode's access control list.
+    SetAcl {
+        /// Whose.
+        path: String,
+        /// The new list.
+        acl: Vec<Acl>,
+        /// The version of the list that it must have, or -1.
+        version: i32,
+    },
+    /// What cannot be done, and whose error has a place in the order nevertheless.
+    Refused(ErrorCode),
 }
 
 impl Write {
@@ -233,8 +356,9 @@ impl Write {
                 path.len() + data.as_ref().map_or(0, Bytes::len)
             }
             Write::Delete { path, .. } | Write::Check { path, .. } => path.len(),
+            Write::SetAcl { path, acl, .. } => path.len() + 64 * acl.len(),
             Write::Multi(writes) => writes.iter().map(|write| 16 + write.size()).sum(),
-            Write::OpenSession { .. } | Write::CloseSession => 16,
+            Write::OpenSession { .. } | Write::CloseSession | Write::Refused(_) => 16,
         }
     }
 }
@@ -281,6 +405,15 @@ pub enum ErrorCode {
     /// The session has moved to another server.
     #[error("session moved")]
     SessionMoved,
+    /// The request cannot be decoded, or its parts do not go together.
+    #[error("the request makes no sense")]
+    Marshalling,
+    /// What was shown does not prove anything.
+    #[error("authentication failed")]
+    AuthFailed,
+    /// Reconfiguration is not enabled.
+    #[error("reconfiguration is disabled")]
+    ReconfigDisabled,
     /// The client has no such watch.
     #[error("no such watch")]
     NoWatcher,
@@ -292,6 +425,7 @@ impl ErrorCode {
         match self {
             ErrorCode::Ok => 0,
             ErrorCode::RuntimeInconsistency => -2,
+            ErrorCode::Marshalling => -5,
             ErrorCode::Unimplemented => -6,
             ErrorCode::BadArguments => -8,
             ErrorCode::NoNode => -101,
@@ -302,8 +436,10 @@ impl ErrorCode {
             ErrorCode::NotEmpty => -111,
             ErrorCode::SessionExpired => -112,
             ErrorCode::InvalidAcl => -114,
+            ErrorCode::AuthFailed => -115,
             ErrorCode::SessionMoved => -118,
             ErrorCode::NoWatcher => -121,
+            ErrorCode::ReconfigDisabled => -123,
         }
     }
 }

@@ -50,7 +50,7 @@ pub enum Body {
         data: Option<Bytes>,
         /// Its access control list.
         acl: Vec<Acl>,
-        /// The session that it goes with, or none.
+        /// What its life is bound to, see [`crate::request::Lifetime`].
         owner: SessionId,
         /// The parent's counter of creates afterwards.
         parent_creates: i32,
@@ -93,6 +93,15 @@ pub enum Body {
     },
     /// The transaction's session goes, with all its ephemeral znodes.
     CloseSession,
+    /// A znode's access control list is replaced.
+    SetAcl {
+        /// Its path.
+        path: String,
+        /// The new list.
+        acl: Vec<Acl>,
+        /// The list's version afterwards.
+        version: i32,
+    },
 }
 
 /// The version of the encoding, the first byte of every transaction.

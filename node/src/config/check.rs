@@ -42,6 +42,7 @@ pub(super) fn check(file: File) -> Result<NodeConfig, Illegal> {
         );
     }
     let dial = check_dial(&file, &members)?;
+    check_digest(file.security.super_digest.as_deref())?;
     Ok(NodeConfig {
         id: file.id,
         data_dir: file.data_dir,
@@ -52,6 +53,8 @@ pub(super) fn check(file: File) -> Result<NodeConfig, Illegal> {
         timing: file.timing,
         log: file.log,
         limits: file.limits,
+        znodes: file.znodes,
+        security: file.security,
     })
 }
 
@@ -134,6 +137,17 @@ fn check_dial(
     Ok(dial)
 }
 
+fn check_digest(digest: Option<&str>) -> Result<(), Illegal> {
+    match digest {
+        Some(digest) if !digest.contains(':') => illegal(
+            "security.super_digest",
+            digest,
+            "name:BASE64(SHA1(name:password)); `keelhaul-node digest name:password` prints it",
+        ),
+        _ => Ok(()),
+    }
+}
+
 fn check_numbers(file: &File) -> Result<(), Illegal> {
     let (timing, log, limits) = (&file.timing, &file.log, &file.limits);
     at_least("timing.tick_ms", timing.tick_ms, 10)?;
@@ -183,6 +197,11 @@ fn check_numbers(file: &File) -> Result<(), Illegal> {
             "at most 16777216 (16 MiB)",
         );
     }
+    at_least(
+        "znodes.container_check_ms",
+        file.znodes.container_check_ms,
+        1,
+    )?;
     at_least("limits.greeting_ms", limits.greeting_ms, 1)?;
     at_least(
         "limits.peer_queue_bytes",

@@ -170,6 +170,33 @@ impl Default for Limits {
     }
 }
 
+/// Znodes that the leader removes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Znodes {
+    /// Between two looks for containers without children and times to live that are over, in milliseconds.
+    pub container_check_ms: u64,
+    /// After how long a container goes that never had a child, in milliseconds; 0: never.
+    pub container_never_used_ms: u64,
+}
+
+impl Default for Znodes {
+    fn default() -> Znodes {
+        Znodes {
+            container_check_ms: 60_000,
+            container_never_used_ms: 0,
+        }
+    }
+}
+
+/// Who may do what.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Security {
+    /// The digest whose owner may do everything, as `name:BASE64(SHA1(name:password))`.
+    pub super_digest: Option<String>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -187,6 +214,10 @@ struct File {
     log: Log,
     #[serde(default)]
     limits: Limits,
+    #[serde(default)]
+    znodes: Znodes,
+    #[serde(default)]
+    security: Security,
 }
 
 /// A whole, legal configuration.
@@ -210,6 +241,10 @@ pub struct NodeConfig {
     pub log: Log,
     /// Bounds.
     pub limits: Limits,
+    /// Znodes that the leader removes.
+    pub znodes: Znodes,
+    /// Who may do what.
+    pub security: Security,
 }
 
 impl NodeConfig {

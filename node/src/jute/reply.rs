@@ -129,16 +129,29 @@ fn put_header(out: &mut BytesMut, xid: i32, zxid: Zxid, code: ErrorCode) {
 fn put_multi(out: &mut BytesMut, kinds: &[(i32, ReplyKind)], results: &[Outcome]) {
     for ((code, kind), outcome) in kinds.iter().zip(results) {
         match outcome {
-            Outcome::Failed(error) => {
-                put_multi_header(out, opcode::ERROR, false, error.code());
-                out.put_i32(error.code());
-            }
+            Outcome::Failed(error) => put_failed_part(out, *error),
             _ => {
-                put_multi_header(out, *code, false, 0);
+                put_part(out, *code);
                 put_result(out, kind, outcome);
             }
         }
     }
+    put_end(out);
+}
+
+/// Begins the result of a multi's part that succeeded; `code` is the operation's.
+pub fn put_part(out: &mut BytesMut, code: i32) {
+    put_multi_header(out, code, false, 0);
+}
+
+/// Writes the result of a multi's part that failed.
+pub fn put_failed_part(out: &mut BytesMut, error: ErrorCode) {
+    put_multi_header(out, opcode::ERROR, false, error.code());
+    out.put_i32(error.code());
+}
+
+/// Ends a multi's results.
+pub fn put_end(out: &mut BytesMut) {
     put_multi_header(out, -1, true, -1);
 }
 

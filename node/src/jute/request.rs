@@ -3,7 +3,7 @@
 use super::Garbage;
 use super::reader::Reader;
 use super::reply::ReplyKind;
-use crate::request::{Acl, Read, WatchRequest, WatchesToSet, Write};
+use crate::request::{Acl, ErrorCode, Read, WatchRequest, WatchesToSet, Write};
 use crate::watches::Which;
 use bytes::Bytes;
 
@@ -15,6 +15,7 @@ pub(crate) mod opcode {
     pub(crate) const GET_DATA: i32 = 4;
     pub(crate) const SET_DATA: i32 = 5;
     pub(crate) const GET_ACL: i32 = 6;
+    pub(crate) const SET_ACL: i32 = 7;
     pub(crate) const GET_CHILDREN: i32 = 8;
     pub(crate) const SYNC: i32 = 9;
     pub(crate) const PING: i32 = 11;
@@ -22,11 +23,19 @@ pub(crate) mod opcode {
     pub(crate) const CHECK: i32 = 13;
     pub(crate) const MULTI: i32 = 14;
     pub(crate) const CREATE2: i32 = 15;
+    pub(crate) const RECONFIG: i32 = 16;
     pub(crate) const CHECK_WATCHES: i32 = 17;
     pub(crate) const REMOVE_WATCHES: i32 = 18;
+    pub(crate) const CREATE_CONTAINER: i32 = 19;
+    pub(crate) const CREATE_TTL: i32 = 21;
+    pub(crate) const MULTI_READ: i32 = 22;
+    pub(crate) const AUTH: i32 = 100;
     pub(crate) const SET_WATCHES: i32 = 101;
+    pub(crate) const GET_EPHEMERALS: i32 = 103;
+    pub(crate) const GET_ALL_CHILDREN_NUMBER: i32 = 104;
     pub(crate) const SET_WATCHES2: i32 = 105;
     pub(crate) const ADD_WATCH: i32 = 106;
+    pub(crate) const WHO_AM_I: i32 = 107;
     pub(crate) const CLOSE_SESSION: i32 = -11;
     pub(crate) const ERROR: i32 = -1;
 }
@@ -80,6 +89,15 @@ pub enum Operation {
     Sync(String),
     /// A sign of life.
     Ping,
+    /// The client shows who it is.
+    Auth {
+        /// How.
+        scheme: String,
+        /// What it shows.
+        shown: Option<Bytes>,
+    },
+    /// Its parts do not go together.
+    Malformed,
     /// Not implemented.
     Unknown(i32),
 }
@@ -146,7 +164,31 @@ fn operation(code: i32, r: &mut Reader) -> Result<Operation, Garbage> {
             Operation::Watch(WatchRequest::Check { path, which })
         }
         opcode::SYNC => Operation::Sync(r.string("path")?),
+        opcode::GET_ALL_CHILDREN_NUMBER => Operation::Read(Read::GetAllChildrenNumber {
+            path: r.string("path")?,
+        }),
+        opcode::GET_EPHEMERALS => Operation::Read(Read::GetEphemerals {
+            prefix: r.string("prefixPath")?,
+        }),
+        opcode::WHO_AM_I => Operation::Read(Read::WhoAmI),
+        opcode::MULTI_READ => multi_read(r)?,
         opcode::PING => Operation::Ping,
+        opcode::AUTH => {
+            r.int("auth.type")?;
+            Operation::Auth {
+                scheme: r.string("auth.scheme")?,
+                shown: r.buffer("auth.auth")?,
+            }
+        }
+        opcode::RECONFIG => Operation::Write(
+            Write::Refused(ErrorCode::ReconfigDisabled),
+            ReplyKind::Empty,
+        ),
+        opcode::SET_ACL => {
+            let (path, acl) = (r.string("path")?, acl(r)?);
+            let version = r.int("version")?;
+            Operation::Write(Write::SetAcl { path, acl, version }, ReplyKind::Stat)
+        }
         opcode::CLOSE_SESSION => Operation::Write(Write::CloseSession, ReplyKind::Empty),
         opcode::MULTI => multi(r)?,
         _ => match write(code, r)? {
@@ -160,8 +202,10 @@ fn operation(code: i32, r: &mut Reader) -> Result<Operation, Garbage> {
 /// The writes that can also stand in a multi; `None` if the code is none of them.
 fn write(code: i32, r: &mut Reader) -> Result<Option<(Write, ReplyKind)>, Garbage> {
     let found = match code {
-        opcode::CREATE => (create(r)?, ReplyKind::Path),
-        opcode::CREATE2 => (create(r)?, ReplyKind::PathAndStat),
+        opcode::CREATE => (create(code, r)?, ReplyKind::Path),
+        opcode::CREATE2 | opcode::CREATE_CONTAINER | opcode::CREATE_TTL => {
+            (create(code, r)?, ReplyKind::PathAndStat)
+        }
         opcode::DELETE => (
             Write::Delete {
                 path: r.string("path")?,
@@ -192,8 +236,30 @@ fn write(code: i32, r: &mut Reader) -> Result<Option<(Write, ReplyKind)>, Garbag
     Ok(Some(found))
 }
 
-fn create(r: &mut Reader) -> Result<Write, Garbage> {
+fn create(code: i32, r: &mut Reader) -> Result<Write, Garbage> {
     let (path, data) = (r.string("path")?, r.buffer("data")?);
+    let acl = acl(r)?;
+    let flags = r.int("flags")?;
+    let ttl_ms = if code == opcode::CREATE_TTL {
+        r.long("ttl")?
+    } else {
+        -1
+    };
+    Ok(Write::Create {
+        path,
+        data,
+        acl,
+        // The request for a container says so itself.
+        flags: if code == opcode::CREATE_CONTAINER {
+            4
+        } else {
+            flags
+        },
+        ttl_ms,
+    })
+}
+
+fn acl(r: &mut Reader) -> Result<Vec<Acl>, Garbage> {
     // An entry takes at least its permissions and two lengths.
     let count = r.count("acl", 12)?;
     let mut acl = Vec::with_capacity(count);
@@ -205,35 +271,53 @@ fn create(r: &mut Reader) -> Result<Write, Garbage> {
             id: r.string("acl.id")?,
         });
     }
-    Ok(Write::Create {
-        path,
-        data,
-        acl,
-        flags: r.int("flags")?,
-    })
+    Ok(acl)
+}
+
+/// The code of the next part of a multi; `None` at its end.
+fn part(r: &mut Reader) -> Result<Option<i32>, Garbage> {
+    let code = r.int("multi.type")?;
+    let done = r.boolean("multi.done")?;
+    r.int("multi.err")?;
+    Ok((!done).then_some(code))
 }
 
 fn multi(r: &mut Reader) -> Result<Operation, Garbage> {
     let (mut writes, mut kinds) = (Vec::new(), Vec::new());
-    loop {
-        let code = r.int("multi.type")?;
-        let done = r.boolean("multi.done")?;
-        r.int("multi.err")?;
-        if done {
-            return Ok(Operation::Write(
-                Write::Multi(writes),
-                ReplyKind::Multi(kinds),
-            ));
-        }
-        match write(code, r)? {
-            Some((write, kind)) => {
-                writes.push(write);
-                kinds.push((code, kind));
-            }
-            // Where it ends is not known, so nothing after it can be read.
-            None => return Ok(Operation::Unknown(code)),
-        }
+    while let Some(code) = part(r)? {
+        // Where an unknown part ends is not known, so nothing after it can be read.
+        let Some((write, kind)) = write(code, r)? else {
+            let refused = Write::Refused(ErrorCode::Marshalling);
+            return Ok(Operation::Write(refused, ReplyKind::Empty));
+        };
+        writes.push(write);
+        // A result with a Stat has the code of create2, whatever asked for it.
+        let answered = match kind {
+            ReplyKind::PathAndStat => opcode::CREATE2,
+            _ => code,
+        };
+        kinds.push((answered, kind));
     }
+    Ok(Operation::Write(
+        Write::Multi(writes),
+        ReplyKind::Multi(kinds),
+    ))
+}
+
+fn multi_read(r: &mut Reader) -> Result<Operation, Garbage> {
+    let mut reads = Vec::new();
+    while let Some(code) = part(r)? {
+        if !matches!(code, opcode::GET_DATA | opcode::GET_CHILDREN) {
+            return Ok(Operation::Malformed);
+        }
+        // Reads of a multi set no watches, whatever the flag says.
+        let ((path, _), watch) = (watched(r)?, false);
+        reads.push(match code {
+            opcode::GET_DATA => Read::GetData { path, watch },
+            _ => Read::GetChildren { path, watch },
+        });
+    }
+    Ok(Operation::Read(Read::Multi(reads)))
 }
 
 fn watched(r: &mut Reader) -> Result<(String, bool), Garbage> {

@@ -38,6 +38,7 @@ fn created() -> Write {
         data: Some(Bytes::from_static(b"data")),
         acl: vec![Acl::open()],
         flags: 3,
+        ttl_ms: -1,
     }
 }
 
@@ -118,8 +119,8 @@ fn every_request_is_understood() {
     let close = Operation::Write(Write::CloseSession, ReplyKind::Empty);
     assert_eq!(decoded(frame(|out| header(out, -11))), close);
     assert_eq!(
-        decoded(frame(|out| header(out, 16))),
-        Operation::Unknown(16)
+        decoded(frame(|out| header(out, 20))),
+        Operation::Unknown(20)
     );
     for (code, kind) in [(1, ReplyKind::Path), (15, ReplyKind::PathAndStat)] {
         let create = frame(|out| {

@@ -14,10 +14,12 @@ mod tests;
 pub use overlay::{Changes, Overlay};
 pub use sessions::Sessions;
 
-use crate::request::{Acl, CreateMode, ErrorCode, SessionId, Write};
+use crate::acl::{self, Permission};
+use crate::request::{Acl, CreateMode, ErrorCode, Identity, Lifetime, SessionId, Write};
 use crate::tree::{Tree, path};
 use crate::txn::Body;
 use overlay::{Draft, Outlook};
+use std::sync::Arc;
 
 /// A transaction's body, and what it will change.
 #[derive(Debug)]
@@ -38,11 +40,20 @@ impl Prepared {
     }
 }
 
-/// Prepares a request of `session`, which is alive (see [`Sessions::check`]).
-pub fn prepare(tree: &Tree, overlay: &Overlay, session: SessionId, write: Write) -> Prepared {
+/// Who asks, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    /// The session, which is alive (see [`Sessions::check`]).
+    pub session: SessionId,
+    /// Who its client is.
+    pub identity: &'a Identity,
+}
+
+/// Prepares a request.
+pub fn prepare(tree: &Tree, overlay: &Overlay, asker: Asker<'_>, write: Write) -> Prepared {
     let mut draft = Draft::new(tree, overlay);
     let body = match write {
-        Write::Multi(writes) => multi(&mut draft, session, writes),
+        Write::Multi(writes) => multi(&mut draft, asker, writes),
         Write::OpenSession {
             timeout_ms,
             password,
@@ -50,11 +61,8 @@ pub fn prepare(tree: &Tree, overlay: &Overlay, session: SessionId, write: Write)
             timeout_ms,
             password,
         },
-        Write::CloseSession => {
-            draft.close_session(session);
-            Body::CloseSession
-        }
-        single => match one(&mut draft, session, single) {
+        Write::CloseSession => return close_session(tree, overlay, asker.session),
+        single => match one(&mut draft, asker, single) {
             Ok(body) => body,
             Err(code) => return Prepared::error(code),
         },
@@ -65,11 +73,55 @@ pub fn prepare(tree: &Tree, overlay: &Overlay, session: SessionId, write: Write)
     }
 }
 
-fn multi(draft: &mut Draft<'_>, session: SessionId, writes: Vec<Write>) -> Body {
+/// Prepares a session's end, whoever wants it.
+pub fn close_session(tree: &Tree, overlay: &Overlay, session: SessionId) -> Prepared {
+    let mut draft = Draft::new(tree, overlay);
+    draft.close_session(session);
+    Prepared {
+        body: Body::CloseSession,
+        changes: draft.changes(),
+    }
+}
+
+/// Prepares the end of a container or of a znode with a time to live, if its time has come: the leader asks for each
+/// [`Tree::perishable`] every now and then. A container goes when its last child has gone; one that never had a child after
+/// `never_used_ms`, unless that is 0. What is about to change is left for the next time.
+pub fn perish(
+    tree: &Tree,
+    overlay: &Overlay,
+    path: &str,
+    now_ms: i64,
+    never_used_ms: i64,
+) -> Option<Prepared> {
+    let mut draft = Draft::new(tree, overlay);
+    let (view, znode) = (tree.get(path)?, draft.get(path)?);
+    if znode.children > 0 || draft.is_pending(path) {
+        return None;
+    }
+    let age_ms = now_ms.saturating_sub(view.stat().mtime);
+    let due = match znode.owner.lifetime() {
+        Lifetime::Container if znode.creates > 0 => true,
+        Lifetime::Container => never_used_ms > 0 && age_ms > never_used_ms,
+        Lifetime::Ttl(ttl_ms) => age_ms > ttl_ms,
+        Lifetime::Persistent | Lifetime::Session(_) => false,
+    };
+    if !due {
+        return None;
+    }
+    draft.remove(path.to_owned());
+    Some(Prepared {
+        body: Body::Delete {
+            path: path.to_owned(),
+        },
+        changes: draft.changes(),
+    })
+}
+
+fn multi(draft: &mut Draft<'_>, asker: Asker<'_>, writes: Vec<Write>) -> Body {
     let operations = writes.len() as u32;
     let mut bodies = Vec::with_capacity(writes.len());
     for (n, write) in writes.into_iter().enumerate() {
-        match one(draft, session, write) {
+        match one(draft, asker, write) {
             Ok(body) => bodies.push(body),
             Err(code) => {
                 draft.discard();
@@ -84,72 +136,65 @@ fn multi(draft: &mut Draft<'_>, session: SessionId, writes: Vec<Write>) -> Body 
     Body::Multi(bodies)
 }
 
-fn one(draft: &mut Draft<'_>, session: SessionId, write: Write) -> Result<Body, ErrorCode> {
+fn one(draft: &mut Draft<'_>, asker: Asker<'_>, write: Write) -> Result<Body, ErrorCode> {
     match write {
         Write::Create {
             path,
             data,
             acl,
             flags,
+            ttl_ms,
         } => {
-            let mode = CreateMode::from_flags(flags)?;
-            let (path, parent_creates) = create(draft, session, path, &acl, mode)?;
-            let owner = if mode.ephemeral {
-                session
-            } else {
-                SessionId::NONE
-            };
+            let mode = CreateMode::from_flags(flags, ttl_ms, asker.session)?;
+            let (path, acl, parent_creates) = create(draft, asker, path, acl, mode)?;
             Ok(Body::Create {
                 path,
                 data,
                 acl,
-                owner,
+                owner: mode.lifetime.owner(),
                 parent_creates,
             })
         }
-        Write::Delete { path, version } => delete(draft, path, version),
+        Write::Delete { path, version } => delete(draft, asker, path, version),
         Write::SetData {
             path,
             data,
             version,
         } => {
-            let version = set_data(draft, &path, version)?;
+            let version = set_data(draft, asker, &path, version)?;
             Ok(Body::SetData {
                 path,
                 data,
                 version,
             })
         }
+        Write::SetAcl { path, acl, version } => set_acl(draft, asker, path, acl, version),
         Write::Check { path, version } => {
             legal(&path)?;
             let znode = draft.get(&path).ok_or(ErrorCode::NoNode)?;
+            allowed(&znode, Permission::READ, asker)?;
             next_version(znode.version, version)?;
             Ok(Body::Check)
         }
+        Write::Refused(code) => Err(code),
         Write::Multi(_) | Write::OpenSession { .. } | Write::CloseSession => {
             Err(ErrorCode::Unimplemented)
         }
     }
 }
 
-/// Returns the whole path and the parent's counter.
+/// Returns the whole path, the list to keep and the parent's counter.
 fn create(
     draft: &mut Draft<'_>,
-    session: SessionId,
+    asker: Asker<'_>,
     path: String,
-    acl: &[Acl],
+    acl: Vec<Acl>,
     mode: CreateMode,
-) -> Result<(String, i32), ErrorCode> {
-    // Lists are kept and returned, not enforced: one that does not open the znode to all would be a false promise.
-    if !acl.iter().any(Acl::is_open) {
-        return Err(ErrorCode::InvalidAcl);
-    }
-    let parent_path = match path.rfind('/') {
-        Some(0) => "/".to_owned(),
-        Some(at) => path[..at].to_owned(),
-        None => return Err(ErrorCode::BadArguments),
-    };
+) -> Result<(String, Vec<Acl>, i32), ErrorCode> {
+    let parent_path = parent_of(&path)?.to_owned();
+    let acl = acl::to_keep(acl, asker.identity)?;
     let parent = draft.get(&parent_path).ok_or(ErrorCode::NoNode)?;
+    allowed(&parent, Permission::CREATE, asker)?;
     let path = if mode.sequential {
         format!("{path}{:010}", parent.creates)
     } else {
@@ -159,7 +204,7 @@ fn create(
     if draft.get(&path).is_some() {
         return Err(ErrorCode::NodeExists);
     }
-    if parent.owner != SessionId::NONE {
+    if parent.owner.is_session() {
         return Err(ErrorCode::NoChildrenForEphemerals);
     }
     let creates = parent.creates.wrapping_add(1);
@@ -171,26 +216,43 @@ fn create(
             ..parent
         }),
     );
-    let owner = if mode.ephemeral {
-        session
-    } else {
-        SessionId::NONE
-    };
     draft.set(
         path.clone(),
         Some(Outlook {
-            owner,
+            owner: mode.lifetime.owner(),
+            acl: shared(&acl),
             ..Outlook::default()
         }),
     );
-    Ok((path, creates))
+    Ok((path, acl, creates))
 }
 
-fn delete(draft: &mut Draft<'_>, path: String, version: i32) -> Result<Body, ErrorCode> {
-    legal(&path)?;
+/// The path of the parent, which need not be legal, as ZooKeeper takes it.
+fn parent_of(path: &str) -> Result<&str, ErrorCode> {
+    match path.rfind('/') {
+        _ if path.contains('\0') => Err(ErrorCode::BadArguments),
+        Some(0) => Ok("/"),
+        Some(at) => Ok(&path[..at]),
+        None => Err(ErrorCode::BadArguments),
+    }
+}
+
+fn shared(acl: &[Acl]) -> Option<Arc<[Acl]>> {
+    (acl != [Acl::open()]).then(|| acl.into())
+}
+
+fn delete(
+    draft: &mut Draft<'_>,
+    asker: Asker<'_>,
+    path: String,
+    version: i32,
+) -> Result<Body, ErrorCode> {
+    let parent = parent_of(&path)?;
     if path::SPECIAL.contains(&path.as_str()) {
         return Err(ErrorCode::BadArguments);
     }
+    let parent = draft.get(parent).ok_or(ErrorCode::NoNode)?;
+    allowed(&parent, Permission::DELETE, asker)?;
     let znode = draft.get(&path).ok_or(ErrorCode::NoNode)?;
     next_version(znode.version, version)?;
     if znode.children > 0 {
@@ -201,15 +263,48 @@ fn delete(draft: &mut Draft<'_>, path: String, version: i32) -> Result<Body, Err
 }
 
 /// Returns the version afterwards.
-fn set_data(draft: &mut Draft<'_>, path: &str, expected: i32) -> Result<i32, ErrorCode> {
+fn set_data(
+    draft: &mut Draft<'_>,
+    asker: Asker<'_>,
+    path: &str,
+    expected: i32,
+) -> Result<i32, ErrorCode> {
     legal(path)?;
     let znode = draft.get(path).ok_or(ErrorCode::NoNode)?;
     if path == path::CONFIG {
         return Err(ErrorCode::NoAuth);
     }
+    allowed(&znode, Permission::WRITE, asker)?;
     let version = next_version(znode.version, expected)?;
     draft.set(path.to_owned(), Some(Outlook { version, ..znode }));
     Ok(version)
+}
+
+fn set_acl(
+    draft: &mut Draft<'_>,
+    asker: Asker<'_>,
+    path: String,
+    acl: Vec<Acl>,
+    expected: i32,
+) -> Result<Body, ErrorCode> {
+    legal(&path)?;
+    let acl = acl::to_keep(acl, asker.identity)?;
+    let znode = draft.get(&path).ok_or(ErrorCode::NoNode)?;
+    allowed(&znode, Permission::ADMIN, asker)?;
+    let version = next_version(znode.aversion, expected)?;
+    draft.set(
+        path.clone(),
+        Some(Outlook {
+            acl: shared(&acl),
+            aversion: version,
+            ..znode
+        }),
+    );
+    Ok(Body::SetAcl { path, acl, version })
+}
+
+fn allowed(znode: &Outlook, permission: Permission, asker: Asker<'_>) -> Result<(), ErrorCode> {
+    acl::check(znode.acl.as_deref(), permission, asker.identity)
 }
 
 fn legal(path: &str) -> Result<(), ErrorCode> {

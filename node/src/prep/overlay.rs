@@ -1,19 +1,25 @@
 //! The changes that are proposed and not yet applied, over the tree (ZooKeeper's `outstandingChanges`).
 
-use crate::request::SessionId;
+use crate::request::{Acl, SessionId};
 use crate::tree::{Tree, path};
 use crate::zab::Zxid;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// What later requests must know about a znode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Outlook {
     pub(super) version: i32,
     /// Children ever created.
     pub(super) creates: i32,
     pub(super) children: usize,
+    /// See [`crate::request::Lifetime`].
     pub(super) owner: SessionId,
+    /// `None`: open to everybody.
+    pub(super) acl: Option<Arc<[Acl]>>,
+    /// The version of the list.
+    pub(super) aversion: i32,
 }
 
 /// What one transaction will change: znodes as they will be, `None` where there will be none.
@@ -108,10 +114,10 @@ impl<'a> Draft<'a> {
 
     pub(super) fn get(&self, path: &str) -> Option<Outlook> {
         if let Some(outlook) = self.changes.znodes.get(path) {
-            return *outlook;
+            return outlook.clone();
         }
         if let Some((_, outlook)) = self.overlay.znodes.get(path) {
-            return *outlook;
+            return outlook.clone();
         }
         let view = self.tree.get(path)?;
         let stat = view.stat();
@@ -120,7 +126,14 @@ impl<'a> Draft<'a> {
             creates: view.creates(),
             children: view.children().len(),
             owner: stat.ephemeral_owner,
+            acl: view.shared_acl().cloned(),
+            aversion: stat.aversion,
         })
+    }
+
+    /// Whether a change of this znode is proposed and not yet applied.
+    pub(super) fn is_pending(&self, path: &str) -> bool {
+        self.overlay.znodes.contains_key(path)
     }
 
     pub(super) fn set(&mut self, path: String, outlook: Option<Outlook>) {

@@ -11,6 +11,8 @@ use std::collections::VecDeque;
 
 /// A leader that applies what it proposes only when it is told to.
 struct Leader {
+    identity: Identity,
+    now_ms: i64,
     tree: Tree,
     overlay: Overlay,
     proposed: VecDeque<(Zxid, SessionId, Body)>,
@@ -22,6 +24,8 @@ const S: SessionId = SessionId(0x0100_0001_0000_0001);
 impl Leader {
     fn new() -> Leader {
         let mut leader = Leader {
+            identity: Identity::at([127, 0, 0, 1].into()),
+            now_ms: 0,
             tree: Tree::new(),
             overlay: Overlay::default(),
             proposed: VecDeque::new(),
@@ -39,7 +43,7 @@ impl Leader {
     fn ask(&mut self, write: Write) -> Body {
         let zxid = Zxid::new(Epoch(1), self.next);
         self.next += 1;
-        let prepared = prepare(&self.tree, &self.overlay, S, write);
+        let prepared = prepare(&self.tree, &self.overlay, asker(&self.identity), write);
         self.overlay.proposed(zxid, prepared.changes);
         self.proposed.push_back((zxid, S, prepared.body.clone()));
         prepared.body
@@ -60,7 +64,7 @@ impl Leader {
                     origin,
                     session,
                     cxid: 0,
-                    time_ms: 0,
+                    time_ms: self.now_ms,
                     body,
                 },
             )
@@ -92,6 +96,14 @@ fn create_as(path: &str, flags: i32) -> Write {
         data: Some(Bytes::from_static(b"d")),
         acl: vec![Acl::open()],
         flags,
+        ttl_ms: -1,
+    }
+}
+
+fn asker(identity: &Identity) -> Asker<'_> {
+    Asker {
+        session: S,
+        identity,
     }
 }
 
@@ -341,8 +353,13 @@ fn a_multi_is_all_or_nothing() {
 #[test]
 fn illegal_requests_have_zookeepers_codes() {
     let mut leader = Leader::new();
-    for path in ["", "relative", "/x/../y", "/trailing/", "/nul\0"] {
+    for path in ["", "relative", "/nul\0"] {
         leader.fails(delete(path, -1), ErrorCode::BadArguments);
+    }
+    for path in ["/x/../y", "/trailing/"] {
+        leader.fails(delete(path, -1), ErrorCode::NoNode);
+    }
+    for path in ["", "relative", "/x/../y", "/trailing/", "/nul\0"] {
         leader.fails(set(path, -1), ErrorCode::BadArguments);
     }
     leader.fails(create("relative"), ErrorCode::BadArguments);
@@ -351,11 +368,14 @@ fn illegal_requests_have_zookeepers_codes() {
     leader.fails(delete("/", -1), ErrorCode::BadArguments);
     leader.fails(delete("/zookeeper/quota", -1), ErrorCode::BadArguments);
     leader.fails(set("/zookeeper/config", -1), ErrorCode::NoAuth);
-    leader.fails(create_as("/c", 4), ErrorCode::Unimplemented);
+    leader.fails(create_as("/c", 5), ErrorCode::BadArguments);
+    leader.fails(
+        Write::Refused(ErrorCode::ReconfigDisabled),
+        ErrorCode::ReconfigDisabled,
+    );
     leader.fails(create_as("/c", 9), ErrorCode::BadArguments);
     for acl in [
         vec![],
-        vec![Acl::read_only()],
         vec![Acl {
             scheme: "digest".into(),
             ..Acl::open()
@@ -367,6 +387,7 @@ fn illegal_requests_have_zookeepers_codes() {
                 data: None,
                 acl,
                 flags: 0,
+                ttl_ms: -1,
             },
             ErrorCode::InvalidAcl,
         );
@@ -377,7 +398,125 @@ fn illegal_requests_have_zookeepers_codes() {
         data: None,
         acl: acl.clone(),
         flags: 0,
+        ttl_ms: -1,
     });
     leader.apply_all();
     assert_eq!(leader.tree.get("/c").unwrap().acl(), Some(&acl[..]));
+}
+
+fn entry(permissions: i32, scheme: &str, id: &str) -> Acl {
+    Acl {
+        permissions,
+        scheme: scheme.into(),
+        id: id.into(),
+    }
+}
+
+fn set_acl(path: &str, acl: Vec<Acl>, version: i32) -> Write {
+    Write::SetAcl {
+        path: path.into(),
+        acl,
+        version,
+    }
+}
+
+#[test]
+fn access_control_lists_are_enforced_also_before_they_are_applied() {
+    let mut leader = Leader::new();
+    let me = crate::acl::digest("me:secret");
+    leader.works(create("/d"));
+    leader.works(create("/d/child"));
+    leader.fails(
+        set_acl("/d", vec![entry(31, "auth", "")], -1),
+        ErrorCode::InvalidAcl,
+    );
+    leader.fails(
+        set_acl("/d", vec![entry(31, "digest", &me)], 7),
+        ErrorCode::BadVersion,
+    );
+    leader.works(set_acl("/d", vec![entry(31, "digest", &me)], 0));
+    leader.fails(set_acl("/d", vec![Acl::open()], -1), ErrorCode::NoAuth);
+    leader.fails(set("/d", -1), ErrorCode::NoAuth);
+    leader.fails(check("/d", -1), ErrorCode::NoAuth);
+    leader.fails(create("/d/x"), ErrorCode::NoAuth);
+    leader.fails(delete("/d/child", -1), ErrorCode::NoAuth);
+    leader.works(set("/d/child", -1));
+    leader.apply_all();
+    leader.fails(set("/d", -1), ErrorCode::NoAuth);
+    crate::acl::authenticate(&mut leader.identity, "digest", Some(b"me:secret"), None).unwrap();
+    leader.works(create("/d/x"));
+    leader.works(delete("/d/x", -1));
+    leader.works(set("/d", -1));
+    let body = leader.ask(set_acl(
+        "/d",
+        vec![entry(1, "auth", ""), entry(1, "auth", "")],
+        1,
+    ));
+    let kept = vec![entry(1, "digest", &me)];
+    assert_eq!(
+        body,
+        Body::SetAcl {
+            path: "/d".into(),
+            acl: kept,
+            version: 2
+        }
+    );
+    leader.fails(set("/d", -1), ErrorCode::NoAuth);
+    leader.apply_all();
+    assert_eq!(leader.tree.get("/d").unwrap().stat().aversion, 2);
+}
+
+#[test]
+fn containers_and_znodes_with_a_time_to_live_perish_when_their_time_has_come() {
+    let mut leader = Leader::new();
+    let ttl = |path: &str, flags, ttl_ms| Write::Create {
+        path: path.into(),
+        data: None,
+        acl: vec![Acl::open()],
+        flags,
+        ttl_ms,
+    };
+    leader.fails(ttl("/t", 5, 0), ErrorCode::BadArguments);
+    leader.fails(ttl("/t", 5, 1 << 40), ErrorCode::BadArguments);
+    leader.fails(ttl("/t", 0, 100), ErrorCode::BadArguments);
+    leader.works(ttl("/t", 5, 100));
+    leader.works(ttl("/t/s-", 6, 50));
+    leader.works(create_as("/c", 4));
+    leader.works(create("/c/child"));
+    leader.works(create_as("/unused", 4));
+    leader.apply_all();
+    assert_eq!(
+        leader.tree.get("/t").unwrap().stat().ephemeral_owner.0,
+        (0xff << 56) | 100
+    );
+    assert_eq!(
+        leader.tree.get("/c").unwrap().stat().ephemeral_owner.0,
+        i64::MIN
+    );
+    let due = |leader: &Leader, now_ms, never_used_ms| {
+        let due = |path: &&str| {
+            perish(&leader.tree, &leader.overlay, path, now_ms, never_used_ms).is_some()
+        };
+        let all = leader.tree.perishable().filter(due);
+        all.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(due(&leader, 50, 0), [""; 0]);
+    assert_eq!(due(&leader, 51, 0), ["/t/s-0000000000"]);
+    assert_eq!(due(&leader, 1001, 1000), ["/t/s-0000000000", "/unused"]);
+    leader.works(delete("/c/child", -1));
+    leader.works(delete("/t/s-0000000000", -1));
+    leader.apply_all();
+    assert_eq!(due(&leader, 1000, 0), ["/c", "/t"]);
+    // What is about to change is left alone.
+    leader.now_ms = 1000;
+    leader.works(set("/t", -1));
+    leader.works(create("/c/again"));
+    assert_eq!(due(&leader, 1000, 0), [""; 0]);
+    leader.apply_all();
+    assert_eq!(due(&leader, 1100, 0), [""; 0]);
+    assert_eq!(due(&leader, 1101, 0), ["/t"]);
+    let image = leader.tree.image();
+    let restored = Tree::restore(&image).unwrap();
+    assert!(restored.perishable().eq(leader.tree.perishable()));
+    assert_eq!(restored.image(), image);
 }

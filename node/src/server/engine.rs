@@ -72,7 +72,6 @@ impl Engine {
         disk: Disk,
     ) -> Engine {
         Engine {
-            config,
             incarnation,
             random,
             now: clock.now(),
@@ -80,7 +79,7 @@ impl Engine {
             status: replica.status(),
             replica,
             tree,
-            clients: Clients::default(),
+            clients: Clients::new(config.security.super_digest.clone()),
             leader: None,
             peers: BTreeMap::new(),
             disk,
@@ -92,6 +91,7 @@ impl Engine {
             next_tick: Millis::default(),
             next_report: Millis::default(),
             stopped: None,
+            config,
             #[cfg(feature = "bugs")]
             bug: None,
         }
@@ -163,6 +163,7 @@ impl Engine {
             self.next_report = Millis(self.now.0 + self.config.timing.tick_ms);
             self.report_sessions();
         }
+        self.remove_perished();
     }
 
     /// Tells the leader, or notes as leader, which sessions live; as leader, closes those that do not.

@@ -3,7 +3,7 @@
 //! They travel within a conversation of the core, on the same connection as its commits and in order with them: an
 //! answer that was sent after a commit arrives after it.
 
-use crate::request::{Password, SessionId, Write};
+use crate::request::{Identity, Password, SessionId, Write};
 use crate::txn::Incarnation;
 use crate::zab::Zxid;
 use bytes::Bytes;
@@ -17,6 +17,7 @@ pub(super) enum Upward {
         number: u64,
         session: SessionId,
         cxid: i32,
+        identity: Identity,
         write: Write,
     },
     /// Ask a majority whether you lead; answered by [`Downward::Synced`].

@@ -28,7 +28,17 @@ pub(super) struct Leader {
     /// Syncs by the token under which the replica was asked.
     confirming: BTreeMap<u64, Vec<Asker>>,
     token: u64,
+    /// When containers and times to live are looked through again.
+    next_look: Millis,
+    /// Those that are still to be looked at.
+    perishing: Vec<String>,
 }
+
+/// How many perished znodes are removed at a time; ZooKeeper's limit is 10,000 a minute.
+const PERISHED: usize = 2;
+
+/// How many are looked at at a time: clients wait meanwhile.
+const LOOKED_AT: usize = 1000;
 
 impl Leader {
     /// Every session has its whole time-out again: nobody knows what the leader before has heard.
@@ -43,6 +53,8 @@ impl Leader {
             syncs: Vec::new(),
             confirming: BTreeMap::new(),
             token: 0,
+            next_look: Millis(now.0 + interval_ms),
+            perishing: Vec::new(),
         }
     }
 
@@ -72,6 +84,7 @@ impl Engine {
                 number,
                 session,
                 cxid,
+                identity,
                 write,
             } => {
                 let origin = Origin {
@@ -79,7 +92,11 @@ impl Engine {
                     incarnation,
                     number,
                 };
-                self.propose(origin, session, cxid, write);
+                let asker = prep::Asker {
+                    session,
+                    identity: &identity,
+                };
+                self.propose(origin, asker, cxid, write);
             }
             Upward::Sync { number } => self.lead_sync(Asker {
                 node: from,
@@ -108,7 +125,8 @@ impl Engine {
         }
     }
 
-    fn propose(&mut self, origin: Origin, session: SessionId, cxid: i32, write: Write) {
+    fn propose(&mut self, origin: Origin, asker: prep::Asker<'_>, cxid: i32, write: Write) {
+        let session = asker.session;
         let Some(leader) = &mut self.leader else {
             return;
         };
@@ -118,7 +136,7 @@ impl Engine {
             _ => leader.sessions.check(session, origin.node),
         };
         let prepared = match alive {
-            Ok(()) => prep::prepare(&self.tree, &leader.overlay, session, write),
+            Ok(()) => prep::prepare(&self.tree, &leader.overlay, asker, write),
             Err(code) => Prepared::error(code),
         };
         leader.sessions.touch(session, self.now);
@@ -206,15 +224,57 @@ impl Engine {
                 return;
             };
             tracing::info!(%session, "session expired");
-            let prepared = prep::prepare(&self.tree, &leader.overlay, session, Write::CloseSession);
+            let prepared = prep::close_session(&self.tree, &leader.overlay, session);
             leader.sessions.closing(session);
-            // Whoever serves it, it is the leader that closes it; nobody waits for the answer.
-            let origin = Origin {
-                node: self.config.id,
-                incarnation: self.incarnation,
-                number: 0,
+            // Whoever serves it, it is the leader that closes it.
+            self.put_in_log(self.nobody(), session, 0, prepared);
+        }
+    }
+
+    /// The origin of what the leader does by itself: nobody waits for the answer.
+    fn nobody(&self) -> Origin {
+        Origin {
+            node: self.config.id,
+            incarnation: self.incarnation,
+            number: 0,
+        }
+    }
+
+    /// Removes containers without children and znodes whose time to live is over: now and then all are looked through,
+    /// and a few of those found are removed each time.
+    pub(super) fn remove_perished(&mut self) {
+        let znodes = &self.config.znodes;
+        let Some(leader) = &mut self.leader else {
+            return;
+        };
+        if self.now >= leader.next_look {
+            leader.next_look = Millis(self.now.0 + znodes.container_check_ms);
+            leader.perishing = self.tree.perishable().map(str::to_owned).collect();
+        }
+        if leader.perishing.is_empty() {
+            return;
+        }
+        let (now_ms, mut proposed) = (wall_clock_ms(), 0);
+        for _ in 0..LOOKED_AT {
+            if proposed == PERISHED {
+                return;
+            }
+            let Some(leader) = &mut self.leader else {
+                return;
             };
-            self.put_in_log(origin, session, 0, prepared);
+            let Some(path) = leader.perishing.pop() else {
+                return;
+            };
+            let (overlay, never_used_ms) = (
+                &leader.overlay,
+                self.config.znodes.container_never_used_ms as i64,
+            );
+            if let Some(prepared) = prep::perish(&self.tree, overlay, &path, now_ms, never_used_ms)
+            {
+                tracing::debug!(path, "perished");
+                self.put_in_log(self.nobody(), SessionId::NONE, 0, prepared);
+                proposed += 1;
+            }
         }
     }
 }

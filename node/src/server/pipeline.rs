@@ -7,11 +7,13 @@
 use super::client::ClientLink;
 use super::event::ConnectionId;
 use super::{reads, watching};
+use crate::acl;
 use crate::jute::{Operation, ReplyBuffer, ReplyKind, Request};
-use crate::request::{ErrorCode, Read, SessionId, WatchRequest};
+use crate::request::{ErrorCode, Identity, Read, SessionId, WatchRequest};
 use crate::tree::{Outcome, Tree};
 use crate::watches::{Watcher, Watches};
 use crate::zab::{Millis, Zxid};
+use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
@@ -33,6 +35,13 @@ pub(super) enum Waiting {
     Watch(WatchRequest),
     /// Answered at once.
     Ping,
+    /// Answered at once.
+    Auth {
+        scheme: String,
+        shown: Option<Bytes>,
+    },
+    /// Answered at once.
+    Malformed,
     /// Answered at once.
     Unimplemented,
     /// Answered when its transaction is delivered.
@@ -77,7 +86,17 @@ pub(super) struct Surroundings<'a> {
     pub(super) watches: &'a mut Watches,
     /// The client, as one who watches.
     pub(super) watcher: Watcher,
-    pub(super) now: Millis,
+    pub(super) session: SessionId,
+    pub(super) identity: &'a Identity,
+}
+
+/// What all clients' answers have in common.
+struct Common<'a> {
+    tree: &'a Tree,
+    watches: &'a mut Watches,
+    latency: &'a mut Latency,
+    super_digest: Option<&'a str>,
+    now: Millis,
 }
 
 /// One client.
@@ -89,6 +108,7 @@ pub(super) struct Client {
     pub(super) timeout_ms: i32,
     /// Whether its connect request had the flag, so that the response has it too.
     pub(super) read_only_flag: bool,
+    pub(super) identity: Identity,
     queue: VecDeque<Item>,
     /// What has come and is not yet begun.
     unbegun: VecDeque<Request>,
@@ -106,6 +126,7 @@ impl Client {
         read_only_flag: bool,
     ) -> Client {
         Client {
+            identity: Identity::at(link.address.ip()),
             link,
             stage: Stage::Connecting {
                 wanted,
@@ -136,21 +157,21 @@ impl Client {
     }
 
     /// Answers what can be answered, in order.
-    fn pump(&mut self, at: &mut Surroundings<'_>, latency: &mut Latency) {
+    fn pump(&mut self, common: &mut Common<'_>, watcher: Watcher) {
         while !self.last && !self.is_full() {
             let Some(item) = self.queue.front() else {
                 return;
             };
-            if !item.is_ready(at.tree) {
+            if !item.is_ready(common.tree) {
                 return;
             }
             let item = self
                 .queue
                 .pop_front()
                 .expect("it has a front, as the lines above found");
-            latency.add(at.now.since(item.since));
+            common.latency.add(common.now.since(item.since));
             self.answered += 1;
-            self.reply(at, item);
+            self.reply(common, watcher, item);
         }
     }
 
@@ -174,15 +195,35 @@ impl Client {
         self.link.unsent() + self.replies.len() > self.link.event_limit()
     }
 
-    fn reply(&mut self, at: &mut Surroundings<'_>, item: Item) {
-        let (out, xid, tree) = (&mut self.replies, item.xid, at.tree);
+    fn reply(&mut self, common: &mut Common<'_>, watcher: Watcher, item: Item) {
+        let session = self.session().unwrap_or(SessionId::NONE);
+        let (out, xid, tree) = (&mut self.replies, item.xid, common.tree);
+        let mut at = Surroundings {
+            tree,
+            watches: common.watches,
+            watcher,
+            session,
+            identity: &self.identity,
+        };
         match item.waiting {
-            Waiting::Read(read) => reads::answer(at, out, xid, &read),
-            Waiting::Watch(request) => watching::answer(at, out, xid, &request),
+            Waiting::Read(read) => reads::answer(&mut at, out, xid, &read),
+            Waiting::Watch(request) => watching::answer(&mut at, out, xid, &request),
             Waiting::Ping => out.empty(xid, tree.zxid()),
+            Waiting::Auth { scheme, shown } => {
+                let super_digest = common.super_digest;
+                let shown = shown.as_deref();
+                match acl::authenticate(&mut self.identity, &scheme, shown, super_digest) {
+                    Ok(()) => out.empty(xid, Zxid::ZERO),
+                    Err(code) => {
+                        out.error(xid, Zxid::ZERO, code);
+                        self.last = true;
+                    }
+                }
+            }
+            Waiting::Malformed => out.error(xid, tree.zxid(), ErrorCode::Marshalling),
             // As ZooKeeper does: who speaks another protocol is not led on.
             Waiting::Unimplemented => {
-                out.error(xid, tree.zxid(), ErrorCode::Unimplemented);
+                out.error(xid, Zxid::ZERO, ErrorCode::Unimplemented);
                 self.last = true;
             }
             Waiting::Sync { path, .. } => {
@@ -218,7 +259,12 @@ impl Client {
 impl Item {
     fn is_ready(&self, tree: &Tree) -> bool {
         match &self.waiting {
-            Waiting::Read(_) | Waiting::Watch(_) | Waiting::Ping | Waiting::Unimplemented => true,
+            Waiting::Read(_)
+            | Waiting::Watch(_)
+            | Waiting::Ping
+            | Waiting::Auth { .. }
+            | Waiting::Malformed
+            | Waiting::Unimplemented => true,
             Waiting::Write { done, .. } => done.is_some(),
             Waiting::Sync { zxid, .. } => zxid.is_some_and(|zxid| zxid <= tree.zxid()),
         }
@@ -256,12 +302,21 @@ pub(super) struct Clients {
     asked: FxHashMap<u64, ConnectionId>,
     dirty: Vec<ConnectionId>,
     pub(super) watches: Watches,
+    /// See [`crate::config::Security`].
+    pub(super) super_digest: Option<String>,
     pub(super) latency: Latency,
     /// Requests received.
     pub(super) received: u64,
 }
 
 impl Clients {
+    pub(super) fn new(super_digest: Option<String>) -> Clients {
+        Clients {
+            super_digest,
+            ..Clients::default()
+        }
+    }
+
     pub(super) fn insert(&mut self, id: ConnectionId, client: Client) {
         self.open.insert(id, client);
     }
@@ -318,6 +373,11 @@ impl Clients {
         Some((session, client.next()?))
     }
 
+    /// Who the client is.
+    pub(super) fn identity(&self, id: ConnectionId) -> Option<Identity> {
+        self.open.get(&id).map(|client| client.identity.clone())
+    }
+
     /// The answer to what the client asked under this number has come.
     pub(super) fn answer(&mut self, id: ConnectionId, number: u64, answer: Answer) {
         let Some(client) = self.open.get_mut(&id) else {
@@ -345,13 +405,14 @@ impl Clients {
         let Some(client) = self.open.get_mut(&id) else {
             return;
         };
-        let mut at = Surroundings {
+        let mut common = Common {
             tree,
             watches: &mut self.watches,
-            watcher: Watcher(id.0),
+            latency: &mut self.latency,
+            super_digest: self.super_digest.as_deref(),
             now,
         };
-        client.pump(&mut at, &mut self.latency);
+        client.pump(&mut common, Watcher(id.0));
         if client.last {
             self.close(id);
         } else {

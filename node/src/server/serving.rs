@@ -6,7 +6,7 @@ use super::event::ConnectionId;
 use super::forward::Upward;
 use super::pipeline::{Client, Stage, Waiting};
 use crate::jute::{ConnectRequest, Operation, Request};
-use crate::request::{SessionId, Write};
+use crate::request::{Identity, SessionId, Write};
 use rand::Rng;
 
 impl Engine {
@@ -26,6 +26,7 @@ impl Engine {
         let timeout_ms = request
             .timeout_ms
             .clamp(limits.session_timeout_min_ms, limits.session_timeout_max_ms);
+        let identity = Identity::at(link.address.ip());
         self.clients.insert(
             id,
             Client::new(
@@ -47,6 +48,7 @@ impl Engine {
                 number,
                 session: SessionId::NONE,
                 cxid: 0,
+                identity,
                 write,
             }
         } else {
@@ -154,12 +156,18 @@ impl Engine {
             Operation::Watch(request) => (Waiting::Watch(request), None),
             Operation::Ping => (Waiting::Ping, None),
             Operation::Unknown(_) => (Waiting::Unimplemented, None),
+            Operation::Auth { scheme, shown } => (Waiting::Auth { scheme, shown }, None),
+            Operation::Malformed => (Waiting::Malformed, None),
             Operation::Write(write, kind) => {
+                let Some(identity) = self.clients.identity(id) else {
+                    return;
+                };
                 let number = self.next_number(id);
                 let question = Upward::Write {
                     number,
                     session,
                     cxid: xid,
+                    identity,
                     write,
                 };
                 (

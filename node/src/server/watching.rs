@@ -6,8 +6,9 @@
 
 use super::event::ConnectionId;
 use super::pipeline::{Clients, Surroundings};
+use crate::acl::{self, Permission};
 use crate::jute::ReplyBuffer;
-use crate::request::{ErrorCode, WatchRequest, WatchesToSet};
+use crate::request::{Acl, ErrorCode, WatchRequest, WatchesToSet};
 use crate::tree::{Change, path};
 use crate::watches::{EventKind, WatchKind, Watcher};
 use bytes::BufMut;
@@ -83,19 +84,22 @@ impl Clients {
             return;
         }
         let told = self.watches.fire(change.path, change.kind);
-        self.tell(&told, change.kind, change.path);
+        self.tell(&told, change.kind, change.path, change.acl);
         if matches!(change.kind, EventKind::Created | EventKind::Deleted)
             && let Some((parent, _)) = path::split(change.path)
         {
             let told = self.watches.fire(parent, EventKind::ChildrenChanged);
-            self.tell(&told, EventKind::ChildrenChanged, parent);
+            self.tell(&told, EventKind::ChildrenChanged, parent, change.parent_acl);
         }
     }
 
-    fn tell(&mut self, told: &[Watcher], kind: EventKind, path: &str) {
+    /// Who may not read the znode is not told that it exists.
+    fn tell(&mut self, told: &[Watcher], kind: EventKind, path: &str, list: Option<&[Acl]>) {
         for watcher in told {
             let id = ConnectionId(watcher.0);
-            if let Some(client) = self.get(id) {
+            if let Some(client) = self.get(id)
+                && acl::check(list, Permission::READ, &client.identity).is_ok()
+            {
                 client.replies().event(kind, path);
                 self.touch(id);
             }

@@ -7,6 +7,7 @@ use crate::request::{Acl, SessionId};
 use crate::zab::Zxid;
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Where a znode stands in the arena.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub(super) const ROOT: Slot = Slot(0);
 pub(super) struct Znode {
     pub(super) data: Option<Bytes>,
     /// `None`: open to everybody, as nearly every znode is.
-    pub(super) acl: Option<Box<[Acl]>>,
+    pub(super) acl: Option<Arc<[Acl]>>,
     pub(super) czxid: Zxid,
     pub(super) mzxid: Zxid,
     pub(super) pzxid: Zxid,
@@ -144,6 +145,17 @@ impl Arena {
         self.bytes -= name.len() + znode.data_len();
         self.free.push(slot);
         Some(znode)
+    }
+
+    /// How many znodes are below this one, at any depth.
+    pub(super) fn count_below(&self, slot: Slot) -> usize {
+        let (mut count, mut waiting) = (0, vec![slot]);
+        while let Some(slot) = waiting.pop() {
+            let children = &self.get(slot).children;
+            count += children.len();
+            waiting.extend(children.values());
+        }
+        count
     }
 
     /// Every znode with its path, parents first, siblings by name.

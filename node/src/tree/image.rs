@@ -4,14 +4,15 @@
 //! pass.
 
 use super::arena::{Arena, ROOT, Znode};
+use super::lists::Lists;
 use super::{Session, Tree, path};
-use crate::request::{Acl, SessionId};
+use crate::request::{Acl, Lifetime, SessionId};
 use crate::zab::Zxid;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The version of the image's layout, its first byte.
 const FORMAT: u8 = 1;
@@ -73,10 +74,10 @@ impl<'a> Record<'a> {
         }
     }
 
-    fn into_znode(self) -> Znode {
+    fn into_znode(self, lists: &mut Lists) -> Znode {
         Znode {
             data: self.data,
-            acl: self.acl.map(|acl| acl.into_owned().into_boxed_slice()),
+            acl: self.acl.and_then(|acl| lists.keep(acl.into_owned())),
             czxid: self.czxid,
             mzxid: self.mzxid,
             pzxid: self.pzxid,
@@ -128,7 +129,9 @@ impl Tree {
             zxid: header.zxid,
             znodes: Arena::new(),
             sessions: BTreeMap::new(),
+            lists: Lists::default(),
             ephemerals: 0,
+            perishable: BTreeSet::new(),
         };
         for _ in 0..header.sessions {
             let ((id, session), after): ((SessionId, Session), _) =
@@ -153,7 +156,7 @@ impl Tree {
             if path != "/" {
                 return Err(ImageError::Inconsistent("a path is not legal"));
             }
-            let znode = record.into_znode();
+            let znode = record.into_znode(&mut self.lists);
             self.znodes.set_data(ROOT, znode.data.clone());
             *self.znodes.get_mut(ROOT) = znode;
             return Ok(());
@@ -165,17 +168,23 @@ impl Tree {
         if self.znodes.get(parent).children.contains_key(name) {
             return Err(ImageError::Inconsistent("a znode stands in it twice"));
         }
-        let znode = record.into_znode();
+        let znode = record.into_znode(&mut self.lists);
         let owner = znode.owner;
         self.znodes.insert(parent, name, znode);
-        if owner != SessionId::NONE {
-            let session = self.sessions.get_mut(&owner);
-            let session = session.ok_or(ImageError::Inconsistent(
-                "an ephemeral znode has no session",
-            ))?;
-            session.ephemerals.insert(path);
-            self.ephemerals += 1;
+        match owner.lifetime() {
+            Lifetime::Persistent => return Ok(()),
+            Lifetime::Container | Lifetime::Ttl(_) => {
+                self.perishable.insert(path);
+                return Ok(());
+            }
+            Lifetime::Session(_) => {}
         }
+        let session = self.sessions.get_mut(&owner);
+        let session = session.ok_or(ImageError::Inconsistent(
+            "an ephemeral znode has no session",
+        ))?;
+        session.ephemerals.insert(path);
+        self.ephemerals += 1;
         Ok(())
     }
 

@@ -9,6 +9,7 @@
 
 mod arena;
 mod image;
+mod lists;
 pub mod path;
 mod stat;
 #[cfg(test)]
@@ -17,14 +18,16 @@ mod tests;
 pub use image::ImageError;
 pub use stat::Stat;
 
-use crate::request::{Acl, ErrorCode, Password, SessionId};
+use crate::request::{Acl, ErrorCode, Lifetime, Password, SessionId};
 use crate::txn::{Body, Txn};
 use crate::watches::EventKind;
 use crate::zab::{NodeId, Zxid};
 use arena::{Arena, ROOT, Slot, Znode};
 use bytes::Bytes;
+use lists::Lists;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A session, as every replica knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +74,10 @@ pub struct Change<'a> {
     pub path: &'a str,
     /// What happened to it: it was created or deleted, or its data was replaced.
     pub kind: EventKind,
+    /// Its access control list; `None` is the open one.
+    pub acl: Option<&'a [Acl]>,
+    /// Its parent's, where the parent's children have changed.
+    pub parent_acl: Option<&'a [Acl]>,
 }
 
 /// A committed transaction that does not fit this tree.
@@ -114,6 +121,11 @@ impl<'a> View<'a> {
         self.znode.acl.as_deref()
     }
 
+    /// The same, to be shared.
+    pub fn shared_acl(&self) -> Option<&'a Arc<[Acl]>> {
+        self.znode.acl.as_ref()
+    }
+
     /// How many children were ever created: the next sequence number.
     pub fn creates(&self) -> i32 {
         self.znode.creates
@@ -126,7 +138,10 @@ pub struct Tree {
     zxid: Zxid,
     znodes: Arena,
     sessions: BTreeMap<SessionId, Session>,
+    lists: Lists,
     ephemerals: usize,
+    /// The paths of containers and of znodes with a time to live.
+    perishable: BTreeSet<String>,
 }
 
 impl Default for Tree {
@@ -146,7 +161,8 @@ impl Tree {
         };
         let zookeeper = znodes.insert(ROOT, "zookeeper", own());
         znodes.insert(zookeeper, "quota", own());
-        let read_only = Some(vec![Acl::read_only()].into_boxed_slice());
+        let mut lists = Lists::default();
+        let read_only = lists.keep(vec![Acl::read_only()]);
         znodes.insert(
             zookeeper,
             "config",
@@ -159,7 +175,9 @@ impl Tree {
             zxid: Zxid::ZERO,
             znodes,
             sessions: BTreeMap::new(),
+            lists,
             ephemerals: 0,
+            perishable: BTreeSet::new(),
         }
     }
 
@@ -188,6 +206,17 @@ impl Tree {
         self.znodes.find(path).map(|slot| View {
             znode: self.znodes.get(slot),
         })
+    }
+
+    /// How many znodes are below the one at `path`, if there is one.
+    pub fn count_below(&self, path: &str) -> Option<usize> {
+        let slot = self.znodes.find(path)?;
+        Some(self.znodes.count_below(slot))
+    }
+
+    /// Containers and znodes with a time to live: their paths, in order.
+    pub fn perishable(&self) -> impl Iterator<Item = &str> {
+        self.perishable.iter().map(String::as_str)
     }
 
     /// The session, if it is open.
@@ -255,11 +284,7 @@ impl Tree {
                 owner,
                 parent_creates,
             } => {
-                let acl = if acl == [Acl::open()] {
-                    None
-                } else {
-                    Some(acl.into_boxed_slice())
-                };
+                let acl = self.lists.keep(acl);
                 let (zxid, time) = (self.zxid, time_ms);
                 let znode = Znode {
                     data,
@@ -272,34 +297,30 @@ impl Tree {
                     owner,
                     ..Znode::default()
                 };
-                let stat = self.create(&path, znode, parent_creates)?;
-                observer(Change {
-                    path: &path,
-                    kind: EventKind::Created,
-                });
+                let stat = self.create(&path, znode, parent_creates, observer)?;
                 Ok(Outcome::Created { path, stat })
             }
             Body::Delete { path } => {
-                let owner = self.delete(&path)?;
+                let owner = self.delete(&path, observer)?;
                 if let Some(session) = self.sessions.get_mut(&owner) {
                     session.ephemerals.remove(&path);
                 }
-                observer(Change {
-                    path: &path,
-                    kind: EventKind::Deleted,
-                });
                 Ok(Outcome::Deleted)
+            }
+            Body::SetAcl { path, acl, version } => {
+                let acl = self.lists.keep(acl);
+                let slot = self.find(&path)?;
+                let znode = self.znodes.get_mut(slot);
+                znode.acl = acl;
+                znode.aversion = version;
+                Ok(Outcome::Set(znode.stat()))
             }
             Body::SetData {
                 path,
                 data,
                 version,
             } => {
-                let stat = self.set_data(&path, data, version, time_ms)?;
-                observer(Change {
-                    path: &path,
-                    kind: EventKind::DataChanged,
-                });
+                let stat = self.set_data(&path, data, version, time_ms, observer)?;
                 Ok(Outcome::Set(stat))
             }
             Body::Check => Ok(Outcome::Checked),
@@ -322,28 +343,51 @@ impl Tree {
         }
     }
 
-    fn create(&mut self, path: &str, znode: Znode, parent_creates: i32) -> Result<Stat, Diverged> {
+    fn create(
+        &mut self,
+        path: &str,
+        znode: Znode,
+        parent_creates: i32,
+        observer: &mut dyn FnMut(Change<'_>),
+    ) -> Result<Stat, Diverged> {
         let (parent, name) = self.parent(path)?;
         if self.znodes.get(parent).children.contains_key(name) {
             return Err(self.diverged("there is already", path));
         }
-        if znode.owner != SessionId::NONE {
-            let Some(session) = self.sessions.get_mut(&znode.owner) else {
-                return Err(self.diverged("there is no session for", path));
-            };
-            session.ephemerals.insert(path.to_owned());
-            self.ephemerals += 1;
+        match znode.owner.lifetime() {
+            Lifetime::Persistent => {}
+            Lifetime::Container | Lifetime::Ttl(_) => {
+                self.perishable.insert(path.to_owned());
+            }
+            Lifetime::Session(owner) => {
+                let Some(session) = self.sessions.get_mut(&owner) else {
+                    return Err(self.diverged("there is no session for", path));
+                };
+                session.ephemerals.insert(path.to_owned());
+                self.ephemerals += 1;
+            }
         }
         let slot = self.znodes.insert(parent, name, znode);
         let zxid = self.zxid;
-        let parent = self.znodes.get_mut(parent);
-        parent.creates = parent_creates;
-        parent.pzxid = zxid;
-        Ok(self.znodes.get(slot).stat())
+        let above = self.znodes.get_mut(parent);
+        above.creates = parent_creates;
+        above.pzxid = zxid;
+        let (znode, above) = (self.znodes.get(slot), self.znodes.get(parent));
+        observer(Change {
+            path,
+            kind: EventKind::Created,
+            acl: znode.acl.as_deref(),
+            parent_acl: above.acl.as_deref(),
+        });
+        Ok(znode.stat())
     }
 
     /// Deletes a znode and returns its owner.
-    fn delete(&mut self, path: &str) -> Result<SessionId, Diverged> {
+    fn delete(
+        &mut self,
+        path: &str,
+        observer: &mut dyn FnMut(Change<'_>),
+    ) -> Result<SessionId, Diverged> {
         let (parent, name) = self.parent(path)?;
         match self.znodes.get(parent).children.get(name) {
             None => return Err(self.diverged("there is no", path)),
@@ -352,15 +396,26 @@ impl Tree {
             }
             Some(_) => {}
         }
-        let owner = self
-            .znodes
-            .remove(parent, name)
-            .map_or(SessionId::NONE, |znode| znode.owner);
-        if owner != SessionId::NONE {
-            self.ephemerals -= 1;
+        let Some(znode) = self.znodes.remove(parent, name) else {
+            return Err(self.diverged("there is no", path));
+        };
+        match znode.owner.lifetime() {
+            Lifetime::Persistent => {}
+            Lifetime::Container | Lifetime::Ttl(_) => {
+                self.perishable.remove(path);
+            }
+            Lifetime::Session(_) => self.ephemerals -= 1,
         }
-        self.znodes.get_mut(parent).pzxid = self.zxid;
-        Ok(owner)
+        let zxid = self.zxid;
+        let above = self.znodes.get_mut(parent);
+        above.pzxid = zxid;
+        observer(Change {
+            path,
+            kind: EventKind::Deleted,
+            acl: znode.acl.as_deref(),
+            parent_acl: above.acl.as_deref(),
+        });
+        Ok(znode.owner)
     }
 
     fn set_data(
@@ -369,17 +424,21 @@ impl Tree {
         data: Option<Bytes>,
         version: i32,
         time: i64,
+        observer: &mut dyn FnMut(Change<'_>),
     ) -> Result<Stat, Diverged> {
-        let slot = self
-            .znodes
-            .find(path)
-            .ok_or_else(|| self.diverged("there is no", path))?;
+        let slot = self.find(path)?;
         let zxid = self.zxid;
         self.znodes.set_data(slot, data);
         let znode = self.znodes.get_mut(slot);
         znode.version = version;
         znode.mzxid = zxid;
         znode.mtime = time;
+        observer(Change {
+            path,
+            kind: EventKind::DataChanged,
+            acl: znode.acl.as_deref(),
+            parent_acl: None,
+        });
         Ok(znode.stat())
     }
 
@@ -393,13 +452,15 @@ impl Tree {
             .remove(&id)
             .ok_or_else(|| self.diverged("there is no session", &id.to_string()))?;
         for path in &session.ephemerals {
-            self.delete(path)?;
-            observer(Change {
-                path,
-                kind: EventKind::Deleted,
-            });
+            self.delete(path, observer)?;
         }
         Ok(())
+    }
+
+    fn find(&self, path: &str) -> Result<Slot, Diverged> {
+        self.znodes
+            .find(path)
+            .ok_or_else(|| self.diverged("there is no", path))
     }
 
     fn parent<'p>(&self, path: &'p str) -> Result<(Slot, &'p str), Diverged> {

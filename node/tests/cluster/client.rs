@@ -92,7 +92,7 @@ impl Answer {
             _times: (self.long(), self.long()),
             version: self.int(),
             cversion: self.int(),
-            _aversion: self.int(),
+            aversion: self.int(),
             owner: self.long(),
             length: self.int(),
             children: self.int(),
@@ -112,7 +112,7 @@ pub(crate) struct Stat {
     _times: (i64, i64),
     pub(crate) version: i32,
     pub(crate) cversion: i32,
-    _aversion: i32,
+    pub(crate) aversion: i32,
     pub(crate) owner: i64,
     pub(crate) length: i32,
     pub(crate) children: i32,
@@ -331,6 +331,34 @@ impl Client {
     pub(crate) fn children2(&mut self, path: &str) -> Result<(Vec<String>, Stat), i32> {
         self.ask(12, &Bytes::default().text(path).byte(0))
             .map(|mut body| (body.texts(), body.stat()))
+    }
+
+    /// auth with the scheme digest; the answer has no zxid.
+    pub(crate) fn show(&mut self, name_and_password: &str) {
+        let seen = std::mem::take(&mut self.zxid);
+        self.ask(
+            100,
+            &Bytes::default()
+                .int(0)
+                .text("digest")
+                .text(name_and_password),
+        )
+        .unwrap();
+        self.zxid = seen;
+    }
+
+    /// setACL with one entry.
+    pub(crate) fn set_acl(
+        &mut self,
+        path: &str,
+        permissions: i32,
+        scheme: &str,
+        id: &str,
+        version: i32,
+    ) -> Result<Stat, i32> {
+        let body = Bytes::default().text(path).int(1).int(permissions);
+        self.ask(7, &body.text(scheme).text(id).int(version))
+            .map(|mut body| body.stat())
     }
 
     /// A read with a watch, by its code: exists 3, getData 4, getChildren 8 or 12.
