@@ -259,6 +259,30 @@ fn create(code: i32, r: &mut Reader) -> Result<Write, Garbage> {
     })
 }
 
+/// A create within a multi. As in ZooKeeper 3.8 only its flags tell what is created, and only containers and znodes with
+/// a time to live are answered with a Stat.
+fn create_part(code: i32, r: &mut Reader) -> Result<(Write, (i32, ReplyKind)), Garbage> {
+    let (path, data) = (r.string("path")?, r.buffer("data")?);
+    let (acl, flags) = (acl(r)?, r.int("flags")?);
+    let ttl_ms = match code {
+        opcode::CREATE_TTL => r.long("ttl")?,
+        _ => -1,
+    };
+    let (ttl_ms, kind) = match flags {
+        4 => (-1, (opcode::CREATE2, ReplyKind::PathAndStat)),
+        5 | 6 => (ttl_ms, (opcode::CREATE2, ReplyKind::PathAndStat)),
+        _ => (-1, (opcode::CREATE, ReplyKind::Path)),
+    };
+    let write = Write::Create {
+        path,
+        data,
+        acl,
+        flags,
+        ttl_ms,
+    };
+    Ok((write, kind))
+}
+
 fn acl(r: &mut Reader) -> Result<Vec<Acl>, Garbage> {
     // An entry takes at least its permissions and two lengths.
     let count = r.count("acl", 12)?;
@@ -285,18 +309,21 @@ fn part(r: &mut Reader) -> Result<Option<i32>, Garbage> {
 fn multi(r: &mut Reader) -> Result<Operation, Garbage> {
     let (mut writes, mut kinds) = (Vec::new(), Vec::new());
     while let Some(code) = part(r)? {
-        // Where an unknown part ends is not known, so nothing after it can be read.
-        let Some((write, kind)) = write(code, r)? else {
-            let refused = Write::Refused(ErrorCode::Marshalling);
-            return Ok(Operation::Write(refused, ReplyKind::Empty));
+        let (write, kind) = match code {
+            opcode::CREATE | opcode::CREATE2 | opcode::CREATE_CONTAINER | opcode::CREATE_TTL => {
+                create_part(code, r)?
+            }
+            _ => match write(code, r)? {
+                Some((write, kind)) => (write, (code, kind)),
+                // Where an unknown part ends is not known, so nothing after it can be read.
+                None => {
+                    let refused = Write::Refused(ErrorCode::Marshalling);
+                    return Ok(Operation::Write(refused, ReplyKind::Empty));
+                }
+            },
         };
         writes.push(write);
-        // A result with a Stat has the code of create2, whatever asked for it.
-        let answered = match kind {
-            ReplyKind::PathAndStat => opcode::CREATE2,
-            _ => code,
-        };
-        kinds.push((answered, kind));
+        kinds.push(kind);
     }
     Ok(Operation::Write(
         Write::Multi(writes),

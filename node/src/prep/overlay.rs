@@ -125,7 +125,7 @@ impl<'a> Draft<'a> {
             version: stat.version,
             creates: view.creates(),
             children: view.children().len(),
-            owner: stat.ephemeral_owner,
+            owner: view.lifetime().owner(),
             acl: view.shared_acl().cloned(),
             aversion: stat.aversion,
         })

@@ -485,14 +485,9 @@ fn containers_and_znodes_with_a_time_to_live_perish_when_their_time_has_come() {
     leader.works(create("/c/child"));
     leader.works(create_as("/unused", 4));
     leader.apply_all();
-    assert_eq!(
-        leader.tree.get("/t").unwrap().stat().ephemeral_owner.0,
-        (0xff << 56) | 100
-    );
-    assert_eq!(
-        leader.tree.get("/c").unwrap().stat().ephemeral_owner.0,
-        i64::MIN
-    );
+    let lifetime = |path| leader.tree.get(path).unwrap().lifetime();
+    assert_eq!(lifetime("/t"), Lifetime::Ttl(100));
+    assert_eq!(lifetime("/c"), Lifetime::Container);
     let due = |leader: &Leader, now_ms, never_used_ms| {
         let due = |path: &&str| {
             perish(&leader.tree, &leader.overlay, path, now_ms, never_used_ms).is_some()

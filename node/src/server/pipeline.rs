@@ -223,7 +223,7 @@ impl Client {
             Waiting::Malformed => out.error(xid, tree.zxid(), ErrorCode::Marshalling),
             // As ZooKeeper does: who speaks another protocol is not led on.
             Waiting::Unimplemented => {
-                out.error(xid, Zxid::ZERO, ErrorCode::Unimplemented);
+                out.error(xid, Zxid(u64::MAX), ErrorCode::Unimplemented);
                 self.last = true;
             }
             Waiting::Sync { path, .. } => {

@@ -37,6 +37,10 @@ pub(super) fn answer(
             return out.body(xid, zxid, |out| out.put_i32(0));
         }
         WatchRequest::Remove { path, which } => at.watches.remove(at.watcher, path, *which),
+        // ZooKeeper looks for a parent, and stumbles.
+        WatchRequest::Check { path, .. } if !path.is_empty() && !path.contains('/') => {
+            return out.error(xid, zxid, ErrorCode::Marshalling);
+        }
         WatchRequest::Check { path, which } => at.watches.contains(at.watcher, path, *which),
     };
     if found {

@@ -47,7 +47,12 @@ impl Znode {
             // Every child that was created and is not there any more was deleted: creates + deletes.
             cversion: self.creates.wrapping_mul(2).wrapping_sub(children),
             aversion: self.aversion,
-            ephemeral_owner: self.owner,
+            // Containers and times to live are not shown, as in ZooKeeper.
+            ephemeral_owner: if self.owner.is_session() {
+                self.owner
+            } else {
+                SessionId::NONE
+            },
             data_length: self.data.as_ref().map_or(0, |d| d.len() as i32),
             num_children: children,
             pzxid: self.pzxid,

@@ -126,6 +126,11 @@ impl<'a> View<'a> {
         self.znode.acl.as_ref()
     }
 
+    /// What its life is bound to.
+    pub fn lifetime(&self) -> Lifetime {
+        self.znode.owner.lifetime()
+    }
+
     /// How many children were ever created: the next sequence number.
     pub fn creates(&self) -> i32 {
         self.znode.creates
@@ -168,6 +173,8 @@ impl Tree {
             "config",
             Znode {
                 acl: read_only,
+                // As ZooKeeper makes it.
+                aversion: -1,
                 ..own()
             },
         );

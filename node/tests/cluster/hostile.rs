@@ -86,7 +86,7 @@ fn a_request_of_unknown_kind_is_unimplemented_and_ends_its_connection() {
     let cluster = Cluster::start(1, "");
     for code in [0, 99, 9999, i32::MIN] {
         let mut client = Client::connect(cluster.address(0));
-        client.zxid = 0;
+        client.zxid = -1;
         let reply = client.try_ask(code, &Bytes::default()).unwrap();
         assert_eq!(reply.error, -6, "{code}");
         assert!(client.is_closed());
