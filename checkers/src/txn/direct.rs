@@ -20,6 +20,9 @@ pub(crate) enum What {
     Duplicate(Token),
     /// The two transactions' reads (by place) are not the one a prefix of the other.
     IncompatibleOrder(u32, u32),
+    /// The first transaction saw the later one of two appends (by place) of the second one without the earlier one in front
+    /// of it.
+    Swapped(u32, u32),
     /// A committed transaction, the first one, built on an element of a failed one, the second; the third saw both.
     DirtyUpdate(Token),
     /// All of them read the same version and overwrote it; the place of the first one's read.
@@ -54,7 +57,7 @@ impl What {
             What::FutureRead(_) => "future-read",
             What::GarbageRead(_) => "garbage-read",
             What::Duplicate(_) => "duplicate-elements",
-            What::IncompatibleOrder(..) => "incompatible-order",
+            What::IncompatibleOrder(..) | What::Swapped(..) => "incompatible-order",
             What::DirtyUpdate(_) => "dirty-update",
             What::LostUpdate(_) => "lost-update",
             What::CyclicVersions(..) => "cyclic-versions",

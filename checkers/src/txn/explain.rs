@@ -159,6 +159,13 @@ impl<'t> Explainer<'t> {
                 self.value(*one),
                 self.value(*other)
             ),
+            What::Swapped(one, other) => format!(
+                "T2 appended {} and then {} to {key}, but T1 observed {} without {} in front of it",
+                self.value(*one),
+                self.value(*other),
+                self.value(*other),
+                self.value(*one)
+            ),
             What::DirtyUpdate(element) => format!(
                 "T2 failed, but its {} is in what T1 appended to and T3 observed of {key}",
                 say(element)

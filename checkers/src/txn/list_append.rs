@@ -108,6 +108,7 @@ pub(crate) fn judge_key(txns: &Txns<'_>, key: Key, places: &[u32]) -> Result<Fac
     view.arrange();
     view.the_longest_list();
     view.other_lists();
+    view.swapped_appends();
     view.within_transactions(places);
     view.lost_updates(places);
     view.edges();
@@ -325,6 +326,19 @@ impl<'t> KeyView<'t> {
                     self.facts.happened.push(append.txn);
                 }
                 Some(_) => {}
+            }
+        }
+    }
+
+    /// Elements of one transaction that stand in another order than it appended them, or without one that it appended before.
+    fn swapped_appends(&mut self) {
+        for number in 1..self.appends.len() {
+            let (one, other) = (self.appends[number - 1], self.appends[number]);
+            let (first, second) = (self.position[number - 1], self.position[number]);
+            if one.txn == other.txn && second < first {
+                let reader = self.first_reader(second as usize);
+                let what = What::Swapped(one.place, other.place);
+                self.facts.found(self.key, &[reader, one.txn], what);
             }
         }
     }
