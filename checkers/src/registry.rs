@@ -10,7 +10,7 @@ use crate::recovery::Recovery;
 use crate::session_order::SessionOrder;
 use crate::set::Set;
 use crate::stats::Stats;
-use crate::txn::ListAppend;
+use crate::txn::{ListAppend, RwRegister};
 use crate::verdict::Checker;
 use crate::weak::{Level, Weak};
 use serde::Serialize;
@@ -100,6 +100,15 @@ const ROWS: &[Row] = &[
             model: true,
         },
         build: |parameters| Box::new(ListAppend::new(parameters)),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "rw-register",
+            aliases: &[],
+            about: "transactions that write registers and read them: isolation, by cycles of who precedes whom",
+            model: true,
+        },
+        build: |parameters| Box::new(RwRegister::new(parameters)),
     },
     Row {
         info: CheckerInfo {

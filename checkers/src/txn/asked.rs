@@ -2,6 +2,8 @@
 
 use super::consistency::{Model, Ruled, all_implied, known_anomaly, rule_out};
 use super::kinds::{KINDS, Variant};
+use crate::verdict::Anomaly;
+use serde_json::{Value, json};
 
 /// What must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,12 +50,38 @@ impl Asked {
         kinds.any(|kind| self.forbids(kind.name))
     }
 
-    #[allow(dead_code)] // For registers.
-    /// Whether any asked model is this one or stronger.
-    pub(crate) fn at_least(&self, model: &str) -> bool {
+    /// Those of the models that are this one or stronger.
+    pub(crate) fn at_least(&self, model: &str) -> Asked {
         let model = Model::by_name(model);
-        let above = |asked: &Model| model.is_some_and(|model| model.follows_from(*asked));
-        self.models.iter().any(above)
+        let above = |asked: &&Model| model.is_some_and(|model| model.follows_from(**asked));
+        Asked {
+            models: self.models.iter().filter(above).copied().collect(),
+            anomalies: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.models.is_empty() && self.anomalies.is_empty()
+    }
+
+    /// All models that are stronger than one of these.
+    pub(crate) fn stronger(&self) -> Value {
+        let above = |model: &Model| {
+            !self.models.contains(model) && self.models.iter().any(|one| one.follows_from(*model))
+        };
+        Model::all().filter(above).map(Model::name).collect()
+    }
+
+    /// Says that an anomaly was found by taking for granted what these models imply, and rules out no other.
+    pub(crate) fn confine(&self, anomaly: &mut Anomaly) {
+        let names = self.names().join(", ");
+        let said = anomaly.summary.split("; this rules out").next();
+        anomaly.summary = format!(
+            "{}; versions ordered as {names} implies: this rules out {names}",
+            said.unwrap_or_default()
+        );
+        anomaly.witness["not"] = json!(self.names());
+        anomaly.witness["also_not"] = self.stronger();
     }
 
     /// Their names.

@@ -71,7 +71,7 @@ impl Judgement<'_> {
 
     fn graph(&self, facts: Vec<Facts>) -> (Graph, Vec<Direct>) {
         let txns = self.txns;
-        // An indeterminate transaction of which nothing was seen leads nowhere: no cycle goes through it.
+        // An indeterminate transaction of which nothing was seen may not have happened: no cycle may go through it.
         let mut counts: Vec<bool> = txns.outcome.iter().map(|o| *o == Outcome::Ok).collect();
         for txn in facts.iter().flat_map(|facts| &facts.happened) {
             counts[*txn as usize] = true;
@@ -82,7 +82,8 @@ impl Judgement<'_> {
         let mut hubs: Vec<Hub> = Vec::new();
         let mut directs = Vec::new();
         for mut facts in facts {
-            edges.extend(facts.edges.iter().filter(|edge| counts(&edge.to)));
+            let both = |edge: &&Edge| counts(&edge.from) && counts(&edge.to);
+            edges.extend(facts.edges.iter().filter(both));
             directs.append(&mut facts.directs);
             if let Some(mut hub) = facts.hub {
                 hub.after.retain(counts);
@@ -94,7 +95,7 @@ impl Judgement<'_> {
         (graph, directs)
     }
 
-    /// What was found as a finding. `only` says which models what was found can rule out at all.
+    /// What was found, as a finding.
     pub(crate) fn finding(&self, anomalies: Anomalies, explainer: &mut Explainer<'_>) -> Finding {
         if anomalies.late {
             let text = format!(

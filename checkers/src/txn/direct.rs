@@ -27,7 +27,6 @@ pub(crate) enum What {
     DirtyUpdate(Token),
     /// All of them read the same version and overwrote it; the place of the first one's read.
     LostUpdate(u32),
-    #[allow(dead_code)] // For registers.
     /// These values come after each other in a circle; the sources of that order.
     CyclicVersions(Vec<Token>, Vec<&'static str>),
     /// Two micro-operations (by place) whose versions contradict what was seen.

@@ -130,7 +130,11 @@ pub(crate) struct Txns<'h> {
 
 impl<'h> Txns<'h> {
     /// Reads the transactions of a history.
-    pub(crate) fn read(history: &'h History, shape: Shape) -> Result<Txns<'h>, String> {
+    pub(crate) fn read(
+        history: &'h History,
+        shape: Shape,
+        initial: Option<&Value>,
+    ) -> Result<Txns<'h>, String> {
         let operations = history
             .operations()
             .map_err(|error| format!("the history is malformed: {error}"))?;
@@ -138,7 +142,44 @@ impl<'h> Txns<'h> {
         reader
             .read()
             .map_err(|error| format!("the history does not fit the model: {error}"))?;
+        if let (Shape::Lists, Some(initial)) = (shape, initial) {
+            reader.txns.begin_with(initial)?;
+        }
         Ok(reader.txns)
+    }
+
+    /// Takes the initial list off every list that was read. One that does not begin with it shows what nobody wrote.
+    fn begin_with(&mut self, initial: &Value) -> Result<(), String> {
+        let elements = match initial {
+            Value::Null => &[],
+            Value::Array(elements) => &elements[..],
+            other => return Err(format!("a list begins as a list, not as {other}")),
+        };
+        let tokens = elements.iter().map(|element| self.token_of(element));
+        let first: Vec<u8> = tokens.flat_map(Token::to_le_bytes).collect();
+        for list in &mut self.lists {
+            *list = match list.strip_prefix(&first[..]) {
+                Some(rest) => Cow::Owned(rest.to_vec()),
+                None => Cow::Owned([&list[..], &NULL.to_le_bytes()].concat()),
+            };
+        }
+        Ok(())
+    }
+
+    /// The token of a value from outside; one that nothing has, if it does not occur.
+    pub(crate) fn token_of(&self, value: &Value) -> Token {
+        let small = value
+            .as_i64()
+            .filter(|number| (number << 35) >> 35 == *number);
+        match (value, small) {
+            (Value::Null, _) => NULL,
+            (_, Some(number)) => (number as u32) << 3 | NUMBER,
+            (other, None) => {
+                let known = self.elements.iter().position(|element| *element == *other);
+                let number = known.unwrap_or(self.elements.len());
+                (number as Token) << 3 | INTERNED
+            }
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -202,7 +243,10 @@ impl<'h> Txns<'h> {
     pub(crate) fn element(&self, token: Token) -> Value {
         match token & 7 {
             NUMBER => Value::from((token as i32) >> 3),
-            INTERNED => self.elements[(token >> 3) as usize].to_json(),
+            INTERNED => self
+                .elements
+                .get((token >> 3) as usize)
+                .map_or(Value::Null, |one| one.to_json()),
             _ => Value::Null,
         }
     }

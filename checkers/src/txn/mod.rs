@@ -1,6 +1,6 @@
 //! Transactional isolation: which consistency models a history of transactions breaks, and the cycle that shows it.
 //!
-//! The way through: `input` makes columns of a history; `list_append` finds each key's version order, the anomalies that one key
+//! The way through: `input` makes columns of a history; `list_append` and `rw_register` find each key's version order, the anomalies that one key
 //! shows by itself (`direct`), and who precedes whom; `graph` holds that with the order of processes and of real time; `search`
 //! finds a shortest cycle of each of the `kinds`; `explain` says why; [`consistency`] says which models that rules out, and `asked`
 //! which of them were to hold.
@@ -41,17 +41,22 @@ mod kinds;
 mod list_append;
 mod order;
 mod relation;
+mod rw_register;
 mod search;
+mod versions;
 
 use crate::history::History;
 use crate::parameters::Parameters;
-use crate::verdict::{Budget, Checker, Finding};
+use crate::verdict::{Budget, Checker, Finding, Verdict};
 use asked::Asked;
 use checker::Judgement;
 use direct::Facts;
 use explain::Explainer;
 use input::{ByKey, Key, Shape, Txns};
 use rayon::prelude::*;
+use rw_register::Grounds;
+use serde_json::{Value, json};
+use versions::Source;
 
 /// Histories of fewer micro-operations are not worth waking other threads for.
 const SMALL: usize = 1 << 15;
@@ -59,21 +64,25 @@ const SMALL: usize = 1 << 15;
 /// Transactions that append to lists and read them.
 pub struct ListAppend {
     consistency: Vec<String>,
+    initial: Option<Value>,
 }
 
 impl ListAppend {
-    /// With the consistency models that must hold.
+    /// With the consistency models that must hold, and the list that every key begins with.
     pub fn new(parameters: &Parameters) -> ListAppend {
         ListAppend {
             consistency: parameters.consistency.clone(),
+            initial: parameters.initial.clone(),
         }
     }
 
     fn judge(&self, history: &History, budget: &Budget) -> Result<Finding, String> {
         let asked = Asked::new(&self.consistency)?;
-        let txns = some_transactions(history, Shape::Lists)?;
+        let txns = some_transactions(history, Shape::Lists, self.initial.as_ref())?;
         let by_key = txns.by_key();
-        let facts = each_key(&txns, &by_key, list_append::judge_key)?;
+        let facts = each_key(&txns, &by_key, |key, places| {
+            list_append::judge_key(&txns, key, places)
+        })?;
         let judgement = Judgement {
             checker: self.name(),
             txns: &txns,
@@ -96,8 +105,146 @@ impl Checker for ListAppend {
     }
 }
 
-fn some_transactions(history: &History, shape: Shape) -> Result<Txns<'_>, String> {
-    let txns = Txns::read(history, shape)?;
+/// Transactions that write registers and read them.
+pub struct RwRegister {
+    consistency: Vec<String>,
+    assume: Vec<String>,
+    initial: Option<Value>,
+}
+
+impl RwRegister {
+    /// With the consistency models that must hold, what may be assumed of the order of versions, and the value that every key begins
+    /// with.
+    pub fn new(parameters: &Parameters) -> RwRegister {
+        RwRegister {
+            consistency: parameters.consistency.clone(),
+            assume: parameters.assume.clone(),
+            initial: parameters.initial.clone(),
+        }
+    }
+
+    /// First with what was said to be assumed, or nothing. If that breaks none of the models that must hold, then with what they themselves imply
+    /// for the order of versions: a contradiction to that breaks them, and no other model.
+    fn judge(&self, history: &History, budget: &Budget) -> Result<Finding, String> {
+        let asked = Asked::new(&self.consistency)?;
+        let txns = some_transactions(history, Shape::Registers, self.initial.as_ref())?;
+        let by_key = txns.by_key();
+        let said = assumptions(&self.assume)?;
+        let mut finding = self.under(&said, &asked, &txns, &by_key, budget)?;
+        finding.details["assumed"] = names(&said);
+        let (implied, strongest) = implied(&asked);
+        let is_open = self.assume.is_empty() && !matches!(finding.verdict, Verdict::Invalid(_));
+        if !is_open || implied.is_empty() {
+            return Ok(finding);
+        }
+        let second = self.under(&implied, &strongest, &txns, &by_key, budget)?;
+        match second.verdict {
+            Verdict::Valid => {}
+            Verdict::Unknown(_) => {
+                if finding.verdict == Verdict::Valid {
+                    finding.verdict = second.verdict;
+                }
+            }
+            Verdict::Invalid(mut anomalies) => {
+                let names = strongest.names();
+                for anomaly in &mut anomalies {
+                    strongest.confine(anomaly);
+                }
+                finding.verdict = Verdict::Invalid(anomalies);
+                finding.details = second.details;
+                finding.details["not"] = json!(names);
+                finding.details["also_not"] = strongest.stronger();
+                finding.details["assumed"] = self::names(&implied);
+            }
+        }
+        Ok(finding)
+    }
+
+    fn under(
+        &self,
+        sources: &[Source],
+        asked: &Asked,
+        txns: &Txns<'_>,
+        by_key: &ByKey,
+        budget: &Budget,
+    ) -> Result<Finding, String> {
+        let grounds = Grounds {
+            sources: sources.to_vec(),
+            initial: txns.token_of(self.initial.as_ref().unwrap_or(&Value::Null)),
+            initial_is_known: self.initial.is_some(),
+        };
+        let facts = each_key(txns, by_key, |key, places| {
+            rw_register::judge_key(txns, &grounds, key, places)
+        })?;
+        let judgement = Judgement {
+            checker: self.name(),
+            txns,
+            asked,
+        };
+        let anomalies = judgement.look(facts, budget);
+        let reasons = rw_register::Reasons::new(txns, by_key, &grounds);
+        Ok(judgement.finding(anomalies, &mut Explainer::new(txns, reasons)))
+    }
+}
+
+impl Checker for RwRegister {
+    fn name(&self) -> &'static str {
+        "rw-register"
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Finding {
+        self.judge(history, budget)
+            .unwrap_or_else(|text| Finding::unknown(self.name(), text))
+    }
+}
+
+/// What was said to be assumed.
+fn assumptions(names: &[String]) -> Result<Vec<Source>, String> {
+    let mut sources = Vec::new();
+    for name in names.iter().filter(|name| *name != "none") {
+        let known = Source::ASSUMPTIONS.iter().find(|(known, ..)| known == name);
+        match known {
+            Some((_, source, _)) => sources.push(*source),
+            None => {
+                let known: Vec<&str> = Source::ASSUMPTIONS.iter().map(|row| row.0).collect();
+                return Err(format!(
+                    "{name} is nothing that can be assumed; that is {} or none",
+                    known.join(", ")
+                ));
+            }
+        }
+    }
+    sources.sort_unstable();
+    sources.dedup();
+    Ok(sources)
+}
+
+/// What the strongest of the asked models imply for the order of versions, and which of them do.
+fn implied(asked: &Asked) -> (Vec<Source>, Asked) {
+    let mut sources = Vec::new();
+    let mut strongest = asked.clone();
+    for (_, source, model) in Source::ASSUMPTIONS {
+        let above = asked.at_least(model);
+        if !above.is_empty() {
+            sources.push(source);
+            strongest = above;
+        }
+    }
+    (sources, strongest)
+}
+
+fn names(sources: &[Source]) -> Value {
+    let rows = Source::ASSUMPTIONS.iter();
+    let named = rows.filter(|(_, source, _)| sources.contains(source));
+    named.map(|(name, ..)| *name).collect()
+}
+
+fn some_transactions<'h>(
+    history: &'h History,
+    shape: Shape,
+    initial: Option<&Value>,
+) -> Result<Txns<'h>, String> {
+    let txns = Txns::read(history, shape, initial)?;
     if txns.len() == 0 {
         return Err("the history has no transactions: nothing was tested".to_owned());
     }
@@ -105,13 +252,13 @@ fn some_transactions(history: &History, shape: Shape) -> Result<Txns<'_>, String
 }
 
 /// Judges all keys, in parallel where that is worth it; what comes out is in the order of the keys.
-fn each_key<'t>(
-    txns: &'t Txns<'t>,
+fn each_key(
+    txns: &Txns<'_>,
     by_key: &ByKey,
-    judge: impl Fn(&'t Txns<'t>, Key, &[u32]) -> Result<Facts, String> + Sync,
+    judge: impl Fn(Key, &[u32]) -> Result<Facts, String> + Sync,
 ) -> Result<Vec<Facts>, String> {
     let keys = 0..txns.keys() as Key;
-    let judge = |key: Key| judge(txns, key, by_key.of(key));
+    let judge = |key: Key| judge(key, by_key.of(key));
     if txns.micros.len() < SMALL {
         return keys.map(judge).collect();
     }

@@ -2,6 +2,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod compare;
 mod list_append;
 mod oracle;
+mod registers;
 mod story;

@@ -25,10 +25,49 @@ impl Order {
 
 /// Whether some order of all committed and some indeterminate transactions, one after the other, explains all reads.
 pub fn serializable(txns: &[Txn], order: Order, shape: Shape) -> bool {
-    place(txns, order, shape, &mut State::new(), 0)
+    place(
+        txns,
+        &|one, other| order.holds(one, other),
+        shape,
+        &mut State::new(),
+        0,
+    )
 }
 
-fn place(txns: &[Txn], order: Order, shape: Shape, state: &mut State, placed: u32) -> bool {
+/// The same, where the committed writers of a key installed their versions in the order of these numbers.
+pub fn serializable_with(txns: &[Txn], order: Order, shape: Shape, zxids: &[i64]) -> bool {
+    let zxid = |txn: &Txn| {
+        zxids[txns
+            .iter()
+            .position(|one| one.invoked == txn.invoked)
+            .unwrap()]
+    };
+    let told = |one: &Txn, other: &Txn| {
+        let both = one.outcome == Outcome::Ok && other.outcome == Outcome::Ok;
+        both && zxid(one) < zxid(other) && share_a_written_key(one, other)
+    };
+    let holds = |one: &Txn, other: &Txn| order.holds(one, other) || told(one, other);
+    place(txns, &holds, shape, &mut State::new(), 0)
+}
+
+fn share_a_written_key(one: &Txn, other: &Txn) -> bool {
+    let keys = |txn: &Txn| -> Vec<u8> {
+        let written = txn.micros.iter().filter_map(|micro| match micro {
+            Micro::Write(key, _) => Some(*key),
+            Micro::Read(..) => None,
+        });
+        written.collect()
+    };
+    keys(one).iter().any(|key| keys(other).contains(key))
+}
+
+fn place(
+    txns: &[Txn],
+    holds: &dyn Fn(&Txn, &Txn) -> bool,
+    shape: Shape,
+    state: &mut State,
+    placed: u32,
+) -> bool {
     let is = |txn: usize| placed & 1 << txn != 0;
     let ok = |txn: usize| txns[txn].outcome == Outcome::Ok;
     if (0..txns.len()).all(|txn| !ok(txn) || is(txn)) {
@@ -38,12 +77,14 @@ fn place(txns: &[Txn], order: Order, shape: Shape, state: &mut State, placed: u3
         if is(txn) || txns[txn].outcome == Outcome::Fail {
             continue;
         }
-        let waits = |other: usize| !is(other) && order.holds(&txns[other], &txns[txn]);
+        let waits = |other: usize| !is(other) && holds(&txns[other], &txns[txn]);
         if (0..txns.len()).any(waits) {
             continue;
         }
         let mut next = state.clone();
-        if run(&txns[txn], shape, &mut next) && place(txns, order, shape, &mut next, placed | 1 << txn) {
+        if run(&txns[txn], shape, &mut next)
+            && place(txns, holds, shape, &mut next, placed | 1 << txn)
+        {
             return true;
         }
     }
@@ -134,12 +175,19 @@ impl Snapshots<'_> {
     }
 
     fn commit(&mut self, txn: usize, commits: usize) -> bool {
-        let written = self.txns[txn].micros.iter().filter_map(|micro| match micro {
-            Micro::Write(key, element) => Some((*key, *element)),
-            Micro::Read(..) => None,
-        });
+        let written = self.txns[txn]
+            .micros
+            .iter()
+            .filter_map(|micro| match micro {
+                Micro::Write(key, element) => Some((*key, *element)),
+                Micro::Read(..) => None,
+            });
         let written: Vec<(u8, u8)> = written.collect();
-        let taken = |key: u8| self.writes[commits..].iter().any(|keys| keys.contains(&key));
+        let taken = |key: u8| {
+            self.writes[commits..]
+                .iter()
+                .any(|keys| keys.contains(&key))
+        };
         if written.iter().any(|(key, _)| taken(*key)) {
             return false;
         }
@@ -147,7 +195,8 @@ impl Snapshots<'_> {
         for (key, element) in &written {
             self.state.entry(*key).or_default().push(*element);
         }
-        self.writes.push(written.iter().map(|(key, _)| *key).collect());
+        self.writes
+            .push(written.iter().map(|(key, _)| *key).collect());
         self.committed[txn] = true;
         let explained = self.go();
         self.committed[txn] = false;
@@ -159,7 +208,9 @@ impl Snapshots<'_> {
 
 /// Whether some order of each key's writes explains all reads without showing anything aborted, intermediate or circular.
 pub fn read_committed(txns: &[Txn], shape: Shape) -> bool {
-    let infos: Vec<usize> = (0..txns.len()).filter(|t| txns[*t].outcome == Outcome::Info).collect();
+    let infos: Vec<usize> = (0..txns.len())
+        .filter(|t| txns[*t].outcome == Outcome::Info)
+        .collect();
     (0..1_u32 << infos.len()).any(|some| {
         let counts = |txn: usize| match infos.iter().position(|info| *info == txn) {
             Some(place) => some & 1 << place != 0,
@@ -207,18 +258,33 @@ fn permutations(items: &[usize], then: &mut dyn FnMut(&[usize]) -> bool) -> bool
     go(&mut items.to_vec(), 0, then)
 }
 
-fn no_g1(txns: &[Txn], committed: &[usize], shape: Shape, chosen: &BTreeMap<u8, Vec<usize>>) -> bool {
+fn no_g1(
+    txns: &[Txn],
+    committed: &[usize],
+    shape: Shape,
+    chosen: &BTreeMap<u8, Vec<usize>>,
+) -> bool {
     let mut edges: Vec<(usize, usize)> = Vec::new();
     for order in chosen.values() {
         edges.extend(order.windows(2).map(|pair| (pair[0], pair[1])));
     }
-    for reader in committed.iter().filter(|txn| txns[**txn].outcome == Outcome::Ok) {
+    for reader in committed
+        .iter()
+        .filter(|txn| txns[**txn].outcome == Outcome::Ok)
+    {
         for (place, micro) in txns[*reader].micros.iter().enumerate() {
-            let Micro::Read(key, seen) = micro else { continue };
-            let Some(writer) = version(txns, &chosen[key], *reader, place, *key, seen, shape) else {
+            let Micro::Read(key, seen) = micro else {
+                continue;
+            };
+            let Some(writer) = version(txns, &chosen[key], *reader, place, *key, seen, shape)
+            else {
                 return false;
             };
-            edges.extend(writer.filter(|writer| writer != reader).map(|writer| (writer, *reader)));
+            edges.extend(
+                writer
+                    .filter(|writer| writer != reader)
+                    .map(|writer| (writer, *reader)),
+            );
         }
     }
     acyclic(txns.len(), &edges)
@@ -266,7 +332,8 @@ fn version(
             // A list with an element that the reader appends only afterwards comes out of its own future.
             let later = elements(reader, txns[reader].micros.len());
             let later = &later[elements(reader, place).len()..];
-            let future = shape == Shape::Lists && later.iter().any(|element| seen.contains(element));
+            let future =
+                shape == Shape::Lists && later.iter().any(|element| seen.contains(element));
             return (!future).then_some(Some(*writer));
         }
     }

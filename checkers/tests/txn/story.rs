@@ -155,7 +155,9 @@ fn execute(rng: &mut impl Rng, txns: &mut [Txn], database: Database) {
                     takes_effect[*txn] && done < txns[*txn].micros.len()
                 })
                 .collect();
-            let Some(pick) = left.get(rng.random_range(0..left.len().max(1))) else { break };
+            let Some(pick) = left.get(rng.random_range(0..left.len().max(1))) else {
+                break;
+            };
             let done = todo.iter().filter(|(other, _)| other == pick).count();
             todo.push((*pick, done));
         }
@@ -270,7 +272,11 @@ pub fn history(txns: &[Txn], shape: Shape, zxids: &[i64]) -> History {
             (false, Outcome::Fail) => Kind::Fail,
         };
         let told = kind == Kind::Ok;
-        let value: Vec<Value> = txn.micros.iter().map(|micro| as_json(micro, shape, told)).collect();
+        let value: Vec<Value> = txn
+            .micros
+            .iter()
+            .map(|micro| as_json(micro, shape, told))
+            .collect();
         let extra = match zxids.get(place) {
             Some(zxid) if told => [("zxid".to_owned(), json!(zxid))].into_iter().collect(),
             _ => Extra::default(),
