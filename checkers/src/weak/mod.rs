@@ -92,7 +92,7 @@ impl Checker for Weak {
 
 /// The transactions of a history, over lists or registers, whichever they are.
 fn transactions(history: &History) -> Result<Txns<'_>, String> {
-    let txns = Txns::read(history, shape(history))?;
+    let txns = Txns::read(history, shape(history), None)?;
     match txns.len() {
         0 => Err("the history has no transactions: nothing was tested".to_owned()),
         _ => Ok(txns),

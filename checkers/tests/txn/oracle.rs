@@ -344,7 +344,7 @@ fn acyclic(nodes: usize, edges: &[(usize, usize)]) -> bool {
     let mut left: Vec<usize> = (0..nodes).collect();
     loop {
         let free = |node: &usize| !edges.iter().any(|(a, b)| b == node && left.contains(a));
-        let Some(place) = left.iter().position(|node| free(node)) else {
+        let Some(place) = left.iter().position(free) else {
             return left.is_empty();
         };
         left.remove(place);
