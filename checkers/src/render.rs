@@ -15,6 +15,9 @@
 //! `from`, `window`, `may_have_happened`, `stuck` and `smallest` are missing where the search itself ran out of budget and
 //! only the contradiction is known. An operation is `{"index", "completed", "process", "f", "key", "outcome", "from", "to",
 //! "text", "argument", "result", …}`: `index` and `completed` are lines of the history from 0, `from` and `to` nanoseconds.
+//! A cycle's is `{"transactions": [operation, …], "cycle": [{"from", "to", "relation", "key", "because"}, …]}`; `from` and `to` are places in
+//! `transactions`. Any may have the smallest part of the history that shows it, `history`: see [`crate::explain::shrink()`].
+//!
 //! As text, lines count from 1, as editors count them.
 
 use crate::history::Nanos;
@@ -42,6 +45,7 @@ pub fn render(anomaly: &Anomaly) -> String {
     let witness = &anomaly.witness;
     match witness {
         Value::Object(_) if witness.get("model").is_some() => text.unorderable(witness),
+        Value::Object(_) if witness.get("cycle").is_some() => text.cycle(anomaly),
         Value::Object(_) if witness.get("shown").is_some() => {
             for case in list(&witness["shown"]) {
                 let line = format!("{}: {}", word(&case["key"]), word(&case["text"]));
@@ -57,7 +61,10 @@ pub fn render(anomaly: &Anomaly) -> String {
             text.operations(1, list(&witness["operations"]))
         }
         Value::Object(fields) => {
-            for (name, value) in fields {
+            let told = fields
+                .iter()
+                .filter(|(name, _)| !name.starts_with("history"));
+            for (name, value) in told {
                 text.line(1, &format!("{name}: {value}"));
             }
         }
@@ -178,6 +185,29 @@ impl Text {
         }
     }
 
+    /// The transactions by name, and why each had to come before the next where the summary does not say it.
+    fn cycle(&mut self, anomaly: &Anomaly) {
+        let transactions = list(&anomaly.witness["transactions"]);
+        for (place, transaction) in transactions.iter().take(OPERATIONS_SHOWN).enumerate() {
+            let line = format!("T{}: {}", place + 1, self.told(transaction));
+            self.line(1, &line);
+        }
+        let more = transactions.len().saturating_sub(OPERATIONS_SHOWN);
+        if more > 0 {
+            self.line(1, &format!("… and {more} more transactions"));
+        }
+        let steps = list(&anomaly.witness["cycle"]);
+        for step in steps.iter().take(OPERATIONS_SHOWN) {
+            let because = word(&step["because"]);
+            if anomaly.summary.contains(&because) {
+                continue;
+            }
+            let name = |place: &Value| format!("T{}", place.as_u64().unwrap_or_default() + 1);
+            let (from, to) = (name(&step["from"]), name(&step["to"]));
+            self.line(1, &format!("{from} < {to}: {because}"));
+        }
+    }
+
     fn operations(&mut self, depth: usize, operations: &[Value]) {
         for operation in operations.iter().take(OPERATIONS_SHOWN) {
             self.operation(depth, operation);
@@ -192,19 +222,23 @@ impl Text {
 
     /// `12.345 s … 12.350 s  process 3: write 9 → ok, version 7 (n2)`.
     fn operation(&mut self, depth: usize, operation: &Value) {
+        let line = self.told(operation);
+        self.line(depth, &line);
+    }
+
+    fn told(&self, operation: &Value) -> String {
         let tell = |time: &Value, index: &Value| {
             let time = time.as_u64();
             time.map(|time| self.clock.tell(time, index))
         };
         let from = tell(&operation["from"], &operation["index"]).unwrap_or_default();
         let to = tell(&operation["to"], &operation["completed"]);
-        let line = format!(
+        format!(
             "{from} … {}  process {}: {}",
             to.unwrap_or_else(|| "never".to_owned()),
             word(&operation["process"]),
             word(&operation["text"])
-        );
-        self.line(depth, &line);
+        )
     }
 }
 

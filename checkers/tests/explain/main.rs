@@ -6,3 +6,4 @@
 mod common;
 mod pictures;
 mod recording;
+mod shrinking;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 /// A text of a picture: where it stands, and how long it is.
 #[derive(Debug)]
-struct Words {
+pub(crate) struct Words {
     x: f64,
     y: f64,
     width: f64,
@@ -52,7 +52,7 @@ fn assert_well_formed(svg: &str) {
 }
 
 /// Every picture keeps these, whatever it shows.
-fn inspect(name: &str, explanation: &Explanation) -> Vec<Words> {
+pub(crate) fn inspect(name: &str, explanation: &Explanation) -> Vec<Words> {
     let svg = &explanation.svg;
     if let Some(folder) = std::env::var_os("KEELHAUL_PICTURES") {
         let folder = std::path::PathBuf::from(folder);

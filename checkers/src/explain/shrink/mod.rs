@@ -1,0 +1,384 @@
+//! The smallest sub-history that still shows an anomaly.
+//!
+//! First the operations of the witness alone, of transactions the steps on the keys in question only, and of what they read the
+//! elements that they themselves wrote; if that does not show it, more and more around them: who wrote what they read, all
+//! operations on these objects, everything up to the last of them. Then whatever can go, goes.
+//!
+//! Each part is judged by the same checker, and counts only if that reports the same kind of anomaly about the same
+//! operations, and no kind of anomaly that was not there before: to leave out an acknowledged write can create a violation (a
+//! value that nobody wrote), and what is shown must be what was found. It shows; the proof remains the verdict on the whole
+//! history. Where the state before the first operation matters (versions that count from the first write), a small part can
+//! show nothing, and the witness says so.
+
+mod selection;
+mod sources;
+
+use super::evidence::{Part as Role, operations};
+use crate::history::{History, Operation};
+use crate::verdict::{Anomaly, Budget, Checker, Finding, Verdict};
+use rustc_hash::FxHashSet;
+use selection::{Part, Selection, keys_of};
+use serde_json::{Value, json};
+use sources::Sources;
+use std::collections::BTreeSet;
+
+/// Lines that are judged at most while one anomaly is shrunk.
+const LINES: usize = 400_000;
+/// Parts that are judged at most.
+const PARTS: usize = 2_000;
+/// Configurations that judging one part may visit.
+const STATES: u64 = 200_000;
+/// A part of more lines than this explains nothing.
+const LARGEST: usize = 400;
+/// Anomalies of one finding that are shrunk at most.
+const ANOMALIES: usize = 16;
+
+/// Operations that may be looked at to find the small parts, over all anomalies; the first anomaly always is.
+const PASSES: usize = 8_000_000;
+/// How often each operation is looked at for one anomaly, about.
+const PASSES_EACH: usize = 4;
+
+const TOO_LARGE: &str = "the history is too large to be shrunk for every one of its anomalies";
+
+/// Adds to each anomaly's witness the smallest part of the history in which the checker still finds it: `"history"`, its lines
+/// as a history of its own; `"history_lines"`, where they stood, from 0; `"history_smallest"`, whether nothing more can be
+/// left out of it. Where no small part shows it, `"history"` is `null` and `"history_note"` says why.
+pub fn shrink(history: &History, checker: &dyn Checker, finding: &mut Finding, budget: &Budget) {
+    let Ok(all) = history.operations() else {
+        return;
+    };
+    let known = kinds(finding);
+    if known.is_empty() {
+        return;
+    }
+    let anomalies = match &mut finding.verdict {
+        Verdict::Invalid(anomalies) => anomalies.as_mut_slice(),
+        _ => &mut [],
+    };
+    let mut work = Work {
+        passes: PASSES,
+        is_begun: false,
+    };
+    let told = anomalies.iter_mut().chain(&mut finding.outside_contract);
+    for anomaly in told.take(ANOMALIES) {
+        let Some(found) = Found::of(anomaly, &all) else {
+            continue;
+        };
+        work.passes = work.passes.saturating_sub(PASSES_EACH * all.len());
+        if work.passes == 0 && work.is_begun {
+            anomaly.witness["history"] = Value::Null;
+            anomaly.witness["history_note"] = json!(TOO_LARGE);
+            continue;
+        }
+        work.is_begun = true;
+        let sources = Sources::of(&all, &found.objects(&all));
+        let mut shrinking = Shrinking {
+            history,
+            all: &all,
+            sources: &sources,
+            checker,
+            known: &known,
+            budget: Budget {
+                states: budget.states.min(STATES),
+                ..*budget
+            },
+            found,
+            lines: LINES,
+            parts: PARTS,
+        };
+        shrinking.tell(anomaly);
+    }
+}
+
+/// What all anomalies share: a history of millions of lines is not gone through for each of a dozen.
+struct Work {
+    passes: usize,
+    is_begun: bool,
+}
+
+fn kinds(finding: &Finding) -> BTreeSet<String> {
+    every(finding).map(|anomaly| anomaly.kind.clone()).collect()
+}
+
+/// All anomalies of a finding, forbidden or not.
+fn every(finding: &Finding) -> impl Iterator<Item = &Anomaly> {
+    let forbidden = match &finding.verdict {
+        Verdict::Invalid(anomalies) => anomalies.as_slice(),
+        _ => &[],
+    };
+    forbidden.iter().chain(&finding.outside_contract)
+}
+
+/// What must be found again.
+#[derive(Debug, Clone)]
+struct Same {
+    kind: String,
+    /// The lines at which the operations began that it is about.
+    about: BTreeSet<u64>,
+    /// The sentence that says why two operations exclude each other, where there is one: another one is another reason.
+    reason: Option<String>,
+    /// The states that none of the orders gets beyond.
+    states: BTreeSet<String>,
+}
+
+impl Same {
+    /// Whether what was found in a part is this. Where fewer operations are, fewer states are possible; but one at least is
+    /// as it was.
+    fn is(&self, other: &Same) -> bool {
+        let states = self.states == other.states || !self.states.is_disjoint(&other.states);
+        self.kind == other.kind
+            && self.about == other.about
+            && self.reason == other.reason
+            && states
+    }
+
+    /// Lines are those of the whole history.
+    fn of(anomaly: &Anomaly, line: impl Fn(u64) -> Option<u64>) -> Option<Same> {
+        let named = operations(&anomaly.witness);
+        let stuck = named.values().any(|(role, _)| *role == Role::Stuck);
+        let is_about = |role: Role| match stuck {
+            // How an order fails may be told by more or fewer of the others.
+            true => role == Role::Stuck,
+            false => role <= Role::Window,
+        };
+        let about = named
+            .iter()
+            .filter(|(_, (role, _))| is_about(*role))
+            .map(|(index, _)| line(*index))
+            .collect::<Option<BTreeSet<u64>>>()?;
+        let reason = anomaly.witness["contradiction"]["text"].as_str();
+        (!about.is_empty()).then(|| Same {
+            kind: anomaly.kind.clone(),
+            about,
+            reason: reason.map(str::to_owned),
+            states: states(&anomaly.witness["stuck"]["states"]),
+        })
+    }
+}
+
+fn states(listed: &Value) -> BTreeSet<String> {
+    let listed = listed.as_array().into_iter().flatten();
+    listed
+        .map(|state| super::evidence::word(&state["state"]))
+        .collect()
+}
+
+/// An anomaly as it was found in the whole history.
+struct Found {
+    same: Same,
+    /// The operations that its witness names, by place.
+    named: BTreeSet<usize>,
+    /// Those of them that must stay.
+    core: BTreeSet<usize>,
+    /// The keys in question.
+    keys: BTreeSet<String>,
+}
+
+impl Found {
+    fn of(anomaly: &Anomaly, all: &[Operation<'_>]) -> Option<Found> {
+        let same = Same::of(anomaly, Some)?;
+        let place = |line: u64| all.binary_search_by_key(&line, Operation::inv).ok();
+        let named: BTreeSet<usize> = operations(&anomaly.witness)
+            .into_keys()
+            .filter_map(place)
+            .collect();
+        let core: BTreeSet<usize> = same.about.iter().filter_map(|line| place(*line)).collect();
+        let steps = anomaly.witness["cycle"].as_array();
+        let steps = steps.into_iter().flatten().map(|step| &step["key"]);
+        let keys = steps
+            .chain([&anomaly.witness["key"]])
+            .filter(|key| !key.is_null())
+            .map(super::evidence::word)
+            .collect();
+        (core.len() == same.about.len()).then_some(Found {
+            same,
+            named,
+            core,
+            keys,
+        })
+    }
+
+    /// The objects in question, or else all that the named operations touch.
+    fn objects(&self, all: &[Operation<'_>]) -> FxHashSet<String> {
+        let touched = self.named.iter().flat_map(|place| keys_of(&all[*place]));
+        match self.has_steps(all) && !self.keys.is_empty() {
+            true => self.keys.iter().cloned().collect(),
+            false => touched.collect(),
+        }
+    }
+
+    fn has_steps(&self, all: &[Operation<'_>]) -> bool {
+        self.named.iter().any(|place| all[*place].f() == "txn")
+    }
+}
+
+/// One anomaly on its way to its smallest form.
+struct Shrinking<'a, 'h> {
+    history: &'h History,
+    all: &'a [Operation<'h>],
+    sources: &'a Sources,
+    checker: &'a dyn Checker,
+    known: &'a BTreeSet<String>,
+    budget: Budget,
+    found: Found,
+    lines: usize,
+    parts: usize,
+}
+
+impl Shrinking<'_, '_> {
+    fn tell(&mut self, anomaly: &mut Anomaly) {
+        let note = |anomaly: &mut Anomaly, note: &str| {
+            anomaly.witness["history"] = Value::Null;
+            anomaly.witness["history_note"] = json!(note);
+        };
+        let Some(first) = self.first() else {
+            return note(
+                anomaly,
+                "no small part of the history shows this by itself: what came before it matters, or the search for one was too long",
+            );
+        };
+        let (smallest, to_the_end) = self.smallest(first);
+        let part = smallest.cast(self.history, self.all);
+        if part.lines.len() > LARGEST {
+            return note(
+                anomaly,
+                &format!(
+                    "what shows this by itself has {} lines: what came before it matters",
+                    part.lines.len()
+                ),
+            );
+        }
+        let events: Vec<_> = part
+            .history
+            .events()
+            .map(crate::history::EventRef::to_event)
+            .collect();
+        anomaly.witness["history"] = json!(events);
+        anomaly.witness["history_lines"] = json!(part.lines);
+        anomaly.witness["history_smallest"] = json!(to_the_end);
+    }
+
+    /// The smallest of a few obvious parts that shows it.
+    fn first(&mut self) -> Option<Selection> {
+        let (all, sources) = (self.all, self.sources);
+        let of_transactions = self.found.has_steps(all) && !self.found.keys.is_empty();
+        let keys = of_transactions.then(|| self.found.keys.clone());
+        let named = sources.with_writers(self.found.named.clone());
+        let part = |operations: BTreeSet<usize>, keys: &Option<BTreeSet<String>>| Selection {
+            hidden: sources.foreign(all, &operations),
+            keys: keys.clone(),
+            operations,
+            ..Selection::default()
+        };
+        // By themselves; with those who saw their order; with those who wrote all else that they read.
+        let observed = sources.with_observers(all, &named);
+        let small = [
+            part(named.clone(), &keys),
+            part(observed.clone(), &keys),
+            part(named.clone(), &None),
+            part(observed, &None),
+            part(sources.with_all_writers(all, &named), &keys),
+        ];
+        if let Some(found) = small.into_iter().find(|part| self.shows(part)) {
+            return Some(found);
+        }
+        let end = self.end();
+        let before = |place: &usize| all[*place].inv() <= end;
+        let whole = |operations: BTreeSet<usize>, controller| Selection {
+            operations,
+            controller,
+            ..Selection::default()
+        };
+        let of_objects = sources.related().iter().copied().filter(before).collect();
+        let large = [
+            whole(of_objects, false),
+            whole((0..all.len()).filter(before).collect(), true),
+            whole((0..all.len()).collect(), true),
+        ];
+        large.into_iter().find(|part| self.shows(part))
+    }
+
+    /// The last line of what the witness names.
+    fn end(&self) -> u64 {
+        let named = self.found.named.iter().map(|place| &self.all[*place]);
+        let ends = named.map(|operation| operation.ret().unwrap_or(operation.inv()));
+        ends.max().unwrap_or_default()
+    }
+
+    /// Leaves out operations, many at a time and then one by one, and then steps of transactions. Whether it came to the end.
+    fn smallest(&mut self, mut selection: Selection) -> (Selection, bool) {
+        if selection.controller {
+            let quiet = Selection {
+                controller: false,
+                ..selection.clone()
+            };
+            if self.shows(&quiet) {
+                selection = quiet;
+            }
+        }
+        let mut size = selection.operations.len();
+        while size > 0 {
+            let others: Vec<usize> = selection
+                .operations
+                .difference(&self.found.core)
+                .copied()
+                .collect();
+            for chunk in others.chunks(size) {
+                let mut fewer = selection.clone();
+                fewer.operations.retain(|place| !chunk.contains(place));
+                if self.shows(&fewer) {
+                    selection = fewer;
+                } else if self.is_spent() {
+                    return (selection, false);
+                }
+            }
+            size /= 2;
+        }
+        for place in selection.operations.clone() {
+            let steps = match self.all[place].argument().as_list() {
+                Some(list) if self.all[place].f() == "txn" => list.len(),
+                _ => 0,
+            };
+            for step in (0..steps).rev() {
+                let mut fewer = selection.clone();
+                fewer.without.insert((place, step));
+                if self.shows(&fewer) {
+                    selection = fewer;
+                } else if self.is_spent() {
+                    return (selection, false);
+                }
+            }
+        }
+        (selection, true)
+    }
+
+    fn is_spent(&self) -> bool {
+        self.parts == 0 || self.lines == 0
+    }
+
+    /// Whether the checker finds the same in this part, and nothing of a kind that was not there. A part in which a value was
+    /// read that nobody in it wrote, and somebody else did, shows another anomaly.
+    fn shows(&mut self, selection: &Selection) -> bool {
+        if self.sources.has_orphans(selection) {
+            return false;
+        }
+        let lines = 2 * selection.operations.len();
+        if self.parts == 0 || lines > self.lines {
+            self.lines = 0;
+            return false;
+        }
+        self.parts -= 1;
+        self.lines -= lines;
+        let part = selection.cast(self.history, self.all);
+        let finding = self.checker.check(&part.history, &self.budget);
+        self.is_in(&finding, &part)
+    }
+
+    fn is_in(&self, finding: &Finding, part: &Part) -> bool {
+        let is_same = |anomaly: &Anomaly| {
+            Same::of(anomaly, |line| part.line_before(line))
+                .is_some_and(|same| self.found.same.is(&same))
+        };
+        kinds(finding).is_subset(self.known) && every(finding).any(is_same)
+    }
+}

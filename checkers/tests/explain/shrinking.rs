@@ -1,0 +1,145 @@
+//! What a shrunk history says by itself is what was found in the whole one.
+
+use crate::common::{PLENTY, judge};
+use crate::pictures::inspect;
+use keelhaul_checkers::explain::{explain, shrink};
+use keelhaul_checkers::generate::{Options, generate, models};
+use keelhaul_checkers::{Anomaly, Finding, History, Parameters, Verdict, by_name};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+fn broken(model: &str, anomaly: &str, operations: u64, seed: u64) -> History {
+    let options = Options {
+        model: model.to_owned(),
+        operations,
+        breaking: Some(anomaly.to_owned()),
+        info: 0.01,
+        seed,
+        ..Options::default()
+    };
+    let mut lines = Vec::new();
+    generate(&options, &mut lines).unwrap();
+    History::read(&lines[..]).unwrap().0
+}
+
+fn anomalies(finding: &Finding) -> Vec<&Anomaly> {
+    let found = match &finding.verdict {
+        Verdict::Invalid(found) => found.as_slice(),
+        _ => &[],
+    };
+    found.iter().chain(&finding.outside_contract).collect()
+}
+
+fn kinds(finding: &Finding) -> BTreeSet<&str> {
+    anomalies(finding)
+        .into_iter()
+        .map(|anomaly| &*anomaly.kind)
+        .collect()
+}
+
+/// The sub-history of a witness, read again from its lines as a file's would be.
+fn sub_history(anomaly: &Anomaly) -> Option<History> {
+    let Value::Array(lines) = &anomaly.witness["history"] else {
+        assert!(anomaly.witness["history_note"].is_string(), "{anomaly:?}");
+        return None;
+    };
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    Some(History::read(text.as_bytes()).unwrap().0)
+}
+
+/// Shrinks all anomalies of the history; how many lines show each by itself, where any do.
+fn shrunk(checker: &str, history: &History) -> Vec<(String, Option<usize>)> {
+    let checker = by_name(checker, &Parameters::default()).unwrap();
+    let mut finding = checker.check(history, &PLENTY);
+    let before = kinds(&finding)
+        .into_iter()
+        .map(str::to_owned)
+        .collect::<BTreeSet<_>>();
+    shrink(history, &*checker, &mut finding, &PLENTY);
+    let told = anomalies(&finding).into_iter().map(|anomaly| {
+        let part = sub_history(anomaly);
+        if let Some(part) = &part {
+            let again = checker.check(part, &PLENTY);
+            let again = kinds(&again);
+            assert!(
+                again.contains(&*anomaly.kind),
+                "{}: only {again:?} is left",
+                anomaly.kind
+            );
+            assert!(
+                again.iter().all(|kind| before.contains(*kind)),
+                "{again:?} and not only {before:?}"
+            );
+            let lines = anomaly.witness["history_lines"].as_array().unwrap();
+            assert_eq!(lines.len(), part.len());
+            for (place, line) in lines.iter().enumerate() {
+                let (whole, part) = (
+                    history.event(line.as_u64().unwrap() as usize),
+                    part.event(place),
+                );
+                assert_eq!(
+                    (whole.process(), whole.kind(), whole.f(), whole.time()),
+                    (part.process(), part.kind(), part.f(), part.time())
+                );
+            }
+        }
+        (anomaly.kind.clone(), part.map(|part| part.len()))
+    });
+    told.collect()
+}
+
+/// Lines by which an anomaly is shown at most, where it can be shown at all.
+const FEW: usize = 16;
+
+#[test]
+fn what_can_be_planted_is_shown_by_a_few_lines() {
+    let known: Vec<&str> = keelhaul_checkers::list()
+        .iter()
+        .map(|info| info.name)
+        .collect();
+    let (mut shown, mut all) = (0, 0);
+    for model in models().iter().filter(|model| known.contains(&model.name)) {
+        for anomaly in model.breaks {
+            let history = broken(model.name, anomaly, 1_000, 1);
+            for (kind, lines) in shrunk(model.name, &history) {
+                let of = history.len();
+                println!(
+                    "{:<16} {anomaly:<20} {kind:<24} {lines:?} of {of}",
+                    model.name
+                );
+                all += 1;
+                shown += usize::from(lines.is_some_and(|lines| lines <= FEW));
+            }
+        }
+    }
+    println!("{shown} of {all} are shown by at most {FEW} lines");
+    assert!(all >= 25 && 10 * shown >= 9 * all, "{shown} of {all}");
+}
+
+#[test]
+fn pictures_of_planted_anomalies_are_whole() {
+    let known: Vec<&str> = keelhaul_checkers::list()
+        .iter()
+        .map(|info| info.name)
+        .collect();
+    for model in models().iter().filter(|model| known.contains(&model.name)) {
+        for anomaly in model.breaks {
+            let history = broken(model.name, anomaly, 1_000, 1);
+            for found in anomalies(&judge(model.name, &history)) {
+                inspect(
+                    &format!("{}-{}-{}", model.name, anomaly, found.kind),
+                    &explain(&history, found),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn shrinking_stays_within_its_limits() {
+    let history = broken("register", "stale-read", 200_000, 3);
+    let begun = std::time::Instant::now();
+    let told = shrunk("register", &history);
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    assert_eq!(told.len(), 1);
+}
