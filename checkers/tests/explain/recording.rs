@@ -141,6 +141,7 @@ fn a_planted_stale_read_is_found_and_told() {
         copy: AtomicU64::new(0),
     };
     let (written, read) = (Barrier::new(2), Barrier::new(2));
+    recorder.caller().call("write", 0, || ());
     thread::scope(|scope| {
         let (mut writer, mut reader) = (recorder.caller(), recorder.caller());
         let (register, written, read) = (&register, &written, &read);
