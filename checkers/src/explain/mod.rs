@@ -1,7 +1,7 @@
 //! An anomaly made plain: in words, as a picture, as a graph.
 //!
 //! - [`explain`]: all three from an anomaly and the history in which it was found;
-//! - [`shrink`]: the smallest part of the history in which the checker still finds the same;
+//! - [`shrink()`]: the smallest part of the history in which the checker still finds the same;
 //! - `evidence`: what a witness shows, whatever its shape;
 //! - `timeline`: the operations around the one that cannot have happened, as SVG; `graph`: a cycle of transactions, as SVG;
 //!   `dot`: either for Graphviz; `canvas`: the drawing itself.
