@@ -1,6 +1,7 @@
 //! Which values are legal.
 
-use super::{File, Member, NodeConfig, Role};
+use super::{Admin, File, Member, NodeConfig, Role};
+use crate::jute::Word;
 use crate::zab::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -42,6 +43,7 @@ pub(super) fn check(file: File) -> Result<NodeConfig, Illegal> {
         );
     }
     let dial = check_dial(&file, &members)?;
+    check_words(&file.admin)?;
     check_digest(file.security.super_digest.as_deref())?;
     Ok(NodeConfig {
         id: file.id,
@@ -55,6 +57,7 @@ pub(super) fn check(file: File) -> Result<NodeConfig, Illegal> {
         limits: file.limits,
         znodes: file.znodes,
         security: file.security,
+        admin: file.admin,
     })
 }
 
@@ -135,6 +138,18 @@ fn check_dial(
         };
     }
     Ok(dial)
+}
+
+fn check_words(admin: &Admin) -> Result<(), Illegal> {
+    let known = |word: &&String| *word == "*" || Word::ALL.contains(&word.as_str());
+    match admin.words.iter().find(|word| !known(word)) {
+        Some(word) => illegal(
+            "admin.words",
+            word,
+            format!("*, or some of {}", Word::ALL.join(", ")),
+        ),
+        None => Ok(()),
+    }
 }
 
 fn check_digest(digest: Option<&str>) -> Result<(), Illegal> {

@@ -140,6 +140,8 @@ pub struct Limits {
     pub session_timeout_max_ms: i32,
     /// Client connections at a time.
     pub connections: usize,
+    /// Client connections from one address at a time; 0: as many as there may be.
+    pub connections_per_address: usize,
     /// Unanswered requests of one connection.
     pub outstanding: usize,
     /// Bytes of answers that one connection may leave unread.
@@ -160,6 +162,7 @@ impl Default for Limits {
             session_timeout_min_ms: 500,
             session_timeout_max_ms: 40_000,
             connections: 10_000,
+            connections_per_address: 0,
             outstanding: 1000,
             unsent_bytes: 4 << 20,
             unsent_event_bytes: 32 << 20,
@@ -186,6 +189,34 @@ impl Default for Znodes {
             container_check_ms: 60_000,
             container_never_used_ms: 0,
         }
+    }
+}
+
+/// What operators can ask.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// The four-letter words that are answered.
+    pub words: Vec<String>,
+}
+
+impl Default for Admin {
+    fn default() -> Admin {
+        let words = [
+            "ruok", "srvr", "stat", "mntr", "isro", "conf", "envi", "dirs", "wchs",
+        ];
+        Admin {
+            words: words.map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+impl Admin {
+    /// Whether the word is answered.
+    pub fn answers(&self, word: &str) -> bool {
+        self.words
+            .iter()
+            .any(|allowed| allowed == word || allowed == "*")
     }
 }
 
@@ -218,6 +249,8 @@ struct File {
     znodes: Znodes,
     #[serde(default)]
     security: Security,
+    #[serde(default)]
+    admin: Admin,
 }
 
 /// A whole, legal configuration.
@@ -245,6 +278,8 @@ pub struct NodeConfig {
     pub znodes: Znodes,
     /// Who may do what.
     pub security: Security,
+    /// What operators can ask.
+    pub admin: Admin,
 }
 
 impl NodeConfig {

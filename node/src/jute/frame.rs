@@ -5,38 +5,26 @@
 use super::Garbage;
 use bytes::{Buf, Bytes, BytesMut};
 
-/// A four-letter word that is answered.
+/// One of ZooKeeper's four-letter words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Word {
-    /// Is the process there?
-    Ruok,
-    /// A short state.
-    Srvr,
-    /// The state, to be read by programs.
-    Mntr,
-    /// Does it serve, and for writing?
-    Isro,
-    /// One of ZooKeeper's other words.
-    Other([u8; 4]),
-}
-
-/// The words of ZooKeeper 3.8 that are understood and declined.
-const DECLINED: [&[u8; 4]; 13] = [
-    b"conf", b"cons", b"crst", b"dirs", b"dump", b"envi", b"gtmk", b"hash", b"srst", b"stat",
-    b"stmk", b"wchs", b"wchc",
-];
+pub struct Word([u8; 4]);
 
 impl Word {
+    /// All words of ZooKeeper 3.8.
+    pub const ALL: [&str; 18] = [
+        "conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "mntr", "ruok",
+        "srst", "srvr", "stat", "stmk", "wchc", "wchp", "wchs",
+    ];
+
     /// The word in a connection's first four bytes, if it is one.
     pub fn parse(first: [u8; 4]) -> Option<Word> {
-        match &first {
-            b"ruok" => Some(Word::Ruok),
-            b"srvr" => Some(Word::Srvr),
-            b"mntr" => Some(Word::Mntr),
-            b"isro" => Some(Word::Isro),
-            other if DECLINED.contains(&other) => Some(Word::Other(first)),
-            _ => None,
-        }
+        let known = Word::ALL.iter().any(|word| word.as_bytes() == first);
+        known.then_some(Word(first))
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("all words are ASCII")
     }
 }
 
@@ -99,9 +87,10 @@ mod tests {
 
     #[test]
     fn no_word_can_be_taken_for_a_length() {
-        for word in DECLINED.iter().chain(&[b"ruok", b"srvr", b"mntr", b"isro"]) {
-            assert!(Word::parse(**word).is_some());
-            assert!(u32::from_be_bytes(**word) > 1 << 30);
+        for word in Word::ALL {
+            let bytes: [u8; 4] = word.as_bytes().try_into().unwrap();
+            assert_eq!(Word::parse(bytes).unwrap().as_str(), word);
+            assert!(u32::from_be_bytes(bytes) > 1 << 30);
         }
     }
 }

@@ -108,6 +108,11 @@ impl Sessions {
         }
     }
 
+    /// The sessions by the time at which they expire, both in order.
+    pub fn by_expiry(&self) -> impl ExactSizeIterator<Item = (Millis, &BTreeSet<SessionId>)> {
+        self.buckets.iter().map(|(at, ids)| (Millis(*at), ids))
+    }
+
     /// The session's end is proposed.
     pub fn closing(&mut self, id: SessionId) {
         if let Some(live) = self.live.get_mut(&id) {

@@ -6,10 +6,11 @@ use super::event::{ConnectionId, Event};
 use crate::config::{Limits, NodeConfig};
 use crate::jute::{ConnectRequest, Frame, Garbage, Request, Word, next_frame};
 use bytes::{Bytes, BytesMut};
+use rustc_hash::FxHashMap;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -87,6 +88,43 @@ enum Closed {
     Stopping,
 }
 
+/// How many connections each address has.
+type Places = Arc<Mutex<FxHashMap<IpAddr, usize>>>;
+
+/// A connection's place among those of its address; given back when it is dropped.
+struct Place {
+    places: Places,
+    address: IpAddr,
+}
+
+impl Place {
+    /// `None` if the address has as many connections as it may; 0 is no limit.
+    fn take(places: &Places, address: IpAddr, limit: usize) -> Option<Place> {
+        let mut counts = places.lock().expect("nobody panics while he holds it");
+        let count = counts.entry(address).or_default();
+        if limit > 0 && *count >= limit {
+            return None;
+        }
+        *count += 1;
+        Some(Place {
+            places: places.clone(),
+            address,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.places.lock().expect("nobody panics while he holds it");
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
+}
+
 /// Accepts connections, for ever.
 pub(super) async fn listen(
     listener: TcpListener,
@@ -94,6 +132,7 @@ pub(super) async fn listen(
     events: mpsc::Sender<Event>,
 ) {
     let slots = Arc::new(Semaphore::new(config.limits.connections));
+    let places = Places::default();
     let mut connections = tokio::task::JoinSet::new();
     for number in 0.. {
         while connections.try_join_next().is_some() {}
@@ -110,6 +149,11 @@ pub(super) async fn listen(
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
+        };
+        let limit = config.limits.connections_per_address;
+        let Some(place) = Place::take(&places, address.ip(), limit) else {
+            tracing::warn!(client = %address, limit, "refused: too many connections from its address");
+            continue;
         };
         let (config, events) = (config.clone(), events.clone());
         connections.spawn(async move {
@@ -128,7 +172,7 @@ pub(super) async fn listen(
                 }
                 Err(problem) => tracing::debug!(client = %address, %problem, "closed"),
             }
-            drop(slot);
+            drop((slot, place));
         });
     }
 }

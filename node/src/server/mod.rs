@@ -14,7 +14,7 @@
 //! - `engine`: the loop. `outputs`: what the replica wants. `serving`: clients' events. `leading`: the leader's part.
 //!   `links`, `forward`: what servers tell each other about their clients.
 //! - `peer`, `wire`: connections between members, and their frames. `disk`: the disk thread.
-//! - `words`: the four-letter words.
+//! - `words`, `listings`: the four-letter words.
 
 mod client;
 mod disk;
@@ -23,6 +23,7 @@ mod event;
 mod forward;
 mod leading;
 mod links;
+mod listings;
 mod outputs;
 mod peer;
 mod pipeline;

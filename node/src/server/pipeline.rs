@@ -112,6 +112,7 @@ pub(super) struct Client {
     queue: VecDeque<Item>,
     /// What has come and is not yet begun.
     unbegun: VecDeque<Request>,
+    pub(super) traffic: Traffic,
     replies: ReplyBuffer,
     answered: usize,
     last: bool,
@@ -136,6 +137,7 @@ impl Client {
             read_only_flag,
             queue: VecDeque::new(),
             unbegun: VecDeque::new(),
+            traffic: Traffic::default(),
             replies: ReplyBuffer::default(),
             answered: 0,
             last: false,
@@ -149,6 +151,11 @@ impl Client {
             Stage::Connecting { .. } => None,
             Stage::Open(session) => Some(session),
         }
+    }
+
+    /// Requests without an answer yet.
+    pub(super) fn outstanding(&self) -> usize {
+        self.queue.len() + self.unbegun.len()
     }
 
     /// What goes out with the next flush, for a connect response.
@@ -169,7 +176,9 @@ impl Client {
                 .queue
                 .pop_front()
                 .expect("it has a front, as the lines above found");
-            common.latency.add(common.now.since(item.since));
+            let took = common.now.since(item.since);
+            common.latency.add(took);
+            self.traffic.answered(&item, took, common);
             self.answered += 1;
             self.reply(common, watcher, item);
         }
@@ -256,6 +265,57 @@ impl Client {
     }
 }
 
+/// What went over a connection, for those who ask.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    pub(super) received: u64,
+    pub(super) latency: Latency,
+    /// The last request that was answered: ZooKeeper's short name for it, the client's number, the zxid of the answer, when,
+    /// and how long it took, in milliseconds.
+    pub(super) last: Option<(&'static str, i32, Zxid, Millis, u64)>,
+}
+
+impl Traffic {
+    fn answered(&mut self, item: &Item, took: u64, common: &Common<'_>) {
+        self.latency.add(took);
+        let name = item.waiting.short_name();
+        self.last = Some((name, item.xid, common.tree.zxid(), common.now, took));
+    }
+}
+
+impl Waiting {
+    fn short_name(&self) -> &'static str {
+        match self {
+            Waiting::Read(Read::Exists { .. }) => "EXIS",
+            Waiting::Read(Read::GetData { .. }) => "GETD",
+            Waiting::Read(Read::GetAcl { .. }) => "GETA",
+            Waiting::Read(Read::GetChildren { .. } | Read::GetChildren2 { .. }) => "GETC",
+            Waiting::Read(Read::GetAllChildrenNumber { .. }) => "GETACN",
+            Waiting::Read(Read::GetEphemerals { .. }) => "GETE",
+            Waiting::Read(Read::WhoAmI) => "HOMI",
+            Waiting::Read(Read::Multi(_)) => "MLTR",
+            Waiting::Watch(WatchRequest::Set(_)) => "SETW",
+            Waiting::Watch(WatchRequest::Add { .. }) => "ADDW",
+            Waiting::Watch(WatchRequest::Remove { .. }) => "REMW",
+            Waiting::Watch(WatchRequest::Check { .. }) => "CHKW",
+            Waiting::Ping => "PING",
+            Waiting::Auth { .. } => "AUTH",
+            Waiting::Sync { .. } => "SYNC",
+            Waiting::Malformed | Waiting::Unimplemented => "NA",
+            Waiting::Write { done, .. } => match done {
+                Some((_, Outcome::Created { .. })) => "CREA",
+                Some((_, Outcome::Deleted)) => "DELE",
+                Some((_, Outcome::Set(_))) => "SETD",
+                Some((_, Outcome::Multi(_))) => "MULT",
+                Some((_, Outcome::Checked)) => "CHEC",
+                Some((_, Outcome::SessionOpened(_))) => "SESS",
+                Some((_, Outcome::SessionClosed(_))) => "CLOS",
+                Some((_, Outcome::Failed(_))) | None => "NA",
+            },
+        }
+    }
+}
+
 impl Item {
     fn is_ready(&self, tree: &Tree) -> bool {
         match &self.waiting {
@@ -281,6 +341,14 @@ pub(super) struct Latency {
 }
 
 impl Latency {
+    pub(super) fn average(&self) -> f64 {
+        if self.count == 0 {
+            0.0
+        } else {
+            self.sum as f64 / self.count as f64
+        }
+    }
+
     fn add(&mut self, took: u64) {
         self.min = if self.count == 0 {
             took
@@ -329,12 +397,34 @@ impl Clients {
         self.open.len()
     }
 
+    /// All clients, by their connections' order.
+    pub(super) fn all(&self) -> Vec<(ConnectionId, &Client)> {
+        let mut all: Vec<_> = self.open.iter().map(|(id, client)| (*id, client)).collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        all
+    }
+
+    /// The session of a connection.
+    pub(super) fn session(&self, id: ConnectionId) -> Option<SessionId> {
+        self.open.get(&id)?.session()
+    }
+
+    /// Begins all statistics anew.
+    pub(super) fn reset_traffic(&mut self) {
+        for client in self.open.values_mut() {
+            client.traffic = Traffic::default();
+        }
+    }
+
+    /// Begins the server's statistics anew.
+    pub(super) fn reset_totals(&mut self) {
+        self.latency = Latency::default();
+        self.received = 0;
+    }
+
     /// Requests without an answer yet.
     pub(super) fn outstanding(&self) -> usize {
-        self.open
-            .values()
-            .map(|client| client.queue.len() + client.unbegun.len())
-            .sum()
+        self.open.values().map(Client::outstanding).sum()
     }
 
     /// The client asks the leader under this number.
@@ -351,6 +441,7 @@ impl Clients {
     pub(super) fn enqueue(&mut self, id: ConnectionId, xid: i32, waiting: Waiting, now: Millis) {
         self.received += 1;
         if let Some(client) = self.open.get_mut(&id) {
+            client.traffic.received += 1;
             client.queue.push_back(Item {
                 xid,
                 since: now,

@@ -3,7 +3,7 @@
 use super::engine::Engine;
 use crate::jute::Word;
 use crate::zab::Status;
-use std::fmt::Write;
+use std::fmt::{Arguments, Write};
 
 /// The version of ZooKeeper whose protocol is spoken, and ours.
 const VERSION: &str = concat!(
@@ -16,19 +16,37 @@ const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requ
 
 impl Engine {
     /// The answer to a four-letter word.
-    pub(super) fn word(&self, word: Word) -> String {
+    pub(super) fn word(&mut self, word: Word) -> String {
+        let word = word.as_str();
+        let answered = self.config.admin.answers(word);
+        // Tracing masks and digests in the history are Apache's own.
+        if !answered || matches!(word, "gtmk" | "stmk" | "hash") {
+            return format!("{word} is not executed because it is not in the whitelist.\n");
+        }
         match word {
-            Word::Ruok => "imok".into(),
-            Word::Isro => if self.status.serving() { "rw" } else { "null" }.into(),
-            Word::Srvr if self.status.serving() => self.srvr(),
-            Word::Mntr if self.status.serving() => self.mntr(),
-            Word::Srvr | Word::Mntr => NOT_SERVING.into(),
-            Word::Other(word) => {
-                format!(
-                    "{} is not executed because it is not in the whitelist.\n",
-                    String::from_utf8_lossy(&word)
-                )
+            "ruok" => "imok".into(),
+            "isro" => if self.status.serving() { "rw" } else { "null" }.into(),
+            "conf" => self.conf(),
+            "envi" => envi(),
+            _ if !self.status.serving() => NOT_SERVING.into(),
+            "srvr" => self.srvr(None),
+            "stat" => self.srvr(Some(self.clients_in_short())),
+            "mntr" => self.mntr(),
+            "dirs" => self.dirs(),
+            "cons" => self.cons(),
+            "dump" => self.dump(),
+            "wchs" => self.watches_in_short(),
+            "wchp" => self.watches_by_path(),
+            "wchc" => self.watches_by_session(),
+            "crst" => {
+                self.clients.reset_traffic();
+                "Connection stats reset.\n".into()
             }
+            "srst" => {
+                self.clients.reset_totals();
+                "Server stats reset.\n".into()
+            }
+            other => unreachable!("{other} is none of the words"),
         }
     }
 
@@ -39,22 +57,15 @@ impl Engine {
         }
     }
 
-    fn average_latency(&self) -> f64 {
+    fn srvr(&self, clients: Option<String>) -> String {
         let latency = &self.clients.latency;
-        if latency.count == 0 {
-            0.0
-        } else {
-            latency.sum as f64 / latency.count as f64
-        }
-    }
-
-    fn srvr(&self) -> String {
-        let (latency, average) = (&self.clients.latency, self.average_latency());
+        let clients = clients.unwrap_or_default();
         format!(
-            "Zookeeper version: {VERSION}\n\
-             Latency min/avg/max: {}/{average:.1}/{}\n\
+            "Zookeeper version: {VERSION}\n{clients}\
+             Latency min/avg/max: {}/{:.1}/{}\n\
              Received: {}\nSent: {}\nConnections: {}\nOutstanding: {}\nZxid: {}\nMode: {}\nNode count: {}\n",
             latency.min,
+            latency.average(),
             latency.max,
             self.clients.received,
             latency.count,
@@ -66,15 +77,69 @@ impl Engine {
         )
     }
 
+    fn conf(&self) -> String {
+        let (config, mut out) = (&self.config, String::new());
+        let ticks = |ms: u64| ms.div_ceil(config.timing.tick_ms);
+        let mut line = |key: &str, value: String| put(&mut out, format_args!("{key}={value}\n"));
+        line("clientPort", config.client_address.port().to_string());
+        line("secureClientPort", "-1".into());
+        line("dataDir", config.data_dir.display().to_string());
+        line("dataLogDir", config.data_dir.display().to_string());
+        line("tickTime", config.timing.tick_ms.to_string());
+        line(
+            "maxClientCnxns",
+            config.limits.connections_per_address.to_string(),
+        );
+        line(
+            "minSessionTimeout",
+            config.limits.session_timeout_min_ms.to_string(),
+        );
+        line(
+            "maxSessionTimeout",
+            config.limits.session_timeout_max_ms.to_string(),
+        );
+        line("serverId", config.id.to_string());
+        line("initLimit", ticks(config.timing.init_limit_ms).to_string());
+        line("syncLimit", ticks(config.timing.sync_limit_ms).to_string());
+        line("quorumPort", config.peer_address.port().to_string());
+        line("peerType", "0".into());
+        line("membership", String::new());
+        for member in config.members.values() {
+            let (peer, client) = (member.peer_address, member.client_address);
+            line(
+                &format!("server.{}", member.id),
+                format!("{peer}:participant;{client}"),
+            );
+        }
+        out
+    }
+
+    fn dirs(&self) -> String {
+        let (mut snapshots, mut log) = (0, 0);
+        // One level of histories, each with its files; what cannot be read counts nothing.
+        let entries = |dir| std::fs::read_dir(dir).into_iter().flatten().flatten();
+        for history in entries(self.config.data_dir.clone()) {
+            for file in entries(history.path()) {
+                let bytes = file.metadata().map_or(0, |metadata| metadata.len());
+                if file.file_name().to_string_lossy().starts_with("log-") {
+                    log += bytes;
+                } else {
+                    snapshots += bytes;
+                }
+            }
+        }
+        format!("datadir_size: {snapshots}\nlogdir_size: {log}\n")
+    }
+
     fn mntr(&self) -> String {
         let latency = &self.clients.latency;
         let mut out = String::new();
         let mut line = |key: &str, value: String| {
-            writeln!(out, "zk_{key}\t{value}").expect("a String takes every text");
+            put(&mut out, format_args!("zk_{key}\t{value}\n"));
         };
         line("version", VERSION.into());
         line("server_state", self.mode().into());
-        line("avg_latency", format!("{:.1}", self.average_latency()));
+        line("avg_latency", format!("{:.1}", latency.average()));
         line("min_latency", latency.min.to_string());
         line("max_latency", latency.max.to_string());
         line("packets_received", self.clients.received.to_string());
@@ -85,6 +150,7 @@ impl Engine {
             self.clients.outstanding().to_string(),
         );
         line("znode_count", self.tree.znode_count().to_string());
+        line("local_sessions", "0".into());
         line("watch_count", self.clients.watches.len().to_string());
         line("ephemerals_count", self.tree.ephemeral_count().to_string());
         line("approximate_data_size", self.tree.data_bytes().to_string());
@@ -96,4 +162,24 @@ impl Engine {
         }
         out
     }
+}
+
+pub(super) fn put(out: &mut String, text: Arguments<'_>) {
+    out.write_fmt(text).expect("a String takes every text");
+}
+
+/// The host, as far as it is known without asking anybody.
+fn envi() -> String {
+    let host = rustix::system::uname();
+    let text = |field: &std::ffi::CStr| field.to_string_lossy().into_owned();
+    let directory = std::env::current_dir().map_or(String::new(), |dir| dir.display().to_string());
+    format!(
+        "Environment:\nzookeeper.version={VERSION}\nhost.name={}\nos.name={}\nos.arch={}\nos.version={}\n\
+         user.name={}\nuser.dir={directory}\n",
+        text(host.nodename()),
+        text(host.sysname()),
+        text(host.machine()),
+        text(host.release()),
+        std::env::var("USER").unwrap_or_default(),
+    )
 }

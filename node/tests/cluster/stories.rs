@@ -196,6 +196,92 @@ fn four_letter_words_have_zookeepers_shape() {
             .unwrap()
             .starts_with("dump is not executed")
     );
+    let envi = word(address, "envi").unwrap();
+    assert!(
+        envi.starts_with("Environment:\nzookeeper.version=3.8.0"),
+        "{envi}"
+    );
+    let conf = word(address, "conf").unwrap();
+    assert!(
+        conf.contains(&format!("clientPort={}\n", address.port())),
+        "{conf}"
+    );
+    assert!(
+        conf.contains("serverId=1\n") && conf.contains("membership=\nserver.1="),
+        "{conf}"
+    );
+    let dirs = word(address, "dirs").unwrap();
+    let log: u64 = dirs
+        .trim()
+        .rsplit_once("logdir_size: ")
+        .unwrap()
+        .1
+        .parse()
+        .unwrap();
+    assert!(log > 0, "{dirs}");
+}
+
+#[test]
+fn words_list_connections_sessions_and_watches_where_they_are_allowed() {
+    let cluster = Cluster::start(1, "[admin]\nwords = [\"*\"]");
+    let address = cluster.address(0);
+    let mut client = Client::connect(address);
+    client.create("/e", b"", EPHEMERAL).unwrap();
+    client.watch(4, "/e").unwrap();
+    client.watch(8, "/").unwrap();
+    let session = format!("0x{:x}", client.session);
+    let ask = |name| word(address, name).unwrap();
+    assert_eq!(
+        ask("wchs"),
+        "1 connections watching 2 paths\nTotal watches:2\n"
+    );
+    assert_eq!(ask("wchp"), format!("/\n\t{session}\n/e\n\t{session}\n\n"));
+    assert_eq!(ask("wchc"), format!("{session}\n\t/\n\t/e\n\n"));
+    let stat = ask("stat");
+    assert!(
+        stat.contains("Clients:\n /127.0.0.1:") && stat.contains("Mode: leader"),
+        "{stat}"
+    );
+    let cons = ask("cons");
+    assert!(
+        cons.contains(&format!("recved=3,sent=3,sid={session}")),
+        "{cons}"
+    );
+    assert!(cons.contains("lop=GETC,lcxid=0x3,"), "{cons}");
+    let dump = ask("dump");
+    assert!(
+        dump.contains("Session Sets (1)/(1):\n1 expire in "),
+        "{dump}"
+    );
+    assert!(
+        dump.contains(&format!(
+            "Sessions with Ephemerals (1):\n{session}:\n\t/e\n"
+        )),
+        "{dump}"
+    );
+    assert_eq!(ask("crst"), "Connection stats reset.\n");
+    assert!(ask("cons").contains("recved=0,sent=0"), "{cons}");
+    assert_eq!(ask("srst"), "Server stats reset.\n");
+    assert!(ask("srvr").contains("\nReceived: 0\n"));
+}
+
+#[test]
+fn an_address_has_no_more_connections_than_it_may() {
+    let cluster = Cluster::start(1, "[limits]\nconnections_per_address = 3");
+    let address = cluster.address(0);
+    // The place of a connection that ended is given back a moment later.
+    let mut clients: Vec<Client> = (0..2).map(|_| Client::connect(address)).collect();
+    clients.push(Client::connect(address));
+    let refused = eventually("a refusal", || Client::try_connect(address, 4000).err());
+    assert!(
+        refused.kind() != std::io::ErrorKind::WouldBlock,
+        "{refused}"
+    );
+    drop(clients.pop());
+    Client::connect(address).create("/now", b"", 0).unwrap();
+    for client in &mut clients {
+        client.ping();
+    }
 }
 
 #[test]

@@ -227,10 +227,12 @@ fn watches_go_with_their_connection() {
 
 #[test]
 fn a_thousand_watchers_of_one_znode_are_told_at_once() {
+    // More need more file descriptors than many machines give by default.
+    let count = std::env::var("KEELHAUL_WATCHERS").map_or(1000, |count| count.parse().unwrap());
     let cluster = Cluster::start(1, "");
     let mut writer = Client::connect(cluster.address(0));
     writer.create("/config", b"0", 0).unwrap();
-    let mut watchers: Vec<Client> = (0..1000)
+    let mut watchers: Vec<Client> = (0..count)
         .map(|_| Client::connect(cluster.address(0)))
         .collect();
     for watcher in &mut watchers {
@@ -241,7 +243,7 @@ fn a_thousand_watchers_of_one_znode_are_told_at_once() {
     for watcher in &mut watchers {
         assert_eq!(watcher.event(), event(CHANGED, "/config"));
     }
-    println!("1000 watchers were told within {:?}", start.elapsed());
+    println!("{count} watchers were told within {:?}", start.elapsed());
 }
 
 #[test]

@@ -1,0 +1,156 @@
+//! The four-letter words whose answer is a list: connections, sessions, watches. All in order.
+
+use super::engine::Engine;
+use super::event::ConnectionId;
+use super::pipeline::Client;
+use super::words::put;
+use crate::request::SessionId;
+use crate::watches::Watcher;
+
+impl Engine {
+    pub(super) fn clients_in_short(&self) -> String {
+        let mut out = String::from("Clients:\n");
+        for (_, client) in self.clients.all() {
+            put(&mut out, format_args!("{})\n", in_short(client)));
+        }
+        out.push('\n');
+        out
+    }
+
+    pub(super) fn cons(&self) -> String {
+        let mut out = String::new();
+        for (_, client) in self.clients.all() {
+            out.push_str(&in_short(client));
+            if let Some(session) = client.session() {
+                put(
+                    &mut out,
+                    format_args!(",sid={session},to={}", client.timeout_ms),
+                );
+            }
+            if let Some((name, xid, zxid, at, took)) = client.traffic.last {
+                let latency = &client.traffic.latency;
+                let (min, average, max) = (latency.min, latency.average(), latency.max);
+                put(
+                    &mut out,
+                    format_args!(
+                        ",lop={name},lcxid=0x{xid:x},lzxid={zxid},lresp={},llat={took},minlat={min},\
+                         avglat={average:.0},maxlat={max}",
+                        at.0
+                    ),
+                );
+            }
+            out.push_str(")\n");
+        }
+        out.push('\n');
+        out
+    }
+
+    /// Only the leader knows when sessions expire.
+    pub(super) fn dump(&self) -> String {
+        let mut out = String::from("SessionTracker dump:\n");
+        if let Some(leader) = &self.leader {
+            let sets = leader.sessions.by_expiry();
+            let all = self.tree.sessions().count();
+            put(
+                &mut out,
+                format_args!("Session Sets ({})/({all}):\n", sets.len()),
+            );
+            for (at, ids) in sets {
+                let left = at.since(self.now);
+                put(
+                    &mut out,
+                    format_args!("{} expire in {left} ms:\n", ids.len()),
+                );
+                for id in ids {
+                    put(&mut out, format_args!("\t{id}\n"));
+                }
+            }
+        } else {
+            let all: Vec<SessionId> = self.tree.sessions().map(|(id, _)| id).collect();
+            put(&mut out, format_args!("Global Sessions({}):\n", all.len()));
+            for id in all {
+                put(&mut out, format_args!("{id}\n"));
+            }
+        }
+        self.put_ephemerals(&mut out);
+        out.push_str("Connections dump:\n");
+        for (_, client) in self.clients.all() {
+            let session = client.session().unwrap_or(SessionId::NONE);
+            put(
+                &mut out,
+                format_args!("\tip: /{} sessionId: {session}\n", client.link.address),
+            );
+        }
+        out
+    }
+
+    fn put_ephemerals(&self, out: &mut String) {
+        let owners: Vec<_> = self
+            .tree
+            .sessions()
+            .filter(|(_, session)| !session.ephemerals.is_empty())
+            .collect();
+        put(
+            out,
+            format_args!(
+                "ephemeral nodes dump:\nSessions with Ephemerals ({}):\n",
+                owners.len()
+            ),
+        );
+        for (id, session) in owners {
+            put(out, format_args!("{id}:\n"));
+            for path in &session.ephemerals {
+                put(out, format_args!("\t{path}\n"));
+            }
+        }
+    }
+
+    pub(super) fn watches_in_short(&self) -> String {
+        let watches = &self.clients.watches;
+        format!(
+            "{} connections watching {} paths\nTotal watches:{}\n",
+            watches.watcher_count(),
+            watches.path_count(),
+            watches.len()
+        )
+    }
+
+    pub(super) fn watches_by_path(&self) -> String {
+        let mut out = String::new();
+        for (path, watchers) in self.clients.watches.by_path() {
+            put(&mut out, format_args!("{path}\n"));
+            for watcher in watchers {
+                put(&mut out, format_args!("\t{}\n", self.session_of(watcher)));
+            }
+        }
+        out.push('\n');
+        out
+    }
+
+    pub(super) fn watches_by_session(&self) -> String {
+        let mut out = String::new();
+        for (watcher, paths) in self.clients.watches.by_watcher() {
+            put(&mut out, format_args!("{}\n", self.session_of(watcher)));
+            for path in paths {
+                put(&mut out, format_args!("\t{path}\n"));
+            }
+        }
+        out.push('\n');
+        out
+    }
+
+    fn session_of(&self, watcher: Watcher) -> SessionId {
+        self.clients
+            .session(ConnectionId(watcher.0))
+            .unwrap_or(SessionId::NONE)
+    }
+}
+
+/// As ZooKeeper begins a connection's line: its interest is always to read.
+fn in_short(client: &Client) -> String {
+    let (queued, traffic) = (client.outstanding(), &client.traffic);
+    format!(
+        " /{}[1](queued={queued},recved={},sent={}",
+        client.link.address, traffic.received, traffic.latency.count
+    )
+}
