@@ -78,8 +78,8 @@ pub mod weak;
 pub use coverage::Coverage;
 pub use folds::{SetFull, TotalQueue, UnhandledErrors, UniqueIds};
 pub use history::{
-    Event, EventRef, Extra, History, HistoryError, Kind, ListRef, MapRef, Nanos, Note, Operation,
-    PairError, Process, ValueRef,
+    Event, EventRef, Exported, Extra, Format, History, HistoryError, Kind, ListRef, MapRef, Nanos,
+    Note, Operation, PairError, Place, Process, ReadOptions, ValueRef,
 };
 
 pub use parameters::Parameters;

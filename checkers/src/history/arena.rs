@@ -94,6 +94,14 @@ impl Cell {
         (self.0 as i64) >> 3
     }
 
+    /// The same, after its arena was put behind so many words.
+    pub(super) fn moved(self, by: At) -> Cell {
+        match self.tag() {
+            Tag::Word | Tag::Int => self,
+            _ => Cell(self.0 + (u64::from(by) << 3)),
+        }
+    }
+
     /// Where it lies.
     pub(super) fn at(self) -> At {
         (self.0 >> 3) as At
@@ -115,6 +123,18 @@ impl Arena {
     /// Bytes that it takes in memory.
     pub(super) fn held(&self) -> usize {
         self.bytes.capacity()
+    }
+
+    pub(super) fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+    }
+
+    /// Puts another one behind this one, and says by how many words it moved; `None` if they do not fit together.
+    pub(super) fn append(&mut self, other: &Arena) -> Option<At> {
+        let by = At::try_from(self.words()).ok()?;
+        At::try_from(self.words() + other.words()).ok()?;
+        self.bytes.extend_from_slice(&other.bytes);
+        Some(by)
     }
 
     pub(super) fn word(&self, at: At) -> u32 {
@@ -179,6 +199,21 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn arena(&self) -> &Arena {
         &self.arena
+    }
+
+    /// Puts another arena behind this one.
+    pub(super) fn append(&mut self, other: &Arena) -> Option<At> {
+        self.arena.append(other)
+    }
+
+    /// Gives back what is kept for more.
+    pub(super) fn settle(&mut self) {
+        self.arena.shrink();
+    }
+
+    /// Forgets lists and maps that were begun and not ended.
+    pub(super) fn abandon(&mut self) {
+        self.open.clear();
     }
 
     fn here(&self) -> At {

@@ -3,8 +3,6 @@
 //! A JSON map of five fields costs about a kilobyte in memory; this costs about two hundred bytes. It keeps the order of
 //! the line and every field, known or not.
 
-use super::words::Words;
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -99,22 +97,6 @@ impl Extra {
         }
         Ok(())
     }
-
-    /// Reads one value from a JSON map that is being read, under a name that the caller has read.
-    pub(super) fn read_field<'de, M: MapAccess<'de>>(
-        &mut self,
-        name: Arc<str>,
-        map: &mut M,
-        words: &mut Words,
-    ) -> Result<(), M::Error> {
-        let field = map.next_value_seed(FieldSeed { words })?;
-        if self.0.is_empty() {
-            // Five is what a completion of the register workload carries.
-            self.0.reserve_exact(5);
-        }
-        self.0.push((name, field));
-        Ok(())
-    }
 }
 
 impl From<Value> for Field {
@@ -167,51 +149,5 @@ impl Serialize for Extra {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         self.serialize_into(&mut map)?;
         map.end()
-    }
-}
-
-/// Reads a value straight into its small form.
-struct FieldSeed<'n> {
-    words: &'n mut Words,
-}
-
-impl<'de> DeserializeSeed<'de> for FieldSeed<'_> {
-    type Value = Field;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Field, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for FieldSeed<'_> {
-    type Value = Field;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Field, E> {
-        Ok(Field::Json(Box::new(Value::Bool(value))))
-    }
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Field, E> {
-        Ok(Field::Int(value))
-    }
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Field, E> {
-        Ok(Value::from(value).into())
-    }
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Field, E> {
-        Ok(Value::from(value).into())
-    }
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Field, E> {
-        Ok(Field::Text(self.words.intern(value)))
-    }
-    fn visit_unit<E: de::Error>(self) -> Result<Field, E> {
-        Ok(Field::Json(Box::new(Value::Null)))
-    }
-    fn visit_seq<A: de::SeqAccess<'de>>(self, seq: A) -> Result<Field, A::Error> {
-        de::Deserialize::deserialize(de::value::SeqAccessDeserializer::new(seq))
-            .map(|value: Value| Field::Json(Box::new(value)))
-    }
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Field, A::Error> {
-        de::Deserialize::deserialize(de::value::MapAccessDeserializer::new(map))
-            .map(|value: Value| Field::Json(Box::new(value)))
     }
 }

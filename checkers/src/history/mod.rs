@@ -4,25 +4,26 @@
 //! - `rows`, `names`, `arena`: the whole history in memory, tens of bytes a line;
 //! - `view`, `value`, `pair`: what is seen of it: lines ([`EventRef`]), values ([`ValueRef`]), and invocations with their
 //!   completions ([`Operation`]); all of them are `Copy` and refer to the history;
-//! - `line`: a line of JSON into an event; `read`, `write`: whole files, plain or compressed with zstd.
+//! - `read`, `write`: whole files, in our own form and in Jepsen's; `block`: what is read of a part of one.
 
 mod arena;
+mod block;
 mod event;
 mod extra;
-mod line;
 mod names;
 mod pair;
 mod read;
 mod rows;
 mod value;
 mod view;
-mod words;
 mod write;
 
+pub use block::Place;
 pub use event::{Event, Kind, Nanos, Process};
 pub use extra::Extra;
 pub use pair::{Operation, PairError};
-pub use read::{HistoryError, Note};
+pub use read::{HistoryError, Note, ReadOptions};
 pub use rows::History;
 pub use value::{ListRef, MapRef, ValueRef};
 pub use view::EventRef;
+pub use write::{Exported, Format};

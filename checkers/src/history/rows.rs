@@ -1,6 +1,7 @@
 //! The history in memory: a row of fixed size for each line, and what rows refer to.
 
-use super::arena::{At, Cell, Writer};
+use super::arena::{Arena, At, Cell, Writer};
+use super::block::Place;
 use super::event::{Event, Kind, Nanos, Process};
 use super::names::Names;
 use super::pair::{PairError, Pairing};
@@ -29,7 +30,7 @@ pub(super) struct Row {
 
 /// A whole history: events in the one global order in which the controller recorded them.
 ///
-/// A line costs 36 bytes, and what its value and its extra fields take beside that: nothing for a number or a truth value, a
+/// A line costs 36 bytes (44 if it was read from a file, for its place there), and what its value and its extra fields take beside that: nothing for a number or a truth value, a
 /// text once however often it occurs (if it is short), four bytes for each small number of a list.
 ///
 /// Times never run backwards, and every line's index is its place; [`History::read`] refuses a file that breaks this.
@@ -40,6 +41,8 @@ pub struct History {
     pub(super) processes: Names<Process>,
     pub(super) keys: Names<Arc<str>>,
     pub(super) functions: Names<Arc<str>>,
+    /// Where each line's value was in the file; empty for a history that was not read from one.
+    pub(super) places: Vec<Place>,
     pub(super) pairing: Pairing,
     /// The first line that does not pair.
     pub(super) unpaired: Option<PairError>,
@@ -169,6 +172,23 @@ impl History {
         self.events().map(EventRef::to_event).collect()
     }
 
+    /// Where the value of the event at this place was in the file that it was read from, for messages about it.
+    pub fn place(&self, place: usize) -> Option<Place> {
+        self.places.get(place).copied()
+    }
+
+    /// Puts the values of a block behind those that there are.
+    pub(super) fn append(&mut self, arena: &Arena) -> Option<At> {
+        self.writer.append(arena)
+    }
+
+    /// Gives back what is kept for more.
+    pub(super) fn settle(&mut self) {
+        self.rows.shrink_to_fit();
+        self.places.shrink_to_fit();
+        self.writer.settle();
+    }
+
     /// Every process, by its number.
     pub fn processes(&self) -> &[Process] {
         self.processes.all()
@@ -186,7 +206,9 @@ impl History {
 
     /// Bytes that it takes in memory, but for its names.
     pub fn held(&self) -> usize {
-        self.rows.capacity() * size_of::<Row>() + self.writer.arena().held()
+        self.rows.capacity() * size_of::<Row>()
+            + self.places.capacity() * size_of::<Place>()
+            + self.writer.arena().held()
     }
 
     pub(super) fn value(&self, cell: Cell) -> ValueRef<'_> {

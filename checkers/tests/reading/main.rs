@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot go on fails.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod forms;
+mod malformed;
+mod mutated;
+mod round_trip;
 
 use common::recorded::{Run, register};
 use common::text;
@@ -218,8 +223,15 @@ fn lines_that_cannot_stand_there_are_refused() {
 fn other_formats_are_told_by_their_first_bytes() {
     for (head, expected) in [
         (&b"\x1f\x8b\x08\0"[..], "gzip"),
-        (b"[{:process 0", "an EDN vector"),
-        (b"{:process 0}", "line 1, column 2"),
+        (
+            b"{:process 0}",
+            "the event has no type; expected events as maps",
+        ),
+        (b"[1]", "expected a list of events"),
+        (
+            b"0 :invoke\n",
+            "expected one event a line, as in `0 :invoke :read nil`",
+        ),
     ] {
         let error = History::read(head).unwrap_err().to_string();
         assert!(error.contains(expected), "expected {expected}, got {error}");

@@ -1,0 +1,111 @@
+//! Values `[key value]` into a key and a value.
+
+use super::{HistoryError, Note, ReadOptions};
+use crate::history::History;
+use crate::history::block::Place;
+use crate::history::event::{Kind, Process};
+use crate::history::rows::NONE;
+use crate::history::value::ValueRef;
+
+/// Splits the values, if the history is one of independent keys, or is said to be.
+pub(super) fn split(
+    history: &mut History,
+    notes: &mut Vec<Note>,
+    foreign: bool,
+    options: &ReadOptions,
+) -> Result<(), HistoryError> {
+    match options.independent {
+        Some(false) => return Ok(()),
+        Some(true) => insist(history)?,
+        None if foreign && agrees(history) => {}
+        None => return Ok(()),
+    }
+    for place in 0..history.rows.len() {
+        split_row(history, place);
+    }
+    let keys = history.keys.all().len() as u64;
+    notes.push(Note::Independent { keys });
+    Ok(())
+}
+
+fn split_row(history: &mut History, place: usize) {
+    let row = history.rows[place];
+    let event = history.event(place);
+    if !matches!(event.process(), Process::Client(_)) {
+        return;
+    }
+    let Some((key, _)) = tuple(event.value()) else {
+        return;
+    };
+    // An indeterminate completion may carry anything: it is a tuple if it has the invocation's key.
+    let asked = (row.partner != NONE && row.kind != Kind::Invoke)
+        .then(|| history.rows[row.partner as usize].key);
+    let key = key_text(key);
+    if let Some(asked) = asked
+        && (asked == NONE || **history.keys.get(asked) != *key)
+    {
+        return;
+    }
+    let cell = history.writer.arena().cell(row.value.at() + 2);
+    let id = history.keys.text(&key);
+    history.rows[place].key = id;
+    history.rows[place].value = cell;
+}
+
+/// A list of two of which the first names a key.
+fn tuple(value: ValueRef<'_>) -> Option<(ValueRef<'_>, ValueRef<'_>)> {
+    let pair = value.as_list().filter(|pair| pair.len() == 2)?;
+    let (key, value) = pair.get(0).zip(pair.get(1))?;
+    (key.as_i64().is_some() || key.as_str().is_some()).then_some((key, value))
+}
+
+fn key_text(key: ValueRef<'_>) -> String {
+    key.as_str().map_or_else(|| key.to_string(), str::to_owned)
+}
+
+/// Whether every client's operation looks like one on a key; see the rule at the top of the folder.
+fn agrees(history: &History) -> bool {
+    let mut reads = 0;
+    let Ok(operations) = history.operations() else {
+        return false;
+    };
+    for operation in &operations {
+        if operation.key().is_some() {
+            return false;
+        }
+        let Some((key, value)) = tuple(operation.argument()) else {
+            return false;
+        };
+        let pair = value.as_list().is_some_and(|pair| pair.len() == 2);
+        if operation.f() == "cas" && !pair {
+            return false;
+        }
+        let same = |value| tuple(value).is_some_and(|(answered, _)| answered == key);
+        if !operation.result().is_none_or(same) {
+            return false;
+        }
+        reads += u32::from(value.is_null());
+    }
+    reads > 0
+}
+
+/// Refuses what is said to be `[key value]` and is not.
+fn insist(history: &History) -> Result<(), HistoryError> {
+    let client = |event: &crate::history::EventRef<'_>| {
+        matches!(event.process(), Process::Client(_))
+            && matches!(event.kind(), Kind::Invoke | Kind::Ok)
+    };
+    let wrong = history
+        .events()
+        .filter(client)
+        .find(|event| tuple(event.value()).is_none());
+    let Some(event) = wrong else { return Ok(()) };
+    let place = history.place(event.index() as usize);
+    let Place { line, column } = place.unwrap_or(Place { line: 1, column: 1 });
+    Err(HistoryError::Order {
+        line: line.into(),
+        column: column.into(),
+        problem: format!("the value {} is no [key value]", event.value()),
+        expected: "a history of independent keys has such a value on every line of a client",
+    })
+}
