@@ -6,7 +6,7 @@ use std::fmt::Write;
 /// What each group is for, and its commands. `help` is clap's own.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Tests", &["run", "check"]),
-    ("Histories", &["generate"]),
+    ("Histories", &["convert", "generate"]),
     ("Clusters", &["up", "bench", "heal"]),
     ("Reference", &["list", "help"]),
 ];

@@ -4,6 +4,7 @@
 
 mod bench;
 mod check;
+mod convert;
 mod duration;
 mod generate;
 mod heal;
@@ -42,6 +43,8 @@ enum Command {
     Check(check::CheckArgs),
     /// A local cluster to play with
     Up(up::UpArgs),
+    /// A history from one form into another: JSON lines, EDN, JSON
+    Convert(convert::ConvertArgs),
     /// A history of any size, sound or broken on purpose
     Generate(generate::GenerateArgs),
     /// Load and recovery figures: one system, or two side by side
@@ -78,6 +81,7 @@ pub fn main() -> Exit {
         Command::Run(args) => run::run(*args, cli.json),
         Command::Check(args) => check::check(args, cli.json),
         Command::Up(args) => up::up(args, cli.json),
+        Command::Convert(args) => convert::convert(args, cli.json),
         Command::Generate(args) => generate::generate(args, cli.json),
         Command::Bench(args) => bench::bench(*args, cli.json),
         Command::Heal(args) => heal::heal(args, cli.json),

@@ -2,7 +2,8 @@
 
 use crate::failure::Failure;
 use keelhaul_checkers::{
-    Budget, Finding, History, Note, Parameters, Reason, Results, Verdict, by_name, merge,
+    Budget, Finding, History, Note, Parameters, ReadOptions, Reason, Results, Verdict, by_name,
+    merge,
 };
 use serde_json::Value;
 use std::fs::File;
@@ -30,8 +31,16 @@ pub struct Stored {
 /// # Errors
 /// If it cannot be read, or is not a history.
 pub fn read(path: &Path) -> Result<Stored, Failure> {
+    read_with(path, &ReadOptions::default())
+}
+
+/// The same, told what cannot be told from the history itself.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with(path: &Path, options: &ReadOptions) -> Result<Stored, Failure> {
     let file = File::open(path).map_err(Failure::input("read the history", path))?;
-    read_from(file, &path.display().to_string())
+    read_from_with(file, &path.display().to_string(), options)
 }
 
 /// Reads a history from anywhere; `name` is what messages call it.
@@ -39,8 +48,20 @@ pub fn read(path: &Path) -> Result<Stored, Failure> {
 /// # Errors
 /// If it cannot be read, or is not a history.
 pub fn read_from(input: impl Read, name: &str) -> Result<Stored, Failure> {
-    let (history, notes) =
-        History::read(input).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
+    read_from_with(input, name, &ReadOptions::default())
+}
+
+/// The same, told what cannot be told from the history itself.
+///
+/// # Errors
+/// As [`read_from`].
+pub fn read_from_with(
+    input: impl Read,
+    name: &str,
+    options: &ReadOptions,
+) -> Result<Stored, Failure> {
+    let (history, notes) = History::read_with(input, options)
+        .map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
     Ok(Stored { history, notes })
 }
 
