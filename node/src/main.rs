@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser, Subcommand};
-use keelhaul_node::config::{EXAMPLE, NodeConfig};
+use keelhaul_node::config::{EXAMPLE, NodeConfig, Zoo};
 use keelhaul_node::{server, storage::Store, zab};
 use std::future::Future;
 use std::io::IsTerminal;
@@ -24,8 +24,12 @@ const FEATURES: &str = if cfg!(feature = "bugs") {
 #[derive(Debug, Parser)]
 #[command(name = "keelhaul-node", args_conflicts_with_subcommands = true)]
 struct Cli {
-    /// The configuration file (TOML)
-    #[arg(long, value_name = "FILE")]
+    /// The configuration: TOML, or ZooKeeper's own if its name ends in .cfg
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// The same, as an option
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
     config: Option<PathBuf>,
 
     /// Print a configuration with every key, its default and what it means
@@ -49,7 +53,7 @@ struct Cli {
 enum Command {
     /// Make the data directory of a new member: once, before its first start
     Format {
-        /// The configuration file (TOML)
+        /// The configuration: TOML, or ZooKeeper's own if its name ends in .cfg
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
@@ -101,15 +105,18 @@ fn try_main(cli: Cli) -> anyhow::Result<()> {
         }
         None => {}
     }
-    let Some(path) = &cli.config else {
+    let Some(path) = cli.config.as_ref().or(cli.file.as_ref()) else {
         bail!(
             "no configuration is given\n\n{}",
             Cli::command().render_usage()
         );
     };
-    let config = NodeConfig::read(path)?;
+    let (config, without_effect) = read_config(path)?;
     let zab = zab_config(&cli, &config);
     log_to_stderr();
+    for option in without_effect {
+        tracing::warn!(option, "has no effect");
+    }
     // One thread moves the bytes and thinks; the disk has its own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -134,8 +141,17 @@ fn zab_config(_: &Cli, config: &NodeConfig) -> zab::Config {
     config.zab()
 }
 
+/// The configuration, and the options in it that have no effect.
+fn read_config(path: &Path) -> anyhow::Result<(NodeConfig, Vec<String>)> {
+    if Zoo::is_meant(path) {
+        let zoo = Zoo::read(path)?;
+        return Ok((zoo.config, zoo.without_effect));
+    }
+    Ok((NodeConfig::read(path)?, Vec::new()))
+}
+
 fn format(path: &Path) -> anyhow::Result<()> {
-    let config = NodeConfig::read(path)?;
+    let (config, _) = read_config(path)?;
     std::fs::create_dir_all(&config.data_dir).with_context(|| {
         format!(
             "cannot make the data directory {}",

@@ -47,6 +47,7 @@ pub(super) fn check(file: File) -> Result<NodeConfig, Illegal> {
     check_digest(file.security.super_digest.as_deref())?;
     Ok(NodeConfig {
         id: file.id,
+        cluster: file.cluster,
         data_dir: file.data_dir,
         client_address,
         peer_address,
@@ -98,7 +99,8 @@ fn check_members(file: &File) -> Result<BTreeMap<NodeId, Member>, Illegal> {
             );
         }
         for address in [member.peer_address, member.client_address] {
-            if !addresses.insert(address) {
+            // A port that nobody knows is nobody's.
+            if address.port() != 0 && !addresses.insert(address) {
                 return illegal(
                     "members",
                     address,

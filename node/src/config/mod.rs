@@ -1,10 +1,11 @@
-//! The configuration file: its keys, defaults and bounds.
+//! The configuration file: its keys, defaults and bounds. `zoo`: ZooKeeper's own.
 //!
 //! Reads one file, and nothing else. Every error names the file, the key and what is legal there.
 
 mod check;
 #[cfg(test)]
 mod tests;
+mod zoo;
 
 use crate::zab::{Config as ZabConfig, NodeId};
 use check::{Illegal, check};
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+pub use zoo::Zoo;
 
 /// The complete list of keys with comments and defaults, itself a legal configuration.
 pub const EXAMPLE: &str = include_str!("example.toml");
@@ -74,6 +76,10 @@ pub struct Member {
     /// What it does.
     #[serde(default = "voter")]
     pub role: Role,
+}
+
+fn default_cluster() -> String {
+    "keelhaul".into()
 }
 
 fn voter() -> Role {
@@ -232,6 +238,8 @@ pub struct Security {
 #[serde(deny_unknown_fields)]
 struct File {
     id: NodeId,
+    #[serde(default = "default_cluster")]
+    cluster: String,
     data_dir: PathBuf,
     client_address: Option<SocketAddr>,
     peer_address: Option<SocketAddr>,
@@ -258,6 +266,8 @@ struct File {
 pub struct NodeConfig {
     /// This server.
     pub id: NodeId,
+    /// The cluster's name: members and data directories of another one are refused.
+    pub cluster: String,
     /// Where its disk is.
     pub data_dir: PathBuf,
     /// Where it serves clients.

@@ -88,3 +88,141 @@ fn errors_name_file_key_and_what_is_legal() {
         }
     }
 }
+
+/// A directory with `zoo.cfg` and perhaps `myid`; `DIR` in the text is the directory.
+fn zoo(text: &str, myid: Option<&str>) -> Result<Zoo, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("zoo.cfg");
+    let text = text.replace("DIR", &dir.path().display().to_string());
+    std::fs::write(&path, text).unwrap();
+    if let Some(myid) = myid {
+        std::fs::write(dir.path().join("myid"), myid).unwrap();
+    }
+    Zoo::read(&path).map_err(|e| e.to_string())
+}
+
+const ENSEMBLE: &str = "# three
+tickTime=2000
+initLimit = 10
+syncLimit: 5
+dataDir=DIR
+clientPort=2181
+server.1=127.0.0.1:2888:3888
+server.2=127.0.0.2:2888:3888:participant;2182
+server.3=[::1]:2888:3888;127.0.0.3:2183
+maxClientCnxns=7
+4lw.commands.whitelist=mntr, ruok
+";
+
+#[test]
+fn zookeepers_own_configuration_is_taken_over() {
+    let zoo = zoo(ENSEMBLE, Some("2\n")).unwrap();
+    assert_eq!(zoo.without_effect, [""; 0]);
+    let config = zoo.config;
+    assert_eq!(config.id, NodeId(2));
+    assert!(config.data_dir.ends_with("keelhaul"));
+    assert_eq!(config.client_address, "0.0.0.0:2181".parse().unwrap());
+    assert_eq!(config.peer_address, "127.0.0.2:2888".parse().unwrap());
+    let third = &config.members[&NodeId(3)];
+    assert_eq!(third.peer_address, "[::1]:2888".parse().unwrap());
+    assert_eq!(third.client_address, "127.0.0.3:2183".parse().unwrap());
+    let limits = &config.limits;
+    assert_eq!(
+        (limits.session_timeout_min_ms, limits.session_timeout_max_ms),
+        (4000, 40_000)
+    );
+    assert_eq!(
+        (limits.connections_per_address, limits.frame_bytes),
+        (7, 0xf_ffff)
+    );
+    assert!(config.admin.answers("mntr") && config.admin.answers("srvr"));
+    assert!(!config.admin.answers("conf"));
+    assert_eq!(
+        (config.timing.sync_limit_ms, config.timing.init_limit_ms),
+        (800, 20_000)
+    );
+}
+
+#[test]
+fn one_server_needs_no_myid() {
+    let config = zoo(
+        "dataDir=DIR\nclientPort=2181\nclientPortAddress=127.0.0.1\n",
+        None,
+    )
+    .unwrap()
+    .config;
+    assert_eq!((config.id, config.members.len()), (NodeId(1), 1));
+    assert_eq!(config.client_address, "127.0.0.1:2181".parse().unwrap());
+}
+
+#[test]
+fn options_of_zookeeper_without_effect_are_named() {
+    let text = format!(
+        "{ENSEMBLE}autopurge.purgeInterval=1\nadmin.serverPort=8080\nfrobnicate=9\nsslQuorum=false\ndataLogDir=/elsewhere\n"
+    );
+    let named = zoo(&text, Some("1")).unwrap().without_effect;
+    for (n, part) in [
+        "autopurge.purgeInterval=1 (line 12)",
+        "admin server",
+        "does not know",
+        "sslQuorum",
+        "dataLogDir",
+    ]
+    .iter()
+    .enumerate()
+    {
+        assert!(named[n].contains(part), "{part:?} is not in {named:?}");
+    }
+    assert_eq!(named.len(), 5);
+}
+
+#[test]
+fn options_of_zookeeper_that_promise_what_is_not_kept_are_refused_with_their_line() {
+    for (text, myid, parts) in [
+        (
+            "secureClientPort=2281",
+            "1",
+            ["secureClientPort (line 12)", "TLS"],
+        ),
+        (
+            "ssl.keyStore.location=k",
+            "1",
+            ["ssl.keyStore.location", "TLS"],
+        ),
+        (
+            "authProvider.1=x.SASLAuthenticationProvider",
+            "1",
+            ["authProvider.1", "SASL"],
+        ),
+        ("group.1=1:2:3", "1", ["group.1", "majorities"]),
+        ("peerType=observer", "1", ["peerType", "observers"]),
+        (
+            "server.4=127.0.0.4:2888:3888:observer",
+            "1",
+            ["server.4", "observers"],
+        ),
+        (
+            "server.4=127.0.0.4:2888",
+            "1",
+            ["server.4", "host:peerPort:electionPort"],
+        ),
+        (
+            "server.4=no.such.host.invalid:1:2",
+            "1",
+            ["server.4", "address"],
+        ),
+        ("tickTime=fast", "1", ["tickTime = fast", "whole number"]),
+        ("", "64", ["id = 64", "1 to 63"]),
+        ("", "9", ["id = 9", "one of the members"]),
+        ("", "one", ["myid = one", "1 to 63"]),
+    ] {
+        let error = zoo(&format!("{ENSEMBLE}{text}\n"), Some(myid)).unwrap_err();
+        for part in parts {
+            assert!(error.contains(part), "{part:?} is not in {error:?}");
+        }
+    }
+    let error = zoo(ENSEMBLE, None).unwrap_err();
+    assert!(error.contains("myid"), "{error}");
+    let error = zoo("clientPort=1", None).unwrap_err();
+    assert!(error.contains("dataDir"), "{error}");
+}

@@ -14,8 +14,10 @@
 //! - `engine`: the loop. `outputs`: what the replica wants. `serving`: clients' events. `leading`: the leader's part.
 //!   `links`, `forward`: what servers tell each other about their clients.
 //! - `peer`, `wire`: connections between members, and their frames. `disk`: the disk thread.
+//! - `belonging`: whose data directory it is.
 //! - `words`, `listings`: the four-letter words.
 
+mod belonging;
 mod client;
 mod disk;
 mod engine;
@@ -124,7 +126,9 @@ pub async fn run(
     let options = StoreOptions {
         segment_bytes: config.log.segment_bytes,
     };
+    belonging::check(&config)?;
     let (store, recovered) = Store::open(&config.data_dir, options)?;
+    belonging::claim(&config)?;
     let tree = match &recovered.snapshot {
         Some(snapshot) => Tree::restore(&snapshot.state).map_err(|source| NodeError::Image {
             zxid: snapshot.zxid,

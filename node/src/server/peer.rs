@@ -43,6 +43,7 @@ struct Hello {
     /// The dialler's number for this dial: a later one replaces an earlier one, never the other way round.
     dial: u64,
     members: Vec<NodeId>,
+    cluster: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -255,6 +256,7 @@ impl Peers {
             incarnation: self.incarnation,
             dial,
             members,
+            cluster: self.config.cluster.clone(),
         }
     }
 
@@ -276,6 +278,12 @@ impl Peers {
             return refuse(format!(
                 "server {} looks for {}, and this is {me}: see its `dial`",
                 theirs.from, theirs.to
+            ));
+        }
+        if theirs.cluster != self.config.cluster {
+            return refuse(format!(
+                "server {} is of cluster {:?}, and this one of {:?}",
+                theirs.from, theirs.cluster, self.config.cluster
             ));
         }
         let members: Vec<_> = self.config.members.keys().copied().collect();

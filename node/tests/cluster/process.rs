@@ -101,6 +101,11 @@ impl Server {
         self.end()
     }
 
+    /// Its configuration and its data directory.
+    pub(crate) fn files(&self) -> (PathBuf, PathBuf) {
+        (self.config.clone(), self.config.with_extension(""))
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.config.with_extension("log")).unwrap()
     }
@@ -198,7 +203,7 @@ fn member(id: u64, client: u16, peer: u16) -> String {
 }
 
 /// Ports that were free a moment ago, below the range from which the kernel gives ports to those who dial.
-fn free_ports(count: usize) -> Vec<u16> {
+pub(crate) fn free_ports(count: usize) -> Vec<u16> {
     static NEXT: std::sync::Mutex<Option<u16>> = std::sync::Mutex::new(None);
     let mut next = NEXT.lock().unwrap();
     // Test processes that run side by side begin at different places.

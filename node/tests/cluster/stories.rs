@@ -1,7 +1,7 @@
 //! What one server owes a client.
 
 use crate::client::*;
-use crate::process::{BINARY, Cluster, eventually, word};
+use crate::process::{BINARY, Cluster, eventually, free_ports, word};
 use std::process::Command;
 
 #[test]
@@ -328,6 +328,68 @@ fn mistakes_on_the_command_line_are_explained() {
     assert!(
         ok && text.starts_with("keelhaul-node 0.1.0 (features: "),
         "{text}"
+    );
+}
+
+#[test]
+fn zookeepers_own_configuration_starts_a_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, data) = (dir.path().join("zoo.cfg"), dir.path().join("data"));
+    std::fs::create_dir(&data).unwrap();
+    let port = free_ports(1)[0];
+    let text = format!(
+        "tickTime=2000\ndataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\nautopurge.purgeInterval=1\n",
+        data.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let formatted = Command::new(BINARY)
+        .arg("format")
+        .arg("--config")
+        .arg(&config)
+        .status();
+    assert!(formatted.unwrap().success());
+    let log = dir.path().join("log");
+    let stderr = std::fs::File::create(&log).unwrap();
+    let mut child = Command::new(BINARY)
+        .arg(&config)
+        .stderr(stderr)
+        .spawn()
+        .unwrap();
+    let mut client = Client::connect(([127, 0, 0, 1], port).into());
+    assert_eq!(client.timeout, 10_000);
+    client.create("/a", b"", 0).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("autopurge.purgeInterval=1 (line 5)"), "{log}");
+}
+
+#[test]
+fn a_data_directory_of_another_server_or_cluster_or_in_use_is_refused() {
+    let mut cluster = Cluster::start(1, "");
+    let (config, data) = cluster.servers[0].files();
+    let start = |text: &str| {
+        let other = config.with_file_name("other.toml");
+        let text = format!(
+            "data_dir = {data:?}\nclient_address = \"127.0.0.1:0\"\npeer_address = \"127.0.0.2:0\"\n{text}\n"
+        );
+        std::fs::write(&other, text).unwrap();
+        let output = Command::new(BINARY).arg(&other).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let error = start("id = 1");
+    assert!(error.contains("lock") || error.contains("use"), "{error}");
+    cluster.servers[0].kill();
+    let error = start("id = 2");
+    assert!(
+        error.contains("belongs to server 1 of cluster \"keelhaul\""),
+        "{error}"
+    );
+    let error = start("id = 1\ncluster = \"other\"");
+    assert!(
+        error.contains("this is server 1 of cluster \"other\""),
+        "{error}"
     );
 }
 

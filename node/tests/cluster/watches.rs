@@ -229,11 +229,11 @@ fn watches_go_with_their_connection() {
 fn a_thousand_watchers_of_one_znode_are_told_at_once() {
     // More need more file descriptors than many machines give by default.
     let count = std::env::var("KEELHAUL_WATCHERS").map_or(1000, |count| count.parse().unwrap());
-    let cluster = Cluster::start(1, "");
-    let mut writer = Client::connect(cluster.address(0));
+    let cluster = Cluster::start(1, "[limits]\nsession_timeout_max_ms = 600000");
+    let mut writer = Client::connect_for(cluster.address(0), 600_000);
     writer.create("/config", b"0", 0).unwrap();
     let mut watchers: Vec<Client> = (0..count)
-        .map(|_| Client::connect(cluster.address(0)))
+        .map(|_| Client::connect_for(cluster.address(0), 600_000))
         .collect();
     for watcher in &mut watchers {
         watcher.watch(DATA, "/config").unwrap();

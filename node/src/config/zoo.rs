@@ -1,0 +1,478 @@
+//! ZooKeeper's own configuration: `zoo.cfg`, with `myid` in its data directory, and the dynamic file that it names.
+//!
+//! What means the same here is taken over. What this node has no use for and does without harm is named, and the node starts;
+//! what it cannot do although the operator counts on it (TLS, observers, SASL, read-only mode, groups) is refused with its
+//! line. Nothing is ignored in silence. What this cannot do: read ZooKeeper's data; the node keeps its own below
+//! `dataDir/keelhaul`.
+
+use super::{
+    Admin, ConfigError, File, Limits, Log, Member, NodeConfig, Role, Security, Timing, Znodes,
+};
+use crate::zab::NodeId;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+/// A line `key=value`, and where it stands.
+#[derive(Debug, Clone)]
+struct Line {
+    number: usize,
+    key: String,
+    value: String,
+}
+
+/// A configuration, and what of it has no effect here.
+#[derive(Debug)]
+pub struct Zoo {
+    /// The configuration.
+    pub config: NodeConfig,
+    /// The options without effect, each with the reason.
+    pub without_effect: Vec<String>,
+}
+
+/// Options without effect, and why that does no harm.
+const WITHOUT_EFFECT: [(&str, &str); 22] = [
+    ("autopurge.", "old snapshots and logs are removed always"),
+    ("preAllocSize", "log files grow as they are written"),
+    (
+        "snapCount",
+        "use log.snapshot_every in a TOML configuration",
+    ),
+    ("electionAlg", "there is one election"),
+    ("standaloneEnabled", "one server is an ensemble of one"),
+    (
+        "reconfigEnabled",
+        "reconfiguration is not implemented: reconfig is refused",
+    ),
+    ("dynamicConfigFile", "it is read once and never written"),
+    ("version", "the configuration has no version"),
+    ("clientPortListenBacklog", "the operating system's is used"),
+    ("leaderServes", "the leader serves clients"),
+    ("cnxTimeout", "peers are dialled with a limit of one second"),
+    ("quorum.cnxn.threads.size", "one thread serves all"),
+    (
+        "quorumListenOnAllIPs",
+        "the peer port of this server's own line is listened on",
+    ),
+    ("localSessions", "all sessions are global"),
+    ("fsync.warningthresholdms", "a slow disk is not warned of"),
+    ("maxResponseCacheSize", "answers are not cached"),
+    ("maxGetChildrenResponseCacheSize", "answers are not cached"),
+    ("skipACL", "access control lists are always enforced"),
+    ("admin.", "there is no admin server"),
+    ("metricsProvider.", "there is no metrics provider"),
+    ("syncEnabled", "it is for observers"),
+    (
+        "connectToLearnerMasterLimit",
+        "followers wait for initLimit",
+    ),
+];
+
+/// Options that promise what this node cannot keep.
+const REFUSED: [(&str, &str); 12] = [
+    (
+        "secureClientPort",
+        "TLS is not implemented: give a clientPort and remove it",
+    ),
+    (
+        "secureClientPortAddress",
+        "TLS is not implemented: remove it",
+    ),
+    ("ssl", "TLS is not implemented: remove it"),
+    ("portUnification", "TLS is not implemented: remove it"),
+    (
+        "quorum.auth.",
+        "peers are not authenticated: keep the peer port on a network of theirs, and remove it",
+    ),
+    (
+        "authProvider",
+        "SASL and X.509 are not implemented: remove it",
+    ),
+    (
+        "requireClientAuthScheme",
+        "clients without authentication cannot be refused: remove it",
+    ),
+    (
+        "sessionRequireClientSASLAuth",
+        "SASL is not implemented: remove it",
+    ),
+    (
+        "readonlymode.enabled",
+        "read-only mode is not implemented: remove it",
+    ),
+    ("group", "quorums are majorities: remove groups and weights"),
+    (
+        "weight",
+        "quorums are majorities: remove groups and weights",
+    ),
+    (
+        "oraclePath",
+        "there is no oracle: use an odd number of servers",
+    ),
+];
+
+impl Zoo {
+    /// Reads `zoo.cfg`, what it names, and `myid`.
+    pub fn read(path: &Path) -> Result<Zoo, ConfigError> {
+        let mut lines = parse(&read(path)?);
+        if let Some(dynamic) = lines.iter().find(|line| line.key == "dynamicConfigFile") {
+            lines.extend(parse(&read(Path::new(&dynamic.value))?));
+        }
+        let reader = Reader { path, lines };
+        let data_dir = PathBuf::from(reader.need("dataDir")?);
+        let alone = !reader
+            .lines
+            .iter()
+            .any(|line| line.key.starts_with("server."));
+        let id = match std::fs::read_to_string(data_dir.join("myid")) {
+            Ok(text) => reader.id("myid", text.trim())?,
+            Err(_) if alone => NodeId(1),
+            Err(source) => {
+                return Err(ConfigError::Read {
+                    path: data_dir.join("myid"),
+                    source,
+                });
+            }
+        };
+        reader.config(id, data_dir)
+    }
+
+    /// Whether this looks like the name of a `zoo.cfg` rather than of a TOML file.
+    pub fn is_meant(path: &Path) -> bool {
+        path.extension().is_some_and(|extension| extension == "cfg")
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Java's properties, as far as configurations use them: comments, `=` or `:`, white space around both.
+fn parse(text: &str) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for (n, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with(['#', '!']) {
+            continue;
+        }
+        let (key, value) = line.split_once(['=', ':']).unwrap_or((line, ""));
+        lines.push(Line {
+            number: n + 1,
+            key: key.trim().to_owned(),
+            value: value.trim().to_owned(),
+        });
+    }
+    lines
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    lines: Vec<Line>,
+}
+
+impl Reader<'_> {
+    fn config(&self, id: NodeId, data_dir: PathBuf) -> Result<Zoo, ConfigError> {
+        let mut without_effect = Vec::new();
+        for line in &self.lines {
+            self.judge(line, &mut without_effect)?;
+        }
+        let tick_ms = self.number("tickTime", 3000)?;
+        let members = self.members(id)?;
+        let own = members.iter().find(|member| member.id == id);
+        let client_address = match (self.client_address()?, own) {
+            (Some(address), _) => address,
+            (None, Some(own)) => own.client_address,
+            (None, None) => return Err(self.illegal("clientPort", "", "a port must be given")),
+        };
+        let (least, most) = (
+            self.number("minSessionTimeout", 2 * tick_ms)?,
+            self.number("maxSessionTimeout", 20 * tick_ms)?,
+        );
+        let file = File {
+            id,
+            cluster: super::default_cluster(),
+            data_dir: data_dir.join("keelhaul"),
+            client_address: Some(client_address),
+            // An ensemble of one is not reached by anybody, but listens.
+            peer_address: own
+                .is_none()
+                .then_some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            members,
+            dial: BTreeMap::new(),
+            timing: self.timing(tick_ms)?,
+            log: Log::default(),
+            limits: Limits {
+                session_timeout_min_ms: least.try_into().unwrap_or(i32::MAX),
+                session_timeout_max_ms: most.try_into().unwrap_or(i32::MAX),
+                connections_per_address: self.number("maxClientCnxns", 60)? as usize,
+                outstanding: self.number("globalOutstandingLimit", 1000)? as usize,
+                frame_bytes: self.number("jute.maxbuffer", 0xf_ffff)? as usize,
+                ..Limits::default()
+            },
+            znodes: Znodes {
+                container_check_ms: self.number("znode.container.checkIntervalMs", 60_000)?,
+                container_never_used_ms: self
+                    .number("znode.container.maxNeverUsedIntervalMs", 0)?,
+            },
+            security: Security {
+                super_digest: self
+                    .get("DigestAuthenticationProvider.superDigest")
+                    .map(str::to_owned),
+            },
+            admin: self.admin(),
+        };
+        let config = super::check::check(file).map_err(|illegal| ConfigError::Value {
+            path: self.path.to_owned(),
+            key: illegal.key,
+            value: illegal.value,
+            legal: illegal.legal,
+        })?;
+        Ok(Zoo {
+            config,
+            without_effect,
+        })
+    }
+
+    /// Takes an option over, notes that it has no effect, or refuses it.
+    fn judge(&self, line: &Line, without_effect: &mut Vec<String>) -> Result<(), ConfigError> {
+        const KNOWN: [&str; 15] = [
+            "dataDir",
+            "clientPort",
+            "clientPortAddress",
+            "tickTime",
+            "initLimit",
+            "syncLimit",
+            "minSessionTimeout",
+            "maxSessionTimeout",
+            "maxClientCnxns",
+            "globalOutstandingLimit",
+            "jute.maxbuffer",
+            "4lw.commands.whitelist",
+            "znode.container.checkIntervalMs",
+            "znode.container.maxNeverUsedIntervalMs",
+            "DigestAuthenticationProvider.superDigest",
+        ];
+        let key = line.key.strip_prefix("zookeeper.").unwrap_or(&line.key);
+        if KNOWN.contains(&key) || key.starts_with("server.") {
+            return Ok(());
+        }
+        let off = matches!(line.value.as_str(), "false" | "no" | "0");
+        if let Some((_, reason)) = REFUSED.iter().find(|(known, _)| is_named(key, known))
+            && !off
+        {
+            return Err(self.refused(line, reason));
+        }
+        match key {
+            "dataLogDir" => return self.log_dir(line, without_effect),
+            "peerType" if line.value != "participant" => {
+                return Err(self.refused(line, "observers are not implemented"));
+            }
+            // Writes are always on disk before they are acknowledged.
+            "forceSync" if off => {
+                without_effect
+                    .push(self.note(line, "every write is on disk before it is acknowledged"));
+            }
+            "peerType" | "forceSync" | "extendedTypesEnabled" => {}
+            _ if off => without_effect.push(self.note(line, "it is off here too")),
+            _ => match WITHOUT_EFFECT
+                .iter()
+                .find(|(known, _)| is_named(key, known))
+            {
+                Some((_, reason)) => without_effect.push(self.note(line, reason)),
+                None => without_effect.push(self.note(line, "this node does not know it")),
+            },
+        }
+        Ok(())
+    }
+
+    fn log_dir(&self, line: &Line, without_effect: &mut Vec<String>) -> Result<(), ConfigError> {
+        if self.get("dataDir") != Some(&line.value) {
+            without_effect.push(self.note(line, "log and snapshots are both below dataDir"));
+        }
+        Ok(())
+    }
+
+    fn timing(&self, tick_ms: u64) -> Result<Timing, ConfigError> {
+        let default = Timing::default();
+        // Heartbeats are much more frequent than ZooKeeper's ticks: a dead leader is to be noticed soon, and never
+        // later than the operator allows.
+        let sync_limit = self.number("syncLimit", 5)? * tick_ms;
+        let init_limit = self.number("initLimit", 10)? * tick_ms;
+        let sync_limit_ms = default.sync_limit_ms.min(sync_limit);
+        Ok(Timing {
+            tick_ms: default.tick_ms.min(sync_limit_ms / 2),
+            sync_limit_ms,
+            init_limit_ms: init_limit.max(sync_limit_ms),
+            ..default
+        })
+    }
+
+    fn admin(&self) -> Admin {
+        // ZooKeeper's default is srvr alone; what the node's own default has beside it tells nothing that harms.
+        match self.get("4lw.commands.whitelist") {
+            None => Admin::default(),
+            Some(words) => {
+                let words = words
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|word| !word.is_empty());
+                let mut words: Vec<String> = words.map(str::to_owned).collect();
+                // As in ZooKeeper, whose own tools need it.
+                words.push("srvr".into());
+                Admin { words }
+            }
+        }
+    }
+
+    fn client_address(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        let Some(port) = self.get("clientPort") else {
+            return Ok(None);
+        };
+        let host = self.get("clientPortAddress").unwrap_or("0.0.0.0");
+        self.resolve("clientPort", host, port).map(Some)
+    }
+
+    /// The lines `server.N=host:peerPort:electionPort[:role][;[clientHost:]clientPort]`. Our members need one port for
+    /// each other: the first; and the election's port must be theirs too, or another service could have it.
+    fn members(&self, own: NodeId) -> Result<Vec<Member>, ConfigError> {
+        let mut members = Vec::new();
+        let client_port = self.get("clientPort").unwrap_or("2181");
+        for line in &self.lines {
+            let Some(id) = line.key.strip_prefix("server.") else {
+                continue;
+            };
+            let id = self.id(&line.key, id)?;
+            let (quorum, client) = match line.value.split_once(';') {
+                Some((quorum, client)) => (quorum, Some(client)),
+                None => (line.value.as_str(), None),
+            };
+            let (host, ports) = split_host(quorum)
+                .ok_or_else(|| self.refused(line, "host:peerPort:electionPort is legal"))?;
+            let mut ports = ports.split(':');
+            let (Some(peer_port), Some(_)) = (ports.next(), ports.next()) else {
+                return Err(self.refused(line, "host:peerPort:electionPort is legal"));
+            };
+            if ports
+                .next()
+                .is_some_and(|role| !role.eq_ignore_ascii_case("participant"))
+            {
+                return Err(self.refused(line, "observers are not implemented"));
+            }
+            // Without its own port in the line only this server's is known.
+            let known_port = if id == own { client_port } else { "0" };
+            let (client_host, client_port) = match client.and_then(|client| client.rsplit_once(':'))
+            {
+                Some((host, port)) => (host, port),
+                None => (host, client.unwrap_or(known_port)),
+            };
+            let client_host = if client_host == "0.0.0.0" && id != own {
+                host
+            } else {
+                client_host
+            };
+            members.push(Member {
+                id,
+                peer_address: self.resolve(&line.key, host, peer_port)?,
+                client_address: self.resolve(&line.key, client_host, client_port)?,
+                role: Role::Voter,
+            });
+        }
+        members.sort_by_key(|member| member.id);
+        Ok(members)
+    }
+
+    fn resolve(&self, key: &str, host: &str, port: &str) -> Result<SocketAddr, ConfigError> {
+        let host = host.trim_matches(['[', ']']);
+        let value = || format!("{host}:{port}");
+        let port: u16 = port
+            .trim()
+            .parse()
+            .map_err(|_| self.illegal(key, &value(), "a port is 1 to 65535"))?;
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(SocketAddr::from((address, port)));
+        }
+        let found = (host, port).to_socket_addrs().ok();
+        let mut found: Vec<SocketAddr> = found.into_iter().flatten().collect();
+        // IPv4 first: the same on every member, whatever its resolver prefers.
+        found.sort_by_key(|address| (address.is_ipv6(), *address));
+        let first = found.first().copied();
+        first.ok_or_else(|| self.illegal(key, &value(), "the host must have an address"))
+    }
+
+    fn id(&self, key: &str, text: &str) -> Result<NodeId, ConfigError> {
+        match text.parse() {
+            Ok(id) => Ok(NodeId(id)),
+            Err(_) => Err(self.illegal(key, text, "ids are 1 to 63")),
+        }
+    }
+
+    fn get(&self, key: &str) -> Option<&str> {
+        let is = |line: &&Line| line.key.strip_prefix("zookeeper.").unwrap_or(&line.key) == key;
+        self.lines
+            .iter()
+            .rev()
+            .find(is)
+            .map(|line| line.value.as_str())
+    }
+
+    fn need(&self, key: &str) -> Result<&str, ConfigError> {
+        self.get(key)
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| self.illegal(key, "", "it must be given"))
+    }
+
+    fn number(&self, key: &str, default: u64) -> Result<u64, ConfigError> {
+        match self.get(key) {
+            // ZooKeeper's way to say that a bound has its default.
+            None | Some("-1") => Ok(default),
+            Some(text) => text
+                .parse()
+                .map_err(|_| self.illegal(key, text, "a whole number is legal")),
+        }
+    }
+
+    fn illegal(&self, key: &str, value: &str, legal: &str) -> ConfigError {
+        ConfigError::Value {
+            path: self.path.to_owned(),
+            key: key.to_owned(),
+            value: value.to_owned(),
+            legal: legal.to_owned(),
+        }
+    }
+
+    fn refused(&self, line: &Line, reason: &str) -> ConfigError {
+        self.illegal(
+            &format!("{} (line {})", line.key, line.number),
+            &line.value,
+            reason,
+        )
+    }
+
+    fn note(&self, line: &Line, reason: &str) -> String {
+        format!(
+            "{}={} (line {}): {reason}",
+            line.key, line.value, line.number
+        )
+    }
+}
+
+/// Whether an option is one of a list: by its whole name, or by its beginning if the list has a dot or a family there.
+fn is_named(key: &str, known: &str) -> bool {
+    let family = known.ends_with('.')
+        || matches!(
+            known,
+            "ssl" | "group" | "weight" | "authProvider" | "localSessions"
+        );
+    key == known || family && key.starts_with(known)
+}
+
+/// The host, which may be an IPv6 address in brackets, and what follows its colon.
+fn split_host(text: &str) -> Option<(&str, &str)> {
+    match text.strip_prefix('[') {
+        Some(rest) => rest.split_once("]:"),
+        None => text.split_once(':'),
+    }
+}
