@@ -1,4 +1,5 @@
-//! A search that would need a gigabyte ends as unknown within its budget, and so does the process.
+//! What a history costs in memory, and a search: one that would need a gigabyte ends as unknown within its budget, and so does
+//! the process.
 
 #![cfg(target_os = "linux")] // The resident set is read from /proc.
 #![allow(clippy::unwrap_used)] // A test that cannot go on fails.
@@ -8,6 +9,7 @@ mod common;
 use common::{Script, validity};
 use keelhaul_checkers::{Budget, Finding, History, Kind, Parameters, Verdict, by_name};
 use serde_json::{Value, json};
+use std::io::{Read, Write};
 
 const MIB: u64 = 1 << 20;
 
@@ -87,7 +89,69 @@ fn most_resident() -> u64 {
         * 1024
 }
 
+/// Lines of a register's operations, made while they are read: `lines` of them, about 90 bytes each.
+struct Lines {
+    next: u64,
+    lines: u64,
+    text: Vec<u8>,
+    given: usize,
+}
+
+impl Read for Lines {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.given == self.text.len() && self.next < self.lines {
+            self.text.clear();
+            self.given = 0;
+            for index in self.next..self.lines.min(self.next + 1_000) {
+                let (operation, kind) = (index / 2, ["invoke", "ok"][index as usize % 2]);
+                let (process, time) = (operation % 10, index * 1_003);
+                writeln!(
+                    self.text,
+                    r#"{{"index":{index},"time":{time},"process":{process},"type":"{kind}","f":"write","key":"r{}","value":{operation}}}"#,
+                    operation % 8
+                )?;
+                self.next += 1;
+            }
+        }
+        let read = (&self.text[self.given..]).read(into)?;
+        self.given += read;
+        Ok(read)
+    }
+}
+
 #[test]
+fn memory_is_bounded() {
+    // One after the other: both look at the whole process.
+    a_history_costs_tens_of_bytes_an_operation();
+    a_search_beyond_its_bytes_is_unknown_and_stays_within_them();
+}
+
+fn a_history_costs_tens_of_bytes_an_operation() {
+    const LINES: u64 = 1_200_000;
+    let before = resident();
+    let lines = Lines {
+        next: 0,
+        lines: LINES,
+        text: Vec::new(),
+        given: 0,
+    };
+    let (history, notes) = History::read(lines).unwrap();
+    let (kept, most) = (resident() - before, most_resident() - before);
+    assert!(history.len() as u64 == LINES && notes.is_empty());
+    println!(
+        "{} bytes a line: {} in columns, {} resident, {} MiB at most while reading {} MiB of text",
+        history.held() as u64 / LINES,
+        history.held(),
+        kept / LINES,
+        most / MIB,
+        LINES * 90 / MIB
+    );
+    assert!(history.held() as u64 <= 45 * LINES, "{}", history.held());
+    assert!(kept <= 45 * LINES + 48 * MIB, "{kept} bytes are resident");
+    // A few chunks of text are in memory at a time, with what was read of them, and no more.
+    assert!(most <= 45 * LINES + 64 * MIB, "{most} bytes were resident");
+}
+
 fn a_search_beyond_its_bytes_is_unknown_and_stays_within_them() {
     let history = explosive();
     let before = resident();

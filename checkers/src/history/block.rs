@@ -7,6 +7,7 @@ use super::event::{Event, Kind, Nanos, Process};
 use super::names::Names;
 use super::rows::NONE;
 use super::value::{FieldsRef, ValueRef};
+use std::fmt;
 use std::sync::Arc;
 
 /// No index, no time.
@@ -51,6 +52,13 @@ pub struct Place {
     pub line: u32,
     /// Which byte of the line, from 1.
     pub column: u32,
+}
+
+impl fmt::Display for Place {
+    /// `line 7, column 41`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
 }
 
 impl Draft {

@@ -1,5 +1,6 @@
 //! One line of a history, where it lies.
 
+use super::block::Place;
 use super::event::{Event, Kind, Nanos, Process};
 use super::rows::{NONE, Row};
 use super::value::{FieldsRef, ValueRef};
@@ -68,6 +69,11 @@ impl<'h> EventRef<'h> {
     /// Argument of an invocation, result of a completion.
     pub fn value(self) -> ValueRef<'h> {
         self.history.value(self.row().value)
+    }
+
+    /// Where its value was in the file that it was read from, for messages about it.
+    pub fn place(self) -> Option<Place> {
+        self.history.place(self.place as usize)
     }
 
     /// An extra field as a whole number, if it is there and is one.

@@ -200,6 +200,7 @@ fn the_place_of_each_value_is_known() {
     for (form, expected) in forms {
         let place = read(form).0.place(0).unwrap();
         assert_eq!((place.line, place.column), expected, "{form}");
+        assert_eq!(read(form).0.event(0).place(), Some(place));
     }
 }
 
