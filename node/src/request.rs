@@ -414,6 +414,9 @@ pub enum ErrorCode {
     /// Reconfiguration is not enabled.
     #[error("reconfiguration is disabled")]
     ReconfigDisabled,
+    /// The subtree holds as much as its quota allows.
+    #[error("quota exceeded")]
+    QuotaExceeded,
     /// The client has no such watch.
     #[error("no such watch")]
     NoWatcher,
@@ -440,6 +443,7 @@ impl ErrorCode {
             ErrorCode::SessionMoved => -118,
             ErrorCode::NoWatcher => -121,
             ErrorCode::ReconfigDisabled => -123,
+            ErrorCode::QuotaExceeded => -125,
         }
     }
 }

@@ -179,7 +179,7 @@ impl Default for Limits {
     }
 }
 
-/// Znodes that the leader removes.
+/// Znodes that the leader removes, and those that it refuses.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Znodes {
@@ -187,6 +187,8 @@ pub struct Znodes {
     pub container_check_ms: u64,
     /// After how long a container goes that never had a child, in milliseconds; 0: never.
     pub container_never_used_ms: u64,
+    /// Whether the hard limits of quotas hold; they are counted in any case.
+    pub enforce_quotas: bool,
 }
 
 impl Default for Znodes {
@@ -194,6 +196,7 @@ impl Default for Znodes {
         Znodes {
             container_check_ms: 60_000,
             container_never_used_ms: 0,
+            enforce_quotas: false,
         }
     }
 }

@@ -216,6 +216,7 @@ impl Reader<'_> {
                 container_check_ms: self.number("znode.container.checkIntervalMs", 60_000)?,
                 container_never_used_ms: self
                     .number("znode.container.maxNeverUsedIntervalMs", 0)?,
+                enforce_quotas: self.get("enforceQuota") == Some("true"),
             },
             security: Security {
                 super_digest: self
@@ -238,7 +239,8 @@ impl Reader<'_> {
 
     /// Takes an option over, notes that it has no effect, or refuses it.
     fn judge(&self, line: &Line, without_effect: &mut Vec<String>) -> Result<(), ConfigError> {
-        const KNOWN: [&str; 15] = [
+        const KNOWN: [&str; 16] = [
+            "enforceQuota",
             "dataDir",
             "clientPort",
             "clientPortAddress",

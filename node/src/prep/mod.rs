@@ -18,6 +18,7 @@ use crate::acl::{self, Permission};
 use crate::request::{Acl, CreateMode, ErrorCode, Identity, Lifetime, SessionId, Write};
 use crate::tree::{Tree, path};
 use crate::txn::Body;
+use bytes::Bytes;
 use overlay::{Draft, Outlook};
 use std::sync::Arc;
 
@@ -47,6 +48,8 @@ pub struct Asker<'a> {
     pub session: SessionId,
     /// Who its client is.
     pub identity: &'a Identity,
+    /// Whether the hard limits of quotas hold.
+    pub quotas: bool,
 }
 
 /// Prepares a request.
@@ -147,6 +150,7 @@ fn one(draft: &mut Draft<'_>, asker: Asker<'_>, write: Write) -> Result<Body, Er
         } => {
             let mode = CreateMode::from_flags(flags, ttl_ms, asker.session)?;
             let (path, acl, parent_creates) = create(draft, asker, path, acl, mode)?;
+            within_quota(draft, asker, &path, 1, bytes_of(data.as_ref()))?;
             Ok(Body::Create {
                 path,
                 data,
@@ -161,7 +165,7 @@ fn one(draft: &mut Draft<'_>, asker: Asker<'_>, write: Write) -> Result<Body, Er
             data,
             version,
         } => {
-            let version = set_data(draft, asker, &path, version)?;
+            let version = set_data(draft, asker, &path, data.as_ref(), version)?;
             Ok(Body::SetData {
                 path,
                 data,
@@ -267,6 +271,7 @@ fn set_data(
     draft: &mut Draft<'_>,
     asker: Asker<'_>,
     path: &str,
+    data: Option<&Bytes>,
     expected: i32,
 ) -> Result<i32, ErrorCode> {
     legal(path)?;
@@ -275,6 +280,11 @@ fn set_data(
         return Err(ErrorCode::NoAuth);
     }
     allowed(&znode, Permission::WRITE, asker)?;
+    let before = draft
+        .tree()
+        .get(path)
+        .map_or(0, |znode| znode.stat().data_length);
+    within_quota(draft, asker, path, 0, bytes_of(data) - i64::from(before))?;
     let version = next_version(znode.version, expected)?;
     draft.set(path.to_owned(), Some(Outlook { version, ..znode }));
     Ok(version)
@@ -305,6 +315,23 @@ fn set_acl(
 
 fn allowed(znode: &Outlook, permission: Permission, asker: Asker<'_>) -> Result<(), ErrorCode> {
     acl::check(znode.acl.as_deref(), permission, asker.identity)
+}
+
+fn bytes_of(data: Option<&Bytes>) -> i64 {
+    data.map_or(0, |data| data.len() as i64)
+}
+
+fn within_quota(
+    draft: &Draft<'_>,
+    asker: Asker<'_>,
+    path: &str,
+    znodes: i64,
+    bytes: i64,
+) -> Result<(), ErrorCode> {
+    if asker.quotas && !draft.tree().is_within_quota(path, znodes, bytes) {
+        return Err(ErrorCode::QuotaExceeded);
+    }
+    Ok(())
 }
 
 fn legal(path: &str) -> Result<(), ErrorCode> {

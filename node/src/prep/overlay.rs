@@ -131,6 +131,11 @@ impl<'a> Draft<'a> {
         })
     }
 
+    /// The tree as it is applied.
+    pub(super) fn tree(&self) -> &'a Tree {
+        self.tree
+    }
+
     /// Whether a change of this znode is proposed and not yet applied.
     pub(super) fn is_pending(&self, path: &str) -> bool {
         self.overlay.znodes.contains_key(path)

@@ -104,6 +104,7 @@ fn asker(identity: &Identity) -> Asker<'_> {
     Asker {
         session: S,
         identity,
+        quotas: true,
     }
 }
 
@@ -514,4 +515,53 @@ fn containers_and_znodes_with_a_time_to_live_perish_when_their_time_has_come() {
     let restored = Tree::restore(&image).unwrap();
     assert!(restored.perishable().eq(leader.tree.perishable()));
     assert_eq!(restored.image(), image);
+}
+
+#[test]
+fn hard_limits_of_the_nearest_quota_hold_and_its_counts_are_kept() {
+    let mut leader = Leader::new();
+    let data = |path: &str, data: &'static str| Write::Create {
+        path: path.into(),
+        data: Some(Bytes::from_static(data.as_bytes())),
+        acl: vec![Acl::open()],
+        flags: 0,
+        ttl_ms: -1,
+    };
+    leader.works(data("/q", "12345"));
+    leader.works(data("/zookeeper/quota/q", ""));
+    let limits = "count=-1,bytes=-1=;byteHardLimit=20;countHardLimit=3";
+    leader.works(data("/zookeeper/quota/q/zookeeper_limits", limits));
+    leader.works(data(
+        "/zookeeper/quota/q/zookeeper_stats",
+        "count=0,bytes=0",
+    ));
+    leader.apply_all();
+    let counts = |leader: &Leader| {
+        let view = leader
+            .tree
+            .get("/zookeeper/quota/q/zookeeper_stats")
+            .unwrap();
+        assert_eq!(view.stat().version, 0);
+        String::from_utf8(view.data().unwrap().to_vec()).unwrap()
+    };
+    assert_eq!(counts(&leader), "count=1,bytes=5");
+    leader.works(data("/q/a", "1234567890"));
+    leader.apply_all();
+    assert_eq!(counts(&leader), "count=2,bytes=15");
+    leader.fails(data("/q/b", "123456"), ErrorCode::QuotaExceeded);
+    leader.works(data("/q/b", "12345"));
+    leader.apply_all();
+    leader.fails(data("/q/c", ""), ErrorCode::QuotaExceeded);
+    leader.works(data("/qq", "beside it, and as long as it likes"));
+    leader.works(set("/q/a", -1));
+    leader.works(delete("/q/b", -1));
+    leader.apply_all();
+    assert_eq!(counts(&leader), "count=2,bytes=5");
+    let restored = Tree::restore(&leader.tree.image()).unwrap();
+    assert!(!restored.is_within_quota("/q/x", 2, 0) && restored.is_within_quota("/q/x", 1, 0));
+    leader.works(delete("/zookeeper/quota/q/zookeeper_limits", -1));
+    leader.apply_all();
+    leader.works(data("/q/c", "123456789012345678901234567890"));
+    leader.apply_all();
+    assert_eq!(counts(&leader), "count=2,bytes=5");
 }

@@ -95,6 +95,7 @@ impl Engine {
                 let asker = prep::Asker {
                     session,
                     identity: &identity,
+                    quotas: self.config.znodes.enforce_quotas,
                 };
                 self.propose(origin, asker, cxid, write);
             }

@@ -132,6 +132,7 @@ impl Tree {
             lists: Lists::default(),
             ephemerals: 0,
             perishable: BTreeSet::new(),
+            quotas: BTreeSet::new(),
         };
         for _ in 0..header.sessions {
             let ((id, session), after): ((SessionId, Session), _) =
@@ -171,6 +172,7 @@ impl Tree {
         let znode = record.into_znode(&mut self.lists);
         let owner = znode.owner;
         self.znodes.insert(parent, name, znode);
+        self.quota_found(&path);
         match owner.lifetime() {
             Lifetime::Persistent => return Ok(()),
             Lifetime::Container | Lifetime::Ttl(_) => {

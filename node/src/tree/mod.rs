@@ -5,12 +5,14 @@
 //! is an error that stops the node.
 //!
 //! - [`path`]: legal paths. `stat`: what clients see of a znode.
-//! - `arena`: the znodes. `image`: the tree as bytes, for snapshots, and its digest.
+//! - `arena`: the znodes. `lists`: their access control lists. `quota`: what subtrees hold and may hold.
+//! - `image`: the tree as bytes, for snapshots, and its digest.
 
 mod arena;
 mod image;
 mod lists;
 pub mod path;
+mod quota;
 mod stat;
 #[cfg(test)]
 mod tests;
@@ -147,6 +149,8 @@ pub struct Tree {
     ephemerals: usize,
     /// The paths of containers and of znodes with a time to live.
     perishable: BTreeSet<String>,
+    /// The paths that have limits.
+    quotas: BTreeSet<String>,
 }
 
 impl Default for Tree {
@@ -185,6 +189,7 @@ impl Tree {
             lists,
             ephemerals: 0,
             perishable: BTreeSet::new(),
+            quotas: BTreeSet::new(),
         }
     }
 
@@ -374,6 +379,7 @@ impl Tree {
                 self.ephemerals += 1;
             }
         }
+        let bytes = znode.data.as_ref().map_or(0, Bytes::len);
         let slot = self.znodes.insert(parent, name, znode);
         let zxid = self.zxid;
         let above = self.znodes.get_mut(parent);
@@ -386,7 +392,9 @@ impl Tree {
             acl: znode.acl.as_deref(),
             parent_acl: above.acl.as_deref(),
         });
-        Ok(znode.stat())
+        let stat = znode.stat();
+        self.quota_created(path, bytes);
+        Ok(stat)
     }
 
     /// Deletes a znode and returns its owner.
@@ -422,6 +430,7 @@ impl Tree {
             acl: znode.acl.as_deref(),
             parent_acl: above.acl.as_deref(),
         });
+        self.quota_deleted(path, znode.data.as_ref().map_or(0, Bytes::len));
         Ok(znode.owner)
     }
 
@@ -435,6 +444,8 @@ impl Tree {
     ) -> Result<Stat, Diverged> {
         let slot = self.find(path)?;
         let zxid = self.zxid;
+        let bytes = |data: &Option<Bytes>| data.as_ref().map_or(0, |data| data.len() as i64);
+        let more = bytes(&data) - bytes(&self.znodes.get(slot).data);
         self.znodes.set_data(slot, data);
         let znode = self.znodes.get_mut(slot);
         znode.version = version;
@@ -446,7 +457,9 @@ impl Tree {
             acl: znode.acl.as_deref(),
             parent_acl: None,
         });
-        Ok(znode.stat())
+        let stat = znode.stat();
+        self.quota_changed(path, 0, more);
+        Ok(stat)
     }
 
     fn close_session(

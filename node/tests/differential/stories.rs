@@ -43,6 +43,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Step>)> {
         ("containers and times to live", containers()),
         ("multis", multis()),
         ("access", access()),
+        ("quotas", quotas()),
         ("watches", watches()),
         ("watches set again", watches_set_again()),
     ]
@@ -354,4 +355,76 @@ fn watches_set_again() -> Vec<Step> {
         script.push(Step::Ask(0, ask));
     }
     script
+}
+
+fn quotas() -> Vec<Step> {
+    let create = |path: &str, data: &str| Ask::Create {
+        code: 15,
+        path: path.into(),
+        data: Some(data.as_bytes().to_vec()),
+        acl: open(),
+        flags: 0,
+        ttl: -1,
+    };
+    let put = |path: &str, data: &str| Ask::Set(path.into(), Some(data.as_bytes().to_vec()), -1);
+    let mut asks = vec![
+        create("/q", "12345"),
+        create("/q/in", "123"),
+        create("/q/in/deep", "12"),
+    ];
+    for (path, limits) in [
+        ("/q", "count=4,bytes=-1=;byteHardLimit=40;countHardLimit=6"),
+        ("/q/in", "count=1,bytes=1"),
+        ("/none", "count=1,bytes=1=;countHardLimit=2"),
+    ] {
+        let quota = format!("/zookeeper/quota{path}");
+        asks.push(create(&quota, ""));
+        asks.push(create(&format!("{quota}/zookeeper_limits"), limits));
+        asks.push(create(
+            &format!("{quota}/zookeeper_stats"),
+            "count=0,bytes=0",
+        ));
+    }
+    let counts = ["/q", "/q/in", "/none"]
+        .map(|path| read(4, &format!("/zookeeper/quota{path}/zookeeper_stats")));
+    for change in [
+        create("/q/a", "1234567890"),
+        create("/q/b", "1234567890"),
+        put("/q/a", "12345678901234567890"),
+        put("/q/a", "123456789012345678901234567890"),
+        put("/q/a", ""),
+        Ask::Set("/q/a".into(), None, 99),
+        Ask::Set("/q/a".into(), None, -1),
+        create(
+            "/q/in/x",
+            "as much as it likes, because its limits are soft",
+        ),
+        create("/q/c", ""),
+        create("/q/d", ""),
+        create("/q/e", ""),
+        create("/q/f", ""),
+        Ask::Multi(vec![delete("/q/c"), create("/q/g", "")]),
+        create("/none", ""),
+        create("/none/a", ""),
+        create("/none/b", ""),
+        delete("/q/in/x"),
+        delete("/q/in/deep"),
+        put(
+            "/zookeeper/quota/q/zookeeper_limits",
+            "count=-1,bytes=-1=;countHardLimit=100",
+        ),
+        create("/q/h", "12345678901234567890123456789012345678901234567890"),
+        put("/zookeeper/quota/q/zookeeper_stats", "count=90,bytes=5"),
+        create("/q/i", "123"),
+        delete("/zookeeper/quota/q/in/zookeeper_limits"),
+        create("/q/in/y", "123"),
+        delete("/zookeeper/quota/q/zookeeper_limits"),
+        create("/q/j", "123"),
+        delete("/zookeeper/quota/none/zookeeper_stats"),
+        create("/none/c", "123"),
+    ] {
+        asks.push(change);
+        asks.extend(counts.clone());
+    }
+    alone(asks)
 }
