@@ -3,7 +3,6 @@
 use super::consistency::{Model, Ruled, all_implied, known_anomaly, rule_out};
 use super::kinds::{KINDS, Variant};
 use crate::verdict::Anomaly;
-use serde_json::{Value, json};
 
 /// What must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,12 +63,9 @@ impl Asked {
         self.models.is_empty() && self.anomalies.is_empty()
     }
 
-    /// All models that are stronger than one of these.
-    pub(crate) fn stronger(&self) -> Value {
-        let above = |model: &Model| {
-            !self.models.contains(model) && self.models.iter().any(|one| one.follows_from(*model))
-        };
-        Model::all().filter(above).map(Model::name).collect()
+    /// What cannot hold if none of these models does.
+    pub(crate) fn broken(&self) -> Ruled {
+        Ruled::by(self.models.iter().copied())
     }
 
     /// Says that an anomaly was found by taking for granted what these models imply, and rules out no other.
@@ -80,8 +76,7 @@ impl Asked {
             "{}; versions ordered as {names} implies: this rules out {names}",
             said.unwrap_or_default()
         );
-        anomaly.witness["not"] = json!(self.names());
-        anomaly.witness["also_not"] = self.stronger();
+        self.broken().tell(&mut anomaly.witness);
     }
 
     /// Their names.

@@ -122,8 +122,7 @@ impl Judgement<'_> {
             .iter()
             .map(|(kind, all)| (*kind, all.len()))
             .collect();
-        details["not"] = names(&ruled.not);
-        details["also_not"] = names(&ruled.also_not);
+        ruled.tell(&mut details);
         let mut finding = Finding {
             verdict: Verdict::Valid,
             outside_contract: Vec::new(),
@@ -180,8 +179,7 @@ impl Judgement<'_> {
             Shown::Direct(direct) => explainer.direct(direct),
         };
         let ruled = rule_out([kind]);
-        witness["not"] = names(&ruled.not);
-        witness["also_not"] = names(&ruled.also_not);
+        ruled.tell(&mut witness);
         let summary = match is_forbidden {
             true => format!("{summary}; this rules out {}", list(&ruled.not)),
             false => format!(
@@ -204,8 +202,13 @@ enum Shown<'a> {
     Direct(&'a Direct),
 }
 
-fn names(models: &[Model]) -> Value {
-    models.iter().map(|model| model.name()).collect()
+impl Ruled {
+    /// As `not` and `also_not`.
+    pub(crate) fn tell(&self, shown: &mut Value) {
+        let names = |models: &[Model]| models.iter().map(|model| model.name()).collect::<Value>();
+        shown["not"] = names(&self.not);
+        shown["also_not"] = names(&self.also_not);
+    }
 }
 
 fn list(models: &[Model]) -> String {

@@ -381,15 +381,27 @@ pub fn all_implied<'a>(anomalies: impl IntoIterator<Item = &'a str>) -> BTreeSet
 pub fn rule_out<'a>(anomalies: impl IntoIterator<Item = &'a str>) -> Ruled {
     let found = all_implied(anomalies);
     let forbidden = |model: &Model| model.row().forbids.iter().any(|name| found.contains(name));
-    let bad = reach(Model::all().filter(forbidden), stronger);
-    let weakest = |model: &Model| {
-        let below = reach([*model], weaker);
-        !below
-            .iter()
-            .any(|other| other != model && bad.contains(other))
-    };
-    let (not, also_not) = bad.iter().copied().partition(weakest);
-    Ruled { not, also_not }
+    Ruled::by(Model::all().filter(forbidden))
+}
+
+impl Ruled {
+    /// Where these models cannot hold, none that is stronger can.
+    pub fn by(models: impl IntoIterator<Item = Model>) -> Ruled {
+        let bad = reach(models, stronger);
+        let weakest = |model: &Model| {
+            let below = reach([*model], weaker);
+            !below
+                .iter()
+                .any(|other| other != model && bad.contains(other))
+        };
+        let (not, also_not) = bad.iter().copied().partition(weakest);
+        Ruled { not, also_not }
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = Model> {
+        self.not.iter().chain(&self.also_not).copied()
+    }
 }
 
 #[cfg(test)]

@@ -50,12 +50,13 @@ use crate::parameters::Parameters;
 use crate::verdict::{Budget, Checker, Finding, Verdict};
 use asked::Asked;
 use checker::Judgement;
+use consistency::{Ruled, rule_out};
 use direct::Facts;
 use explain::Explainer;
 use input::{ByKey, Key, Shape, Txns};
 use rayon::prelude::*;
 use rw_register::Grounds;
-use serde_json::{Value, json};
+use serde_json::Value;
 use versions::Source;
 
 /// Histories of fewer micro-operations are not worth waking other threads for.
@@ -123,8 +124,8 @@ impl RwRegister {
         }
     }
 
-    /// First with what was said to be assumed, or nothing. If that breaks none of the models that must hold, then with what they themselves imply
-    /// for the order of versions: a contradiction to that breaks them, and no other model.
+    /// First with what was said to be assumed, or nothing. If nothing was said, then once more with what the models that must hold imply
+    /// themselves for the order of versions: what contradicts that breaks them, and no other model.
     fn judge(&self, history: &History, budget: &Budget) -> Result<Finding, String> {
         let asked = Asked::new(&self.consistency)?;
         let txns = some_transactions(history, Shape::Registers, self.initial.as_ref())?;
@@ -133,29 +134,10 @@ impl RwRegister {
         let mut finding = self.under(&said, &asked, &txns, &by_key, budget)?;
         finding.details["assumed"] = names(&said);
         let (implied, strongest) = implied(&asked);
-        let is_open = self.assume.is_empty() && !matches!(finding.verdict, Verdict::Invalid(_));
-        if !is_open || implied.is_empty() {
-            return Ok(finding);
-        }
-        let second = self.under(&implied, &strongest, &txns, &by_key, budget)?;
-        match second.verdict {
-            Verdict::Valid => {}
-            Verdict::Unknown(_) => {
-                if finding.verdict == Verdict::Valid {
-                    finding.verdict = second.verdict;
-                }
-            }
-            Verdict::Invalid(mut anomalies) => {
-                let names = strongest.names();
-                for anomaly in &mut anomalies {
-                    strongest.confine(anomaly);
-                }
-                finding.verdict = Verdict::Invalid(anomalies);
-                finding.details = second.details;
-                finding.details["not"] = json!(names);
-                finding.details["also_not"] = strongest.stronger();
-                finding.details["assumed"] = self::names(&implied);
-            }
+        if self.assume.is_empty() && !implied.is_empty() {
+            let second = self.under(&implied, &strongest, &txns, &by_key, budget)?;
+            add_implied(&mut finding, second, &strongest);
+            finding.details["implied"] = names(&implied);
         }
         Ok(finding)
     }
@@ -195,6 +177,43 @@ impl Checker for RwRegister {
     fn check(&self, history: &History, budget: &Budget) -> Finding {
         self.judge(history, budget)
             .unwrap_or_else(|text| Finding::unknown(self.name(), text))
+    }
+}
+
+/// Adds what was found only by taking for granted what these models imply.
+fn add_implied(finding: &mut Finding, second: Finding, models: &Asked) {
+    let known = finding.details["anomalies"].clone();
+    let anomalies = match second.verdict {
+        Verdict::Valid => return,
+        Verdict::Unknown(_) => {
+            if finding.verdict == Verdict::Valid {
+                finding.verdict = second.verdict;
+            }
+            return;
+        }
+        Verdict::Invalid(anomalies) => anomalies,
+    };
+    let mut new = anomalies;
+    new.retain(|anomaly| known.get(&anomaly.kind).is_none());
+    if new.is_empty() {
+        return;
+    }
+    for anomaly in &mut new {
+        models.confine(anomaly);
+        finding.details["anomalies"][&anomaly.kind] =
+            second.details["anomalies"][&anomaly.kind].clone();
+    }
+    let before = rule_out(
+        known
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(kind, _)| &kind[..]),
+    );
+    Ruled::by(before.all().chain(models.broken().all())).tell(&mut finding.details);
+    match &mut finding.verdict {
+        Verdict::Invalid(told) => told.append(&mut new),
+        verdict => *verdict = Verdict::Invalid(new),
     }
 }
 

@@ -5,6 +5,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod compare;
+mod corpora;
+mod edn;
 mod list_append;
 mod oracle;
 mod registers;
