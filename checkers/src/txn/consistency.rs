@@ -15,7 +15,8 @@
 //! assert!(names(&ruled.also_not).contains(&"snapshot-isolation"));
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 /// A consistency model: a row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -331,7 +332,7 @@ impl Model {
 
     /// Whether this model holds wherever the other one does.
     pub fn follows_from(self, other: Model) -> bool {
-        reach([other], weaker).contains(&self)
+        closures().below[other.0] & 1 << self.0 != 0
     }
 }
 
@@ -362,39 +363,88 @@ fn reach<T: Copy + Ord>(start: impl IntoIterator<Item = T>, next: fn(T) -> Vec<T
     reached
 }
 
+/// A set of models, a bit each.
+type Models = u32;
+
+/// What the tables say, worked out once.
+struct Closures {
+    /// By model: it and all weaker ones.
+    below: Vec<Models>,
+    /// By model: it and all stronger ones.
+    above: Vec<Models>,
+    /// By anomaly: it and all that it is a case of, and the models that cannot hold where it is.
+    anomalies: BTreeMap<&'static str, (BTreeSet<&'static str>, Models)>,
+}
+
+fn closures() -> &'static Closures {
+    static CLOSURES: OnceLock<Closures> = OnceLock::new();
+    CLOSURES.get_or_init(|| {
+        let bits = |models: BTreeSet<Model>| models.iter().fold(0, |all, model| all | 1 << model.0);
+        let above: Vec<Models> = Model::all()
+            .map(|model| bits(reach([model], stronger)))
+            .collect();
+        let forbidden = MODELS.iter().flat_map(|row| row.forbids.iter());
+        let names = IMPLIED
+            .iter()
+            .flat_map(|(name, implied)| std::iter::once(name).chain(implied.iter()));
+        let anomalies = forbidden.chain(names).map(|name| {
+            let implied = reach([*name], implied);
+            let forbids = |model: &Model| {
+                let mut forbidden = model.row().forbids.iter();
+                forbidden.any(|name| implied.contains(name))
+            };
+            let bad = Model::all().filter(forbids);
+            let bad = bad.fold(0, |all, model| all | above[model.0]);
+            (*name, (implied, bad))
+        });
+        Closures {
+            anomalies: anomalies.collect(),
+            below: Model::all()
+                .map(|model| bits(reach([model], weaker)))
+                .collect(),
+            above,
+        }
+    })
+}
+
 /// Every name that the tables know for an anomaly.
 pub fn known_anomaly(name: &str) -> Option<&'static str> {
-    let forbidden = MODELS.iter().flat_map(|row| row.forbids.iter());
-    let implied = IMPLIED
-        .iter()
-        .flat_map(|(name, implied)| std::iter::once(name).chain(implied.iter()));
-    let mut known = forbidden.chain(implied);
-    known.find(|known| **known == name).copied()
+    let known = closures().anomalies.get_key_value(name);
+    known.map(|(name, _)| *name)
 }
 
 /// These anomalies and all that they are a case of.
 pub fn all_implied<'a>(anomalies: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'static str> {
-    reach(anomalies.into_iter().filter_map(known_anomaly), implied)
+    let known = anomalies
+        .into_iter()
+        .filter_map(|name| closures().anomalies.get(name));
+    known.flat_map(|(implied, _)| implied).copied().collect()
 }
 
 /// The models that cannot hold where these anomalies are.
 pub fn rule_out<'a>(anomalies: impl IntoIterator<Item = &'a str>) -> Ruled {
-    let found = all_implied(anomalies);
-    let forbidden = |model: &Model| model.row().forbids.iter().any(|name| found.contains(name));
-    Ruled::by(Model::all().filter(forbidden))
+    let known = anomalies
+        .into_iter()
+        .filter_map(|name| closures().anomalies.get(name));
+    Ruled::of(known.fold(0, |all, (_, bad)| all | bad))
 }
 
 impl Ruled {
     /// Where these models cannot hold, none that is stronger can.
     pub fn by(models: impl IntoIterator<Item = Model>) -> Ruled {
-        let bad = reach(models, stronger);
-        let weakest = |model: &Model| {
-            let below = reach([*model], weaker);
-            !below
-                .iter()
-                .any(|other| other != model && bad.contains(other))
-        };
-        let (not, also_not) = bad.iter().copied().partition(weakest);
+        let above = &closures().above;
+        Ruled::of(
+            models
+                .into_iter()
+                .fold(0, |all, model| all | above[model.0]),
+        )
+    }
+
+    /// All models that cannot hold, split.
+    fn of(bad: Models) -> Ruled {
+        let below = &closures().below;
+        let all = Model::all().filter(|model| bad & 1 << model.0 != 0);
+        let (not, also_not) = all.partition(|model| bad & below[model.0] == 1 << model.0);
         Ruled { not, also_not }
     }
 

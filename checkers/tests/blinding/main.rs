@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod recorded;
+mod txn;
 
 use common::blinding::{Row, report};
 
@@ -15,7 +16,7 @@ use common::blinding::{Row, report};
 type Room = (&'static str, fn() -> Vec<Row>);
 
 /// The rooms, in the order of the table.
-const ROOMS: &[Room] = &[("recorded", recorded::rows)];
+const ROOMS: &[Room] = &[("recorded", recorded::rows), ("txn", txn::rows)];
 
 #[test]
 fn nothing_that_was_broken_survives() {

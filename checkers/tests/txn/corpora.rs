@@ -249,8 +249,7 @@ fn the_papers_example_and_the_one_without_a_single_anti_dependency() {
     };
     assert_eq!(valid, Some(false), "{kinds:?}");
     let (valid, kinds) = judged("si-without-g-single.edn", "snapshot-isolation").unwrap();
-    assert_eq!(
-        (valid, &kinds[..]),
-        (Some(true), &["G2-item".to_owned()][..])
-    );
+    assert_eq!(valid, Some(true));
+    let has = |kind: &str| kinds.iter().any(|found| found == kind);
+    assert!(has("G2-item") && !has("G-single-item"), "{kinds:?}");
 }
