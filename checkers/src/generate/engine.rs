@@ -46,6 +46,8 @@ pub(super) enum Lost {
     Never,
     /// It must take effect: everybody waits for it.
     Surely,
+    /// Its answer is not lost.
+    Not,
 }
 
 /// Who asks.
@@ -293,7 +295,8 @@ impl<S: System, W: Write> Engine<'_, S, W> {
         self.lines.line(client.process, Phase::Invoke, |text| {
             system.write(&call, Phase::Invoke, text)
         })?;
-        let ending = if self.dice.chance(self.options.info) {
+        let may_be_lost = self.system.when_lost(&call) != Lost::Not;
+        let ending = if self.dice.chance(self.options.info) && may_be_lost {
             Ending::Lost
         } else if self.dice.chance(self.options.fail) && self.system.may_fail(&call) {
             Ending::Failed
@@ -323,7 +326,7 @@ impl<S: System, W: Write> Engine<'_, S, W> {
                     let later = self.dice.one_in(2);
                     return self.lose(at, open.call, Some(later));
                 }
-                Lost::Perhaps | Lost::Surely => {}
+                Lost::Perhaps | Lost::Surely | Lost::Not => {}
             },
             Ending::Answered => {}
         }

@@ -16,12 +16,7 @@ pub(super) const ROWS: &[Row] = &[
         info: Generated {
             name: "set-full",
             about: "add, and read all elements; a final read (--values: one read among so many operations, 100)",
-            breaks: &[
-                "lost-write",
-                "stale-read",
-                "unwritten-read",
-                "duplicate-elements",
-            ],
+            breaks: &["lost-write", "unwritten-read", "duplicate-elements"],
             levels: &[],
         },
         run: |options, dice, out| play(Kind::Set, options, dice, out),

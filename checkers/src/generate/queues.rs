@@ -103,6 +103,7 @@ fn play(kind: Kind, options: &Options, dice: Dice, out: &mut dyn Write) -> io::R
         next: 1,
         breaking: options.breaking.clone(),
         staged: 0,
+        drained: 0,
     };
     run(system, keys == 1, options, dice, out)
 }
@@ -126,6 +127,8 @@ struct Queues {
     next: i64,
     breaking: Option<String>,
     staged: u32,
+    /// How many queues are empty at the end, and were found so.
+    drained: u32,
 }
 
 impl Queues {
@@ -185,9 +188,9 @@ impl System for Queues {
     }
 
     fn when_lost(&self, call: &Call) -> Lost {
-        // What a lost dequeue took would count as lost itself.
+        // Nobody could tell what a lost dequeue took from what was lost.
         match (self.kind, call.put) {
-            (Kind::Total, None) => Lost::Never,
+            (Kind::Total, None) => Lost::Not,
             _ => Lost::Perhaps,
         }
     }
@@ -205,8 +208,13 @@ impl System for Queues {
     }
 
     fn last(&mut self) -> Option<Call> {
-        let key = (0..self.queues.len() as u32).find(|key| self.inside(*key) > 0)?;
-        (self.kind == Kind::Total).then_some(Call {
+        let key = self.drained;
+        if self.kind != Kind::Total || key as usize == self.queues.len() {
+            return None;
+        }
+        // The last one of each finds it empty.
+        self.drained += u32::from(self.inside(key) == 0);
+        Some(Call {
             key,
             put: None,
             got: None,
@@ -269,7 +277,7 @@ impl System for Queues {
             }
             "lost-write" => {
                 puts(&mut scene, &[one, two]);
-                gets(&mut scene, &[Some(two)]);
+                gets(&mut scene, &[Some(two), None]);
                 scene.text = format!("{one} went in and never comes out");
             }
             "unwritten-read" => {
