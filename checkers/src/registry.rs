@@ -12,7 +12,7 @@ use crate::set::Set;
 use crate::stats::Stats;
 use crate::txn::{ListAppend, RwRegister};
 use crate::verdict::Checker;
-use crate::weak::{Level, Weak};
+use crate::weak::{Bank, Level, LongFork, SessionGuarantees, Weak};
 use serde::Serialize;
 
 /// A checker by name, with one line about it.
@@ -199,6 +199,33 @@ const ROWS: &[Row] = &[
             model: true,
         },
         build: |_| Box::new(Weak::new(Level::Causal)),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "session-guarantees",
+            aliases: &[],
+            about: "transactions: read your writes, monotonic reads and writes, writes follow reads",
+            model: true,
+        },
+        build: |_| Box::new(SessionGuarantees),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "long-fork",
+            aliases: &[],
+            about: "keys written once: no two reads that each see a write which the other one misses",
+            model: true,
+        },
+        build: |_| Box::new(LongFork),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "bank",
+            aliases: &[],
+            about: "transfers between accounts: every read has the right total",
+            model: true,
+        },
+        build: |parameters| Box::new(Bank::new(parameters)),
     },
 ];
 

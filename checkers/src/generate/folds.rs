@@ -14,6 +14,20 @@ const READ_ONE_IN: usize = 100;
 pub(super) const ROWS: &[Row] = &[
     Row {
         info: Generated {
+            name: "set",
+            about: "add, and read all elements; a final read (--values: one read among so many operations, 100)",
+            breaks: &[
+                "lost-write",
+                "stale-read",
+                "unwritten-read",
+                "duplicate-elements",
+            ],
+            levels: &[],
+        },
+        run: |options, dice, out| play(Kind::Set, options, dice, out),
+    },
+    Row {
+        info: Generated {
             name: "set-full",
             about: "add, and read all elements; a final read (--values: one read among so many operations, 100)",
             breaks: &["lost-write", "unwritten-read", "duplicate-elements"],

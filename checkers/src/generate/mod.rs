@@ -21,7 +21,7 @@
 //! ```
 //!
 //! - `engine`: the loop of clients, and what becomes of lost operations; `line`, `dice`: fast output, seeded choices;
-//! - `registers`, `locks`, `queues`, `folds`, `groups`: the objects;
+//! - `registers`, `stores`, `locks`, `queues`, `folds`, `groups`: the objects;
 //! - `database`: a store of versions with isolation levels; `transactions`, `scenes`: clients of it, and their anomalies.
 
 mod database;
@@ -34,6 +34,7 @@ mod locks;
 mod queues;
 mod registers;
 mod scenes;
+mod stores;
 mod transactions;
 
 use dice::Dice;
@@ -167,6 +168,7 @@ struct Row {
 fn rows() -> impl Iterator<Item = &'static Row> {
     let rooms = [
         registers::ROWS,
+        stores::ROWS,
         locks::ROWS,
         queues::ROWS,
         folds::ROWS,

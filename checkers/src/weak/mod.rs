@@ -32,11 +32,18 @@
 //! # Ok::<(), keelhaul_checkers::HistoryError>(())
 //! ```
 
+mod bank;
 mod causal;
 mod cycles;
+mod fork;
 mod order;
 mod reads;
+mod sessions;
 mod witness;
+
+pub use bank::Bank;
+pub use fork::LongFork;
+pub use sessions::SessionGuarantees;
 
 use crate::history::History;
 use crate::txn::input::{Shape, Txns};
@@ -147,10 +154,10 @@ impl Weak {
         if count == 0 {
             (cycles, count) = cycles::cycles(facts.len(), &edges);
         }
-        let mut anomalies = self.direct(&facts);
+        let mut anomalies = direct_anomalies(self.name(), &facts);
         for cycle in &cycles {
             let (summary, witness) = witness::cycle(&facts, &edges[..base], cycle);
-            anomalies.push(self.anomaly(witness::kind(cycle), summary, witness));
+            anomalies.push(anomaly(self.name(), witness::kind(cycle), summary, witness));
         }
         let kinds = facts.direct.iter().map(|direct| direct.kind);
         let kinds = counts(kinds.chain(cycles.iter().map(|cycle| witness::kind(cycle))));
@@ -175,34 +182,35 @@ impl Weak {
             details,
         })
     }
+}
 
-    fn direct(&self, facts: &Facts<'_, '_>) -> Vec<Anomaly> {
-        let mut told: Vec<(&'static str, usize)> = Vec::new();
-        let mut anomalies = Vec::new();
-        for direct in &facts.direct {
-            let at = match told.iter().position(|(kind, _)| *kind == direct.kind) {
-                Some(at) => at,
-                None => {
-                    told.push((direct.kind, 0));
-                    told.len() - 1
-                }
-            };
-            told[at].1 += 1;
-            if told[at].1 <= MOST_OF_A_KIND {
-                let (summary, witness) = witness::direct(facts, direct);
-                anomalies.push(self.anomaly(direct.kind, summary, witness));
+/// The anomalies that reads show by themselves, the first ones of each kind.
+fn direct_anomalies(checker: &str, facts: &Facts<'_, '_>) -> Vec<Anomaly> {
+    let mut told: Vec<(&'static str, usize)> = Vec::new();
+    let mut anomalies = Vec::new();
+    for direct in &facts.direct {
+        let at = match told.iter().position(|(kind, _)| *kind == direct.kind) {
+            Some(at) => at,
+            None => {
+                told.push((direct.kind, 0));
+                told.len() - 1
             }
+        };
+        told[at].1 += 1;
+        if told[at].1 <= MOST_OF_A_KIND {
+            let (summary, witness) = witness::direct(facts, direct);
+            anomalies.push(anomaly(checker, direct.kind, summary, witness));
         }
-        anomalies
     }
+    anomalies
+}
 
-    fn anomaly(&self, kind: &str, summary: String, witness: Value) -> Anomaly {
-        Anomaly {
-            kind: kind.to_owned(),
-            checker: self.name().to_owned(),
-            summary,
-            witness,
-        }
+fn anomaly(checker: &str, kind: &str, summary: String, witness: Value) -> Anomaly {
+    Anomaly {
+        kind: kind.to_owned(),
+        checker: checker.to_owned(),
+        summary,
+        witness,
     }
 }
 

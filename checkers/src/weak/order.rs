@@ -11,6 +11,7 @@
 //! The edges T2 → T1 need not all be listed; the ones that follow from others are left out, as in AWDIT (Møldrup &
 //! Pavlogiannis, PLDI 2025): O(n^{3/2}) for the first two. The level holds exactly if all edges together have no cycle.
 
+use super::cycles::Arrow;
 use super::reads::{Facts, INITIAL, Read, Txn};
 use crate::txn::input::Key;
 use rustc_hash::FxHashMap;
@@ -78,6 +79,12 @@ impl Firsts {
     fn among<'r>(&'r self, reads: &'r [Read]) -> impl Iterator<Item = &'r Read> {
         let all = reads.iter().zip(&self.is_first);
         all.filter(|(_, is_first)| **is_first).map(|(read, _)| read)
+    }
+}
+
+impl Arrow for Edge {
+    fn ends(&self) -> (u32, u32) {
+        (self.from, self.to)
     }
 }
 

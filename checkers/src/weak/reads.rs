@@ -325,8 +325,8 @@ impl<'t, 'h> Finder<'t, 'h> {
             let (Some(earlier), rank) = (same, self.rank[place as usize]) else {
                 continue;
             };
-            let stands = (1..=rank).contains(&self.rank[earlier as usize]);
-            if rank == 0 || stands {
+            let earlier_rank = self.rank[earlier as usize];
+            if rank == 0 || (earlier_rank > 0 && earlier_rank + 1 == rank) {
                 continue;
             }
             let Act::Write(missing) = self.txns.micros[earlier as usize].act else {
@@ -335,15 +335,15 @@ impl<'t, 'h> Finder<'t, 'h> {
             let first = shortest_first.partition_point(|(_, list)| list.len() < rank as usize);
             let reader = self.txn(shortest_first[first].0);
             let (token, missing) = (self.txns.element(token), self.txns.element(missing));
-            let text = format!(
-                "T1 appended {missing} and then {token}, and T2 read {token} without {missing} before it"
-            );
-            self.report(
-                "incompatible-order",
-                key,
-                vec![self.txn(place), reader],
-                text,
-            );
+            let (kind, what) = match (1..rank).contains(&earlier_rank) {
+                true => ("G0", "with another's element between them"),
+                false => (
+                    "incompatible-order",
+                    "the second without the first before it",
+                ),
+            };
+            let text = format!("T1 appended {missing} and then {token}, and T2 read {what}");
+            self.report(kind, key, vec![self.txn(place), reader], text);
         }
     }
 

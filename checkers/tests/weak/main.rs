@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod guarantees;
 mod isolation;
 mod oracle;
 mod small;

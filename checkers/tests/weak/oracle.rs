@@ -16,13 +16,13 @@ pub(crate) enum Level {
 }
 
 /// A read of what another transaction wrote.
-struct External {
-    reader: usize,
+pub(crate) struct External {
+    pub(crate) reader: usize,
     /// Its place among the reader's micro-operations.
     at: usize,
-    key: usize,
+    pub(crate) key: usize,
     /// None: the initial state.
-    writer: Option<usize>,
+    pub(crate) writer: Option<usize>,
     /// Of a list: all of it but the reader's own elements.
     saw: Vec<i64>,
 }
@@ -44,7 +44,7 @@ fn writer_of(small: &Small, key: usize, value: i64) -> Option<(usize, bool)> {
 }
 
 /// The external reads; none if a read is wrong by itself.
-fn externals(small: &Small) -> Option<Vec<External>> {
+pub(crate) fn externals(small: &Small) -> Option<Vec<External>> {
     let mut externals = Vec::new();
     for (reader, txn) in small.txns.iter().enumerate() {
         if txn.kind != Kind::Ok {
@@ -102,22 +102,35 @@ pub(crate) fn holds(small: &Small, level: Level) -> bool {
     let Some(externals) = externals(small) else {
         return false;
     };
-    let infos: Vec<usize> = (0..small.txns.len())
-        .filter(|txn| small.txns[*txn].kind == Kind::Info)
-        .collect();
-    (0..1_u32 << infos.len()).any(|subset| {
-        let happened: Vec<bool> = (0..small.txns.len())
-            .map(|txn| match small.txns[txn].kind {
-                Kind::Ok => true,
-                Kind::Info => {
-                    let at = infos.iter().position(|info| *info == txn).unwrap();
-                    subset & (1 << at) != 0
-                }
-                _ => false,
-            })
-            .collect();
-        holds_with(small, level, &externals, &happened)
+    happenings(small)
+        .iter()
+        .any(|happened| holds_with(small, level, &externals, happened))
+}
+
+/// Every choice of which transactions happened.
+pub(crate) fn happenings(small: &Small) -> Vec<Vec<bool>> {
+    let kinds = small.txns.iter().map(|txn| txn.kind);
+    kinds.fold(vec![Vec::new()], |choices, kind| {
+        let outcomes: &[bool] = match kind {
+            Kind::Ok => &[true],
+            Kind::Info => &[false, true],
+            _ => &[false],
+        };
+        let extended = choices.iter().flat_map(|choice: &Vec<bool>| {
+            outcomes
+                .iter()
+                .map(|outcome| [&choice[..], &[*outcome]].concat())
+        });
+        extended.collect()
     })
+}
+
+impl External {
+    /// Everybody whose writes it shows.
+    pub(crate) fn writers<'s>(&'s self, small: &'s Small) -> impl Iterator<Item = usize> + 's {
+        let writer = |value: &i64| writer_of(small, self.key, *value).map(|(writer, _)| writer);
+        self.saw.iter().filter_map(writer)
+    }
 }
 
 fn holds_with(small: &Small, level: Level, externals: &[External], happened: &[bool]) -> bool {
@@ -211,7 +224,7 @@ fn some_order(
     })
 }
 
-fn shows_order(small: &Small, read: &External, order: &[usize]) -> bool {
+pub(crate) fn shows_order(small: &Small, read: &External, order: &[usize]) -> bool {
     let until = match read.writer {
         None => 0,
         Some(writer) => order.iter().position(|txn| *txn == writer).unwrap() + 1,

@@ -126,6 +126,12 @@ impl Small {
         writes.collect()
     }
 
+    /// Whether the transaction writes the key.
+    pub(crate) fn writes(&self, txn: usize, key: usize) -> bool {
+        let mut micros = self.txns[txn].micros.iter();
+        micros.any(|micro| matches!(micro, Micro::Write { key: other, .. } if *other == key))
+    }
+
     /// One transaction after the other, as a history.
     pub(crate) fn history(&self) -> History {
         let mut events: Vec<Event> = Vec::new();

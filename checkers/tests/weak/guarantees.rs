@@ -1,0 +1,297 @@
+//! Session guarantees, long forks and bank accounts against their definitions.
+
+use crate::common::{PLENTY, judge, judge_with, validity};
+use crate::oracle::{externals, happenings, shows_order};
+use crate::small::{Small, random};
+use keelhaul_checkers::{
+    Event, Finding, History, Kind, Nanos, Parameters, Process, Verdict, by_name,
+};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+
+/// The version that a session read or wrote, by its writer; none: the initial state.
+type Touch = Option<usize>;
+
+/// Whether each key has an order of versions in which every session goes forward, as the four guarantees together ask for it.
+fn holds(small: &Small) -> bool {
+    let Some(externals) = externals(small) else {
+        return false;
+    };
+    happenings(small).iter().any(|happened| {
+        let seen = externals
+            .iter()
+            .all(|read| read.writers(small).all(|writer| happened[writer]));
+        seen && (0..3).all(|key| {
+            let writers: Vec<usize> = (0..small.txns.len())
+                .filter(|txn| happened[*txn] && small.writes(*txn, key))
+                .collect();
+            let mut sessions: Vec<Vec<Touch>> = Vec::new();
+            for process in 0..100 {
+                let mut touches = Vec::new();
+                for (txn, of) in small.txns.iter().enumerate() {
+                    if of.process == process && happened[txn] {
+                        let reads = externals
+                            .iter()
+                            .filter(|read| read.reader == txn && read.key == key);
+                        touches.extend(reads.map(|read| read.writer));
+                        touches.extend(small.writes(txn, key).then_some(Some(txn)));
+                    }
+                }
+                sessions.push(touches);
+            }
+            let reads: Vec<_> = externals.iter().filter(|read| read.key == key).collect();
+            let mut fits = |order: &[usize]| {
+                let place = |version: Option<usize>| {
+                    version.map_or(0, |writer| {
+                        1 + order.iter().position(|txn| *txn == writer).unwrap()
+                    })
+                };
+                let forward = sessions.iter().all(|touches| {
+                    (0..touches.len()).all(|later| {
+                        let mut before = touches[..later].iter();
+                        before.all(|version| place(*version) <= place(touches[later]))
+                    })
+                });
+                forward
+                    && (!small.lists || reads.iter().all(|read| shows_order(small, read, order)))
+            };
+            any_order(&writers, &mut Vec::new(), &mut fits)
+        })
+    })
+}
+
+fn any_order(
+    left: &[usize],
+    order: &mut Vec<usize>,
+    fits: &mut dyn FnMut(&[usize]) -> bool,
+) -> bool {
+    if left.is_empty() {
+        return fits(order);
+    }
+    left.iter().any(|next| {
+        let rest: Vec<usize> = left.iter().copied().filter(|other| other != next).collect();
+        order.push(*next);
+        let found = any_order(&rest, order, fits);
+        order.pop();
+        found
+    })
+}
+
+fn compare(lists: bool, wild: [f64; 3], histories: u64) {
+    let checker = by_name("session-guarantees", &Parameters::default()).unwrap();
+    let (mut invalid, mut with_info) = (0, 0);
+    for seed in 0..histories {
+        let small = random(&mut ChaCha8Rng::seed_from_u64(seed), lists, wild);
+        let expected = holds(&small);
+        let finding = checker.check(&small.history(), &PLENTY);
+        let verdict = &finding.verdict;
+        assert_eq!(
+            validity(&finding),
+            Some(expected),
+            "seed {seed}, {small:?}: {verdict:?}"
+        );
+        invalid += u64::from(!expected);
+        with_info += u64::from(small.txns.iter().any(|txn| txn.kind == Kind::Info));
+    }
+    println!(
+        "session-guarantees, lists: {lists}: {histories} histories, {invalid} invalid, {with_info} with indeterminate transactions"
+    );
+    assert!(
+        invalid * 10 >= histories * 3 && invalid * 10 <= histories * 8,
+        "{invalid} invalid"
+    );
+    assert!(with_info * 10 >= histories * 3);
+}
+
+#[test]
+fn session_guarantees_of_registers() {
+    compare(false, [0.1, 0.3, 0.6], 60_000);
+}
+
+#[test]
+fn session_guarantees_of_lists() {
+    compare(true, [0.0, 0.2, 0.5], 60_000);
+}
+
+fn history(lines: &[(u64, Kind, &str, Value)]) -> History {
+    let events: Vec<Event> = (0..)
+        .zip(lines)
+        .map(|(index, (process, kind, f, value))| Event {
+            index,
+            time: Nanos(index),
+            process: Process::Client(*process),
+            kind: *kind,
+            f: (*f).into(),
+            key: None,
+            value: value.clone(),
+            extra: Default::default(),
+        })
+        .collect();
+    History::from_events(&events)
+}
+
+fn kinds(finding: &Finding) -> Vec<&str> {
+    match &finding.verdict {
+        Verdict::Invalid(anomalies) => anomalies.iter().map(|anomaly| &*anomaly.kind).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// What each transaction did, one after the other.
+fn txns(lines: &[(u64, Value)]) -> History {
+    let both = lines.iter().flat_map(|(process, value)| {
+        [
+            (*process, Kind::Invoke, "txn", value.clone()),
+            (*process, Kind::Ok, "txn", value.clone()),
+        ]
+    });
+    history(&both.collect::<Vec<_>>())
+}
+
+#[test]
+fn each_guarantee_is_named_by_what_breaks_it() {
+    let of = |lines: &[(u64, Value)]| {
+        let finding = judge("session-guarantees", &txns(lines));
+        kinds(&finding).join(" ")
+    };
+    let own = [
+        (1, json!([["append", "x", 1]])),
+        (1, json!([["r", "x", []]])),
+    ];
+    assert_eq!(of(&own), "read-your-writes");
+    let reads = [
+        (1, json!([["append", "x", 1]])),
+        (2, json!([["r", "x", [1]]])),
+        (2, json!([["r", "x", []]])),
+    ];
+    assert_eq!(of(&reads), "monotonic-reads");
+    let writes = [
+        (1, json!([["append", "x", 1]])),
+        (1, json!([["append", "x", 2]])),
+        (2, json!([["r", "x", [2, 1]]])),
+    ];
+    assert_eq!(of(&writes), "monotonic-writes");
+    let follow = [
+        (1, json!([["r", "x", 2]])),
+        (1, json!([["w", "x", 1]])),
+        (2, json!([["r", "x", 1]])),
+        (2, json!([["w", "x", 2]])),
+    ];
+    assert_eq!(of(&follow), "writes-follow-reads");
+    let registers = [
+        (1, json!([["w", "x", 1]])),
+        (2, json!([["w", "x", 2]])),
+        (3, json!([["r", "x", 1]])),
+        (3, json!([["r", "x", 2]])),
+        (3, json!([["r", "x", 1]])),
+    ];
+    assert_eq!(of(&registers), "monotonic-reads");
+}
+
+#[test]
+fn long_forks_are_exactly_the_reads_that_no_order_of_writes_explains() {
+    let (mut invalid, count) = (0, 100_000);
+    for seed in 0..count {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let keys = rng.random_range(2..=4_u32);
+        let mut order: Vec<u32> = (0..keys).collect();
+        for at in 0..keys as usize {
+            order.swap(at, rng.random_range(at..keys as usize));
+        }
+        let mut reads: Vec<u32> = Vec::new();
+        for _ in 0..rng.random_range(2..=6) {
+            let until = rng.random_range(0..=keys as usize);
+            let mut sees = order[..until].iter().fold(0, |sees, key| sees | 1 << key);
+            if rng.random_bool(0.35) {
+                sees ^= 1 << rng.random_range(0..keys);
+            }
+            reads.push(sees);
+        }
+        let expected = any_order(
+            &(0..keys as usize).collect::<Vec<_>>(),
+            &mut Vec::new(),
+            &mut |order| {
+                let prefix = |until: usize| {
+                    order[..until]
+                        .iter()
+                        .fold(0_u32, |sees, key| sees | 1 << key)
+                };
+                reads
+                    .iter()
+                    .all(|sees| (0..=order.len()).any(|until| prefix(until) == *sees))
+            },
+        );
+        let mut lines: Vec<(u64, Value)> = (0..keys)
+            .map(|key| (u64::from(key), json!([["w", key, 1]])))
+            .collect();
+        for sees in &reads {
+            let shown = (0..keys).map(|key| json!(["r", key, (sees & 1 << key != 0).then_some(1)]));
+            lines.push((9, shown.collect()));
+        }
+        let finding = judge("long-fork", &txns(&lines));
+        assert_eq!(validity(&finding), Some(expected), "seed {seed}: {reads:?}");
+        invalid += u64::from(!expected);
+    }
+    println!("long-fork: {count} histories, {invalid} invalid");
+    assert!(invalid * 10 >= count * 3 && invalid * 10 <= count * 8);
+}
+
+#[test]
+fn long_fork_refuses_what_it_cannot_judge() {
+    let of = |lines: &[(u64, Value)]| match judge("long-fork", &txns(lines)).verdict {
+        Verdict::Unknown(reasons) => reasons[0].text.clone(),
+        verdict => format!("{verdict:?}"),
+    };
+    let twice = [(1, json!([["w", "x", 1]])), (1, json!([["w", "x", 2]]))];
+    assert!(of(&twice).contains("written more than once"));
+    let groups = [
+        (1, json!([["r", "x", null], ["r", "y", null]])),
+        (1, json!([["r", "x", null], ["r", "z", null]])),
+    ];
+    assert!(of(&groups).contains("two different groups"));
+}
+
+#[test]
+fn a_bank_is_judged_by_its_beginning_or_by_its_first_read() {
+    let read = |value: Value| {
+        history(&[
+            (1, Kind::Invoke, "read", Value::Null),
+            (1, Kind::Ok, "read", value),
+        ])
+    };
+    let parameters = Parameters {
+        initial: Some(json!({ "0": 10, "1": 0 })),
+        ..Parameters::default()
+    };
+    let of = |value: Value| {
+        let finding = judge_with("bank", &parameters, &read(value));
+        kinds(&finding).join(" ")
+    };
+    assert_eq!(of(json!({ "0": 4, "1": 6 })), "");
+    assert_eq!(of(json!({ "0": 4, "1": 7 })), "wrong-total");
+    assert_eq!(of(json!({ "0": 11, "1": -1 })), "negative-balance");
+    assert_eq!(of(json!({ "0": 10, "1": 0, "2": 0 })), "unexpected-account");
+    assert_eq!(of(json!({ "0": 10 })), "missing-account");
+    assert_eq!(of(json!({ "0": 10, "1": null })), "no-balance");
+    assert_eq!(
+        kinds(&judge("bank", &read(json!({ "0": 11, "1": -1 })))),
+        ["negative-balance"]
+    );
+    let overdrawn = Parameters {
+        initial: Some(json!({ "0": 12, "1": -2 })),
+        ..Parameters::default()
+    };
+    assert_eq!(
+        validity(&judge_with(
+            "bank",
+            &overdrawn,
+            &read(json!({ "0": 11, "1": -1 }))
+        )),
+        Some(true)
+    );
+    let malformed = judge("bank", &read(json!([1, 2])));
+    assert!(
+        matches!(&malformed.verdict, Verdict::Unknown(reasons) if reasons[0].text.contains("line 1: expected a map"))
+    );
+}
