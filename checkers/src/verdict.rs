@@ -98,6 +98,56 @@ impl Finding {
     }
 }
 
+/// Why a checker cannot begin: what it was given does not fit it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Misfit {
+    /// The line that does not fit, from 0; `None` where it is no single one.
+    pub(crate) index: Option<u64>,
+    /// What does not fit, and what was expected.
+    pub(crate) text: String,
+}
+
+impl Misfit {
+    /// This line has a value or a function that the model does not know.
+    pub(crate) fn at(index: u64, text: impl Into<String>) -> Misfit {
+        Misfit {
+            index: Some(index),
+            text: text.into(),
+        }
+    }
+}
+
+impl From<String> for Misfit {
+    fn from(text: String) -> Misfit {
+        Misfit { index: None, text }
+    }
+}
+
+impl From<Misfit> for String {
+    fn from(misfit: Misfit) -> String {
+        match misfit.index {
+            Some(index) => format!("the operation at index {index} {}", misfit.text),
+            None => misfit.text,
+        }
+    }
+}
+
+impl Finding {
+    /// Unknown, for a line that does not fit: `details.misfit` is `{"index", "text"}`, so that who has the file can name the place.
+    pub(crate) fn misfit(checker: &str, misfit: Misfit) -> Finding {
+        let details = match misfit.index {
+            Some(index) => {
+                serde_json::json!({ "misfit": { "index": index, "text": misfit.text } })
+            }
+            None => Value::Null,
+        };
+        Finding {
+            details,
+            ..Finding::unknown(checker, misfit.into())
+        }
+    }
+}
+
 /// A pure function from a history to a finding.
 pub trait Checker: Send + Sync {
     /// The checker's name, as `results.json` has it.

@@ -5,6 +5,7 @@ use super::order::Place;
 use super::values::Values;
 use crate::history::{History, Kind, Operation, ValueRef};
 use crate::reads::{ReadMode, read_mode};
+use crate::verdict::Misfit;
 use rustc_hash::FxHashMap;
 
 /// One key's operations.
@@ -31,7 +32,7 @@ pub(super) fn cases<'h, M: Model>(
     history: &'h History,
     operations: &[Operation<'h>],
     values: &mut Values,
-) -> Result<Vec<Case<'h, M>>, String> {
+) -> Result<Vec<Case<'h, M>>, Misfit> {
     let closed = closed_sessions(history, operations);
     let mut by_key: Vec<Option<Case<'h, M>>> = Vec::new();
     by_key.resize_with(history.keys().len() + 1, || None);
@@ -49,7 +50,7 @@ pub(super) fn cases<'h, M: Model>(
         }
         let call = model
             .call(operation, values)
-            .map_err(|text| format!("the operation at index {} {text}", operation.inv()))?;
+            .map_err(|text| Misfit::at(operation.inv(), text))?;
         let number = number_of(operation);
         let case = by_key[number].get_or_insert_with(|| Case {
             key: operation.key(),

@@ -73,7 +73,7 @@ impl<M: Model> Checker for Linearizable<M> {
         );
         let cases = match cases {
             Ok(cases) => cases,
-            Err(text) => return self.unknown(text),
+            Err(misfit) => return Finding::misfit(self.name, misfit),
         };
         let task = Task {
             model: &self.model,

@@ -9,6 +9,7 @@
 
 use super::graph::{NONE, Span, Txn};
 use crate::history::{History, Kind, ListRef, Operation, ValueRef};
+use crate::verdict::Misfit;
 use rustc_hash::FxHashMap;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -134,14 +135,14 @@ impl<'h> Txns<'h> {
         history: &'h History,
         shape: Shape,
         initial: Option<&Value>,
-    ) -> Result<Txns<'h>, String> {
+    ) -> Result<Txns<'h>, Misfit> {
         let operations = history
             .operations()
             .map_err(|error| format!("the history is malformed: {error}"))?;
         let mut reader = Reader::new(shape, operations);
         reader
             .read()
-            .map_err(|error| format!("the history does not fit the model: {error}"))?;
+            .map_err(|malformed| Misfit::at(malformed.index, malformed.what))?;
         if let (Shape::Lists, Some(initial)) = (shape, initial) {
             reader.txns.begin_with(initial)?;
         }

@@ -47,7 +47,7 @@ mod versions;
 
 use crate::history::History;
 use crate::parameters::Parameters;
-use crate::verdict::{Budget, Checker, Finding, Verdict};
+use crate::verdict::{Budget, Checker, Finding, Misfit, Verdict};
 use asked::Asked;
 use checker::Judgement;
 use consistency::{Ruled, rule_out};
@@ -77,7 +77,7 @@ impl ListAppend {
         }
     }
 
-    fn judge(&self, history: &History, budget: &Budget) -> Result<Finding, String> {
+    fn judge(&self, history: &History, budget: &Budget) -> Result<Finding, Misfit> {
         let asked = Asked::new(&self.consistency)?;
         let txns = some_transactions(history, Shape::Lists, self.initial.as_ref())?;
         let by_key = txns.by_key();
@@ -102,7 +102,7 @@ impl Checker for ListAppend {
 
     fn check(&self, history: &History, budget: &Budget) -> Finding {
         self.judge(history, budget)
-            .unwrap_or_else(|text| Finding::unknown(self.name(), text))
+            .unwrap_or_else(|misfit| Finding::misfit(self.name(), misfit))
     }
 }
 
@@ -126,7 +126,7 @@ impl RwRegister {
 
     /// First with what was said to be assumed, or nothing. If nothing was said, then once more with what the models that must hold imply
     /// themselves for the order of versions: what contradicts that breaks them, and no other model.
-    fn judge(&self, history: &History, budget: &Budget) -> Result<Finding, String> {
+    fn judge(&self, history: &History, budget: &Budget) -> Result<Finding, Misfit> {
         let asked = Asked::new(&self.consistency)?;
         let txns = some_transactions(history, Shape::Registers, self.initial.as_ref())?;
         let by_key = txns.by_key();
@@ -176,7 +176,7 @@ impl Checker for RwRegister {
 
     fn check(&self, history: &History, budget: &Budget) -> Finding {
         self.judge(history, budget)
-            .unwrap_or_else(|text| Finding::unknown(self.name(), text))
+            .unwrap_or_else(|misfit| Finding::misfit(self.name(), misfit))
     }
 }
 
@@ -262,10 +262,11 @@ fn some_transactions<'h>(
     history: &'h History,
     shape: Shape,
     initial: Option<&Value>,
-) -> Result<Txns<'h>, String> {
+) -> Result<Txns<'h>, Misfit> {
     let txns = Txns::read(history, shape, initial)?;
     if txns.len() == 0 {
-        return Err("the history has no transactions: nothing was tested".to_owned());
+        let text = "the history has no transactions: nothing was tested";
+        return Err(text.to_owned().into());
     }
     Ok(txns)
 }

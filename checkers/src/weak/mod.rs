@@ -47,7 +47,7 @@ pub use sessions::SessionGuarantees;
 
 use crate::history::History;
 use crate::txn::input::{Shape, Txns};
-use crate::verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict};
+use crate::verdict::{Anomaly, Budget, Checker, Finding, Misfit, Reason, Verdict};
 use reads::{Facts, counts};
 use serde_json::{Map, Value, json};
 use std::time::Instant;
@@ -93,15 +93,18 @@ impl Checker for Weak {
 
     fn check(&self, history: &History, budget: &Budget) -> Finding {
         self.judge(history, budget)
-            .unwrap_or_else(|text| Finding::unknown(self.name(), text))
+            .unwrap_or_else(|misfit| Finding::misfit(self.name(), misfit))
     }
 }
 
 /// The transactions of a history, over lists or registers, whichever they are.
-fn transactions(history: &History) -> Result<Txns<'_>, String> {
+fn transactions(history: &History) -> Result<Txns<'_>, Misfit> {
     let txns = Txns::read(history, shape(history), None)?;
     match txns.len() {
-        0 => Err("the history has no transactions: nothing was tested".to_owned()),
+        0 => {
+            let text = "the history has no transactions: nothing was tested";
+            Err(text.to_owned().into())
+        }
         _ => Ok(txns),
     }
 }
@@ -129,7 +132,7 @@ fn shape(history: &History) -> Shape {
 }
 
 impl Weak {
-    fn judge(&self, history: &History, budget: &Budget) -> Result<Finding, String> {
+    fn judge(&self, history: &History, budget: &Budget) -> Result<Finding, Misfit> {
         let txns = transactions(history)?;
         in_time(budget)?;
         let facts = Facts::find(&txns)?;

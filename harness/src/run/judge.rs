@@ -1,6 +1,7 @@
 //! From a stored history to a verdict.
 
 use crate::failure::Failure;
+use keelhaul_checkers::explain::shrink;
 use keelhaul_checkers::{
     Budget, Finding, History, Note, Parameters, ReadOptions, Reason, Results, Verdict, by_name,
     merge,
@@ -65,6 +66,15 @@ pub fn read_from_with(
     Ok(Stored { history, notes })
 }
 
+/// How a history is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Judging {
+    /// How much work each checker may do.
+    pub budget: Budget,
+    /// Whether each anomaly's witness gets the smallest part of the history that shows it.
+    pub shrinks: bool,
+}
+
 /// Lets the checkers judge a history, and merges what they say with what is known already.
 pub fn judge(
     stored: &Stored,
@@ -72,17 +82,32 @@ pub fn judge(
     parameters: &Parameters,
     known: Vec<(String, Finding)>,
 ) -> Results {
+    let judging = Judging {
+        budget: BUDGET,
+        shrinks: false,
+    };
+    judge_with(stored, checkers, parameters, known, &judging)
+}
+
+/// The same, within limits of the caller's own.
+pub fn judge_with(
+    stored: &Stored,
+    checkers: &[String],
+    parameters: &Parameters,
+    known: Vec<(String, Finding)>,
+    judging: &Judging,
+) -> Results {
     let mut findings = known;
     for name in checkers {
-        let finding = match by_name(name, parameters) {
-            Some(checker) => checker.check(&stored.history, &BUDGET),
-            None => {
-                let text =
-                    format!("this keelhaul has no checker `{name}`; `keelhaul list` names them");
-                findings.push(unknown(name, text));
-                continue;
-            }
+        let Some(checker) = by_name(name, parameters) else {
+            let text = format!("this keelhaul has no checker `{name}`; `keelhaul list` names them");
+            findings.push(unknown(name, text));
+            continue;
         };
+        let mut finding = checker.check(&stored.history, &judging.budget);
+        if judging.shrinks {
+            shrink(&stored.history, &*checker, &mut finding, &judging.budget);
+        }
         findings.push((name.clone(), finding));
     }
     Results {

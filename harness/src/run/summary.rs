@@ -24,6 +24,35 @@ pub fn word(valid: Validity) -> String {
     }
 }
 
+/// Which of their layers decided, where checkers say it: `zones`, or `zones 7, search 1` with the keys that each decided.
+pub fn decided_by(results: &Results) -> Option<String> {
+    let mut layers: Vec<(String, u64)> = Vec::new();
+    for checked in results.checkers.values() {
+        let Some(decided) = checked["details"]["decided_by"].as_object() else {
+            continue;
+        };
+        for (layer, keys) in decided {
+            match keys.as_u64() {
+                None | Some(0) => {}
+                Some(keys) => match layers.iter_mut().find(|(known, _)| known == layer) {
+                    Some((_, sum)) => *sum += keys,
+                    None => layers.push((layer.clone(), keys)),
+                },
+            }
+        }
+    }
+    match &layers[..] {
+        [] => None,
+        [(layer, _)] => Some(layer.clone()),
+        several => {
+            let told = several
+                .iter()
+                .map(|(layer, keys)| format!("{layer} {keys}"));
+            Some(told.collect::<Vec<String>>().join(", "))
+        }
+    }
+}
+
 /// What was found, without where it is stored.
 pub fn findings(results: &Results) -> String {
     let mut text = String::new();

@@ -1,0 +1,411 @@
+//! `keelhaul check`.
+//!
+//! One file is told in full, several with a line each and what was found below it. The exit code merges: invalid before what
+//! could not be read, before unknown, before valid.
+
+mod explained;
+mod limits;
+
+use super::convert::Reading;
+use super::{duration, print, print_json};
+use crate::aside;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::names;
+use crate::plan::Plan;
+use crate::run::judge::{self, Judging, Stored};
+use crate::run::summary;
+use crate::store::RunDirectory;
+use clap::Args;
+use keelhaul_checkers::txn::consistency;
+use keelhaul_checkers::{Parameters, Results, list};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// What has transactions, and so is asked for a consistency model.
+const TRANSACTIONS: [&str; 2] = ["list-append", "rw-register"];
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Histories in any form (JSON lines, a JSON list, EDN, history.txt; plain or zstd), run directories, or - for standard input
+    #[arg(value_name = "FILE|RUN|-", required = true)]
+    what: Vec<PathBuf>,
+    /// What a bare history is judged by: register, cas-register, list-append, set, … (`keelhaul list models`)
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// What the model's object begins with, as JSON; the default is null, empty
+    #[arg(long, value_name = "VALUE", requires = "model")]
+    initial: Option<String>,
+    /// What transactions must keep: strict-serializable (the default), serializable, snapshot-isolation, …
+    #[arg(long, value_name = "MODEL", value_delimiter = ',', requires = "model")]
+    consistency: Vec<String>,
+    /// Write a picture (.svg), a graph (.dot), the words (.txt) and the smallest sub-history (.jsonl) of each anomaly into DIR
+    #[arg(long, value_name = "DIR")]
+    explain: Option<PathBuf>,
+    /// Search configurations to visit at most; then the verdict is unknown
+    #[arg(long, value_name = "N", default_value_t = limits::STATES)]
+    states: u64,
+    /// Memory that the search may take, as 512MiB or 4GiB; the default is 4 GiB, or half of the machine's if that is less
+    #[arg(long, value_name = "BYTES", value_parser = limits::bytes)]
+    memory: Option<u64>,
+    /// Give up after so long, as 30s: it can only turn a verdict into unknown; there is none unless it is given
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    deadline: Option<Duration>,
+    #[command(flatten)]
+    reading: Reading,
+}
+
+/// How every file is judged.
+struct Task<'a> {
+    args: &'a CheckArgs,
+    checker: Option<String>,
+    parameters: Parameters,
+    judging: Judging,
+}
+
+/// One file's verdict.
+struct Judged {
+    results: Results,
+    /// What was written to explain it, by name.
+    explained: Vec<String>,
+    operations: usize,
+}
+
+/// Judges histories.
+pub(super) fn check(args: CheckArgs, json: bool) -> Result<Exit, Failure> {
+    let task = Task::new(&args, json)?;
+    let mut all = task.judge_all();
+    match all.len() {
+        1 => tell_one(&all.swap_remove(0)?, json),
+        _ => task.tell_all(&all, json),
+    }
+}
+
+impl<'a> Task<'a> {
+    fn new(args: &'a CheckArgs, json: bool) -> Result<Task<'a>, Failure> {
+        let streams = args.what.iter().filter(|what| is_standard_input(what));
+        if streams.count() > 1 {
+            let text = "standard input (-) can be read once only";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        let checker = args.model.as_deref().map(checker_of).transpose()?;
+        let has_transactions = checker
+            .as_deref()
+            .is_some_and(|model| TRANSACTIONS.contains(&model));
+        if !args.consistency.is_empty() && !has_transactions {
+            return Err(Failure::Usage(format!(
+                "--consistency is for transactions: --model {}",
+                TRANSACTIONS.join(" or ")
+            )));
+        }
+        args.consistency
+            .iter()
+            .try_for_each(|name| is_consistency(name))?;
+        let parameters = Parameters {
+            initial: args.initial.as_deref().map(initial),
+            consistency: args.consistency.clone(),
+            ..Parameters::default()
+        };
+        let threads = limits::threads(args.what.len());
+        let judging = Judging {
+            budget: limits::budget(args.states, args.memory, args.deadline, threads),
+            shrinks: json || args.explain.is_some(),
+        };
+        Ok(Task {
+            args,
+            checker,
+            parameters,
+            judging,
+        })
+    }
+
+    /// Every file's verdict, in the order of the command line.
+    fn judge_all(&self) -> Vec<Result<Judged, Failure>> {
+        let files = &self.args.what;
+        let threads = limits::threads(files.len());
+        if threads <= 1 {
+            return (0..files.len()).map(|place| self.judge(place)).collect();
+        }
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                if place >= files.len() {
+                    return done;
+                }
+                done.push((place, self.judge(place)));
+            }
+        };
+        let mut all: Vec<(usize, Result<Judged, Failure>)> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let done = workers.into_iter().map(|worker| worker.join());
+            done.flat_map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
+        });
+        all.sort_by_key(|(place, _)| *place);
+        all.into_iter().map(|(_, judged)| judged).collect()
+    }
+
+    fn judge(&self, place: usize) -> Result<Judged, Failure> {
+        let path = &self.args.what[place];
+        if !is_standard_input(path)
+            && let Err(error) = path.metadata()
+        {
+            return Err(Failure::input("read", path)(error));
+        }
+        let (stored, results) = match (&self.checker, path.is_dir()) {
+            (None, true) => self.judge_run(path)?,
+            (Some(_), true) => {
+                RunDirectory::existing(path)?;
+                return Err(Failure::Usage(format!(
+                    "{} is a run directory: its plan says who judges it, so leave --model out (or name the file in it)",
+                    path.display()
+                )));
+            }
+            (None, false) => {
+                return Err(Failure::Usage(format!(
+                    "a bare history needs --model NAME: one of {}",
+                    models().join(", ")
+                )));
+            }
+            (Some(checker), false) => self.judge_file(path, checker)?,
+        };
+        for note in &stored.notes {
+            match self.args.what.len() {
+                1 => aside::say(format_args!("note: {note}")),
+                _ => aside::say(format_args!("note: {}: {note}", path.display())),
+            }
+        }
+        let explained = match &self.args.explain {
+            Some(folder) => {
+                let folder = explained::folder_of(folder, place, &self.args.what);
+                explained::write(&folder, &stored.history, &results)?
+            }
+            None => Vec::new(),
+        };
+        Ok(Judged {
+            operations: stored.history.operations().map_or(0, |all| all.len()),
+            results,
+            explained,
+        })
+    }
+
+    fn judge_run(&self, path: &Path) -> Result<(Stored, Results), Failure> {
+        let run = RunDirectory::existing(path)?;
+        let plan = Plan::read(&run.plan())?;
+        let stored = judge::read(&run.history())?;
+        let results = judge::judge_with(
+            &stored,
+            &plan.checkers,
+            &plan.parameters(),
+            Vec::new(),
+            &self.judging,
+        );
+        Ok((stored, results))
+    }
+
+    fn judge_file(&self, path: &Path, checker: &str) -> Result<(Stored, Results), Failure> {
+        let (name, options) = (name_of(path), self.args.reading.options());
+        let stored = match is_standard_input(path) {
+            true => judge::read_from_with(std::io::stdin().lock(), &name, &options)?,
+            false => judge::read_with(path, &options)?,
+        };
+        let checkers = [checker.to_owned()];
+        let results = judge::judge_with(
+            &stored,
+            &checkers,
+            &self.parameters,
+            Vec::new(),
+            &self.judging,
+        );
+        match misfit(&stored, &results) {
+            Some(text) => Err(Failure::Usage(format!("{name}: {text}"))),
+            None => Ok((stored, results)),
+        }
+    }
+
+    fn tell_all(&self, all: &[Result<Judged, Failure>], json: bool) -> Result<Exit, Failure> {
+        let mut exit = Exit::Valid;
+        let mut documents: Vec<Value> = Vec::new();
+        for (path, judged) in self.args.what.iter().zip(all) {
+            let name = name_of(path);
+            match judged {
+                Err(failure) => {
+                    exit = worse(exit, failure.exit());
+                    aside::say(format_args!("keelhaul: {failure}"));
+                    documents.push(json!({ "file": name, "error": failure.to_string() }));
+                }
+                Ok(judged) => {
+                    exit = worse(exit, judged.results.valid.into());
+                    documents.push(document(&name, &judged.results));
+                    if !json {
+                        print(&line(&name, judged))?;
+                    }
+                }
+            }
+        }
+        if json {
+            print_json(&documents)?;
+        }
+        Ok(exit)
+    }
+}
+
+fn tell_one(judged: &Judged, json: bool) -> Result<Exit, Failure> {
+    if json {
+        print_json(&judged.results)?;
+    } else {
+        print(&format!(
+            "{}{}\n{}{}",
+            summary::word(judged.results.valid),
+            decided(judged),
+            summary::findings(&judged.results),
+            explained::told(&judged.explained, "")
+        ))?;
+    }
+    Ok(judged.results.valid.into())
+}
+
+/// A file's name as messages call it.
+fn name_of(path: &Path) -> String {
+    match is_standard_input(path) {
+        true => "standard input".to_owned(),
+        false => path.display().to_string(),
+    }
+}
+
+fn is_standard_input(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// One of several files: its verdict on a line, and what was found below it.
+fn line(name: &str, judged: &Judged) -> String {
+    let mut text = format!(
+        "{} {name}{}\n",
+        summary::word(judged.results.valid),
+        decided(judged)
+    );
+    for found in summary::findings(&judged.results).lines() {
+        text.push_str(&format!("  {found}\n"));
+    }
+    text.push_str(&explained::told(&judged.explained, "  "));
+    text
+}
+
+/// ` (8,400 operations, decided by zones)`.
+fn decided(judged: &Judged) -> String {
+    let by = summary::decided_by(&judged.results);
+    let by = by.map_or(String::new(), |layers| format!(", decided by {layers}"));
+    match judged.operations {
+        1 => format!(" (1 operation{by})"),
+        operations => format!(" ({operations} operations{by})"),
+    }
+}
+
+/// The results, with the file that they are about.
+fn document(name: &str, results: &Results) -> Value {
+    let mut document = json!({ "file": name });
+    let results = serde_json::to_value(results).expect("results are plain data with string keys");
+    if let (Value::Object(document), Value::Object(results)) = (&mut document, results) {
+        document.extend(results);
+    }
+    document
+}
+
+/// What is missing never hides what was found: invalid, then what could not be read or judged at all, then unknown.
+fn worse(one: Exit, other: Exit) -> Exit {
+    const ORDER: [Exit; 5] = [
+        Exit::Invalid,
+        Exit::Harness,
+        Exit::Usage,
+        Exit::Unknown,
+        Exit::Valid,
+    ];
+    let both = [one, other];
+    let worst = ORDER.into_iter().find(|exit| both.contains(exit));
+    worst.unwrap_or(Exit::Valid)
+}
+
+/// What is wrong with a value that the model cannot take, and where it stands in the file.
+fn misfit(stored: &Stored, results: &Results) -> Option<String> {
+    let misfits = results.checkers.values();
+    let misfit = misfits
+        .map(|checked| &checked["details"]["misfit"])
+        .find(|misfit| misfit.is_object())?;
+    let (index, text) = (misfit["index"].as_u64()?, misfit["text"].as_str()?);
+    let place = usize::try_from(index)
+        .ok()
+        .and_then(|index| stored.history.place(index));
+    Some(match place {
+        Some(place) => format!("line {}, column {}: this {text}", place.line, place.column),
+        None => format!("line {}: this {text}", index + 1),
+    })
+}
+
+/// A value as JSON; what is no JSON is a word.
+fn initial(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
+}
+
+fn is_consistency(name: &str) -> Result<(), Failure> {
+    let is_known =
+        consistency::Model::by_name(name).is_some() || consistency::known_anomaly(name).is_some();
+    if is_known {
+        return Ok(());
+    }
+    let mut known: Vec<&str> = consistency::Model::all()
+        .map(consistency::Model::name)
+        .collect();
+    known.sort_unstable();
+    Err(Failure::Usage(names::unknown(
+        "consistency model",
+        name,
+        &known,
+    )))
+}
+
+fn checker_of(model: &str) -> Result<String, Failure> {
+    let known = models();
+    if known.contains(&model) {
+        return Ok(model.to_owned());
+    }
+    Err(Failure::Usage(names::unknown("model", model, &known)))
+}
+
+/// Every name that `--model` takes.
+pub(super) fn models() -> Vec<&'static str> {
+    let models = list().into_iter().filter(|info| info.model);
+    let mut names: Vec<_> = models
+        .flat_map(|info| [&[info.name], info.aliases].concat())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+/// When the clock of a deadline started.
+pub(super) fn until(deadline: Option<Duration>) -> Option<Instant> {
+    deadline.and_then(|deadline| Instant::now().checked_add(deadline))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_of_two_ends_counts() {
+        assert_eq!(worse(Exit::Valid, Exit::Unknown), Exit::Unknown);
+        assert_eq!(worse(Exit::Usage, Exit::Unknown), Exit::Usage);
+        assert_eq!(worse(Exit::Invalid, Exit::Usage), Exit::Invalid);
+        assert_eq!(worse(Exit::Valid, Exit::Valid), Exit::Valid);
+    }
+
+    #[test]
+    fn an_initial_value_is_json_or_a_word() {
+        assert_eq!(initial("5"), json!(5));
+        assert_eq!(initial("[1,2]"), json!([1, 2]));
+        assert_eq!(initial("five"), json!("five"));
+    }
+}
