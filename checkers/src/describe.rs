@@ -48,8 +48,13 @@ fn short(value: ValueRef<'_>) -> Value {
 /// One line: `write 9 → ok, version 7 (n2)`.
 pub(crate) fn text(operation: &Operation<'_>) -> String {
     let mut text = operation.f().to_owned();
-    if !operation.argument().is_null() {
-        text.push_str(&format!(" {}", operation.argument()));
+    // What a transaction read stands where it asked for it.
+    let asked = match operation.result() {
+        Some(result) if operation.f() == "txn" => result,
+        _ => operation.argument(),
+    };
+    if !asked.is_null() {
+        text.push_str(&format!(" {asked}"));
     }
     if let Some(expected) = operation.asked().int("expected") {
         text.push_str(&format!(" at version {expected}"));

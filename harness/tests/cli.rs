@@ -217,6 +217,125 @@ fn a_cut_off_history_is_judged_and_told_of_and_a_broken_one_is_refused() {
     refused(&missing, 64, &["/no/such/history"]);
 }
 
+fn stale() -> String {
+    VALID.replace(
+        r#""ok","f":"read","value":1"#,
+        r#""ok","f":"read","value":null"#,
+    )
+}
+
+#[test]
+fn several_histories_are_judged_at_once_and_the_worst_ends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (valid, invalid) = (file("valid.jsonl", VALID), file("stale.jsonl", &stale()));
+    let (empty, broken) = (file("empty.jsonl", ""), file("broken.jsonl", "{}\n"));
+    let check = |files: &[&str]| {
+        let mut command = keelhaul(&["check", "--model", "register"]);
+        command.args(files).output().unwrap()
+    };
+    for (files, exit) in [
+        (vec![&*valid, &valid], 0),
+        (vec![&valid, &empty], 2),
+        (vec![&empty, &broken, &valid], 64),
+        (vec![&valid, &invalid, &broken, &empty], 1),
+    ] {
+        let output = check(&files);
+        assert_eq!(code(&output), exit, "{files:?}: {output:?}");
+    }
+    let told = String::from_utf8(check(&[&valid, &invalid]).stdout).unwrap();
+    let lines: Vec<&str> = told.lines().filter(|line| !line.starts_with(' ')).collect();
+    assert!(
+        lines[0].starts_with(&format!("VALID {valid} (2 operations, decided by ")),
+        "{told}"
+    );
+    assert!(
+        lines[1].starts_with(&format!("INVALID {invalid} (2 operations")),
+        "{told}"
+    );
+    let all = json(
+        &keelhaul(&["check", "--json", "--model", "register", &valid, &invalid])
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(
+        (&all[0]["valid"], &all[1]["valid"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!(all[1]["file"], *invalid);
+    assert!(all[1]["anomalies"][0]["witness"]["history"].is_array());
+}
+
+#[test]
+fn an_anomaly_is_explained_in_files_and_its_sub_history_is_invalid_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = folder.path().join("history.jsonl");
+    std::fs::write(&history, stale()).unwrap();
+    let out = folder.path().join("why");
+    let output = keelhaul(&["check", "--model", "register", "--explain"])
+        .args([&out, &history])
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 1);
+    let read = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
+    assert!(read("1-nonlinearizable.svg").starts_with("<svg"));
+    assert!(read("1-nonlinearizable.dot").starts_with("digraph"));
+    assert!(read("1-nonlinearizable.txt").contains("read → null"));
+    let part = out.join("1-nonlinearizable.jsonl");
+    let again = keelhaul(&["check", "--model", "register"])
+        .arg(part)
+        .output()
+        .unwrap();
+    assert_eq!(code(&again), 1);
+}
+
+#[test]
+fn what_a_model_begins_with_can_be_said() {
+    let read = VALID.lines().skip(2).collect::<Vec<&str>>().join("\n");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("read.jsonl");
+    std::fs::write(
+        &path,
+        read.replace("\"index\":2,", "").replace("\"index\":3,", ""),
+    )
+    .unwrap();
+    let check = |initial: &str| {
+        let mut command = keelhaul(&["check", "--model", "register", "--initial", initial]);
+        code(&command.arg(&path).output().unwrap())
+    };
+    assert_eq!((check("1"), check("2")), (0, 1));
+}
+
+#[test]
+fn options_that_do_not_fit_are_refused() {
+    let check = |options: &[&str]| keelhaul(&["check", "-"]).args(options).output().unwrap();
+    refused(
+        &check(&["--model", "register", "--consistency", "serializable"]),
+        64,
+        &["list-append"],
+    );
+    refused(
+        &check(&["--model", "list-append", "--consistency", "serialisable"]),
+        64,
+        &["did you mean `serializable`"],
+    );
+    refused(
+        &check(&["--model", "register", "--memory", "much"]),
+        64,
+        &["much", "512MiB"],
+    );
+    let misfit = VALID.replace("\"f\":\"write\"", "\"f\":\"cas\"");
+    refused(
+        &check_text(&misfit, "cas-register"),
+        64,
+        &["standard input: line 1, column", "[old, new]"],
+    );
+}
+
 #[test]
 fn a_port_in_use_is_named() {
     let held = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
