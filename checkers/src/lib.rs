@@ -26,6 +26,9 @@
 //! | [`generate`] | sound and broken histories of any size, from a simulated system |
 //! | [`Stats`] | counts, errors, rates, latencies |
 //!
+//! [`mod@explain`] makes an anomaly plain: its words, a picture, a graph, and the smallest part of the history that shows it.
+//! A [`Recorder`] writes down what threads do to a structure of your own, for `cargo test`: see its example.
+//!
 //! What is owed under which faults is a table, [`contract`]. [`merge`] makes one [`Results`] of all findings, as
 //! `results.json` has it; [`render()`] prints an anomaly for a terminal.
 //!
