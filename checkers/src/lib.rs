@@ -18,6 +18,7 @@
 //! | [`linear`], [`models`] | one order of all operations, in agreement with real time: versioned, plain and compare-and-set registers |
 //! | [`txn`] | transactions: which consistency models their cycles break |
 //! | [`weak`] | read committed, read atomic and causal consistency, in nearly linear time |
+//! | [`zookeeper`] | ZooKeeper's tree by zxid, Stats and zxids, sequence numbers, ephemeral znodes, locks and elections by fencing |
 //! | [`SessionOrder`] | plain reads: each session sees an ever newer prefix of all writes |
 //! | [`Set`] | sets that grow: lost, stale, unexpected, duplicated, unordered |
 //! | [`SetFull`], [`UniqueIds`], [`TotalQueue`], [`UnhandledErrors`] | what adds up over one pass: fates of elements, ids, queues that were drained, errors |
@@ -77,6 +78,7 @@ mod timeline;
 pub mod txn;
 pub mod verdict;
 pub mod weak;
+pub mod zookeeper;
 
 pub use coverage::Coverage;
 pub use folds::{SetFull, TotalQueue, UnhandledErrors, UniqueIds};
@@ -96,3 +98,4 @@ pub use session_order::SessionOrder;
 pub use set::Set;
 pub use stats::Stats;
 pub use verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict};
+pub use zookeeper::{Ephemeral, Fencing, Sequence, Znodes, ZxidAudit};

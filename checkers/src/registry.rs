@@ -13,6 +13,7 @@ use crate::stats::Stats;
 use crate::txn::{ListAppend, RwRegister};
 use crate::verdict::Checker;
 use crate::weak::{Bank, Level, LongFork, SessionGuarantees, Weak};
+use crate::zookeeper::{Ephemeral, Fencing, Sequence, Znodes, ZxidAudit};
 use serde::Serialize;
 
 /// A checker by name, with one line about it.
@@ -73,6 +74,60 @@ const ROWS: &[Row] = &[
             let initial = parameters.initial.clone().unwrap_or_default();
             Box::new(Linearizable::of(CasRegister { initial }))
         },
+    },
+    Row {
+        info: CheckerInfo {
+            name: "znodes",
+            aliases: &[],
+            about: "ZooKeeper's tree: creates, deletes, sets, multis, reads and errors fit one order of all writes, by zxid",
+            model: true,
+        },
+        build: |parameters| Box::new(Znodes::new(parameters)),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "zxid-audit",
+            aliases: &[],
+            about: "what Stats say of zxids and versions agrees with each other and with the writes",
+            model: true,
+        },
+        build: |parameters| Box::new(ZxidAudit::new(parameters)),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "sequence",
+            aliases: &[],
+            about: "numbers of sequential znodes are unique and increase with the zxids",
+            model: true,
+        },
+        build: |parameters| Box::new(Sequence::new(parameters)),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "ephemeral",
+            aliases: &[],
+            about: "a session's ephemeral znodes go all at once, with the session, neither too early nor too late",
+            model: true,
+        },
+        build: |parameters| Box::new(Ephemeral::new(parameters)),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "lock",
+            aliases: &[],
+            about: "effects guarded by a lock are accepted in the order of its tokens",
+            model: true,
+        },
+        build: |parameters| Box::new(Fencing::lock(parameters)),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "election",
+            aliases: &[],
+            about: "effects of leaders are accepted in the order of their tokens",
+            model: true,
+        },
+        build: |parameters| Box::new(Fencing::election(parameters)),
     },
     Row {
         info: CheckerInfo {

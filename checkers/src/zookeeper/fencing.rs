@@ -1,0 +1,414 @@
+//! `lock` and `election`: effects are accepted in the order of the tokens that guard them.
+//!
+//! A client that holds a lock (or leads) may be paused and wake up after it lost it: holders overlap in real time in a correct
+//! system, and that is reported, not judged. What must hold is the fence: each effect goes through `multi(check(lock node),
+//! setData(resource))` with the lock node's `czxid` as its token, so that
+//! - effects on a resource are accepted in the order of their tokens (`effect-out-of-order`);
+//! - none is accepted at a zxid after the one at which a later token's holder had seen itself alone (`effect-after-successor`), nor
+//!   before its own token (`effect-before-token`);
+//! - tokens are unique (`token-reused`) and agree with real time: who asked after another had acquired has the greater one
+//!   (`token-against-real-time`).
+//!
+//! An indeterminate effect takes part where a read of its resource shows its value, unique for it: the read's `mzxid` is its zxid.
+//!
+//! Operations: `acquire` (`elect`) answers with `token`, the czxid, and with the `zxid` of the view in which it was the first; its key
+//! is the lock. `write` is an effect: its key is the resource, `lock` names the lock (where there are several), `token` its token; it
+//! answers with its `zxid`; a refusal has `error`. `read` shows `value` and `mzxid`. `release` (`resign`) ends holding.
+//!
+//! Holding, as the client sees it, begins with the answer of `acquire` and ends with the first of: its `release`, a completion
+//! of the same process with the error `connection-lost` or `session-expired`, the answer's `deadline_ns` (since the run's start).
+//!
+//! ```text
+//! {"process":1,"type":"ok","f":"acquire","key":"l1","value":null,"token":4294967301,"zxid":4294967303,"session":"0x1"}
+//! {"process":1,"type":"ok","f":"write","key":"r1","value":7,"lock":"l1","token":4294967301,"zxid":4294967304,"session":"0x1"}
+//! ```
+
+use crate::breaches::Breaches;
+use crate::history::{History, Kind, Nanos, Operation, ValueRef};
+use crate::parameters::Parameters;
+use crate::verdict::{Budget, Checker, Finding, Reason, Verdict, some_operations};
+use rustc_hash::FxHashMap;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+type Zxid = i64;
+
+/// The checkers `lock` and `election`.
+///
+/// Details: `{"acquired", "effects", "refused", "indeterminate_seen", "overlaps": {"count", "longest_ns", "first": [operation,
+/// operation] | null}}`: holdings, accepted and refused effects, indeterminate ones that a read shows, and pairs of consecutive
+/// holders who both thought to hold at one time.
+#[derive(Debug, Clone, Copy)]
+pub struct Fencing {
+    name: &'static str,
+    begin: &'static str,
+    end: &'static str,
+}
+
+impl Fencing {
+    /// The checker `lock`: `acquire` and `release`.
+    pub fn lock(_: &Parameters) -> Fencing {
+        Fencing {
+            name: "lock",
+            begin: "acquire",
+            end: "release",
+        }
+    }
+
+    /// The checker `election`: `elect` and `resign`.
+    pub fn election(_: &Parameters) -> Fencing {
+        Fencing {
+            name: "election",
+            begin: "elect",
+            end: "resign",
+        }
+    }
+}
+
+impl Checker for Fencing {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn check(&self, history: &History, _: &Budget) -> Finding {
+        let operations = match some_operations(history, self.name) {
+            Ok(operations) => operations,
+            Err(finding) => return *finding,
+        };
+        let fences = match self.gather(&operations) {
+            Ok(fences) => fences,
+            Err(text) => return Finding::unknown(self.name, text),
+        };
+        let mut breaches = Breaches::default();
+        let mut overlaps = Overlaps::default();
+        for lock in fences.locks.values() {
+            lock.judge(&mut breaches);
+            lock.overlaps(&mut overlaps);
+        }
+        let count = |of: fn(&Lock<'_>) -> usize| fences.locks.values().map(of).sum::<usize>();
+        let (acquired, effects) = (
+            count(|lock| lock.holdings.len()),
+            count(|lock| lock.effects.len()),
+        );
+        let nothing = (effects == 0).then(|| Reason {
+            checker: self.name.to_owned(),
+            text: "no guarded effect was accepted: nothing was tested".to_owned(),
+        });
+        Finding {
+            verdict: Verdict::of(
+                breaches.into_anomalies(self.name),
+                nothing.into_iter().collect(),
+            ),
+            outside_contract: Vec::new(),
+            details: json!({
+                "acquired": acquired,
+                "effects": effects,
+                "refused": fences.refused,
+                "indeterminate_seen": fences.indeterminate_seen,
+                "overlaps": overlaps.into_json(),
+            }),
+        }
+    }
+}
+
+/// Somebody holds.
+#[derive(Debug, Clone, Copy)]
+struct Holding<'h> {
+    token: Zxid,
+    /// The view in which it was the first.
+    alone: Option<Zxid>,
+    operation: Operation<'h>,
+    ends: Option<Nanos>,
+}
+
+/// An effect that was accepted.
+#[derive(Debug, Clone, Copy)]
+struct Effect<'h> {
+    zxid: Zxid,
+    token: Zxid,
+    resource: Option<&'h str>,
+    operation: Operation<'h>,
+}
+
+#[derive(Debug, Default)]
+struct Lock<'h> {
+    holdings: Vec<Holding<'h>>,
+    effects: Vec<Effect<'h>>,
+}
+
+#[derive(Debug, Default)]
+struct Fences<'h> {
+    locks: BTreeMap<Option<&'h str>, Lock<'h>>,
+    refused: usize,
+    indeterminate_seen: usize,
+}
+
+fn needs(operation: &Operation<'_>, field: &str) -> String {
+    format!(
+        "the operation at index {} (`{}`) has no whole number `{field}`",
+        operation.inv(),
+        operation.f()
+    )
+}
+
+fn field(operation: &Operation<'_>, name: &str) -> Option<i64> {
+    let answered = operation.completion().and_then(|line| line.int(name));
+    answered.or_else(|| operation.invocation().int(name))
+}
+
+impl Fencing {
+    fn gather<'h>(&self, operations: &[Operation<'h>]) -> Result<Fences<'h>, String> {
+        let mut fences = Fences::default();
+        let shown = shown(operations);
+        let several = operations
+            .iter()
+            .any(|operation| operation.f() == self.begin && operation.key().is_some());
+        // Of each process, the holding that is open: (lock, place).
+        let mut open: FxHashMap<u32, (Option<&'h str>, usize)> = FxHashMap::default();
+        for operation in operations {
+            let (f, process) = (operation.f(), operation.process_id());
+            let mut close = |fences: &mut Fences<'h>, at: Option<Nanos>| {
+                if let (Some((lock, place)), Some(at)) = (open.remove(&process), at)
+                    && let Some(holding) = fences
+                        .locks
+                        .get_mut(&lock)
+                        .and_then(|lock| lock.holdings.get_mut(place))
+                {
+                    holding.ends = Some(holding.ends.map_or(at, |ends| ends.min(at)));
+                }
+            };
+            if f == self.begin {
+                if !operation.is_ok() || operation.error().is_some() {
+                    continue;
+                }
+                let token = field(operation, "token").ok_or_else(|| needs(operation, "token"))?;
+                close(&mut fences, Some(operation.start()));
+                let lock = fences.locks.entry(operation.key()).or_default();
+                open.insert(process, (operation.key(), lock.holdings.len()));
+                let deadline =
+                    field(operation, "deadline_ns").and_then(|at| u64::try_from(at).ok());
+                lock.holdings.push(Holding {
+                    token,
+                    alone: operation.answer().and_then(|answer| answer.int("zxid")),
+                    operation: *operation,
+                    ends: deadline.map(Nanos),
+                });
+            } else if f == self.end {
+                close(&mut fences, Some(operation.start()));
+            } else if f == "write" {
+                let named = [Some(operation.invocation()), operation.completion()];
+                let named = named
+                    .into_iter()
+                    .flatten()
+                    .find_map(|line| line.text("lock"));
+                let lock = if several { named } else { None };
+                let zxid = match operation.kind() {
+                    Kind::Ok if operation.error().is_some() => {
+                        fences.refused += 1;
+                        None
+                    }
+                    Kind::Ok => {
+                        Some(field(operation, "zxid").ok_or_else(|| needs(operation, "zxid"))?)
+                    }
+                    Kind::Fail => None,
+                    Kind::Info | Kind::Invoke => {
+                        let zxid = shown.get(&(operation.key(), operation.argument())).copied();
+                        fences.indeterminate_seen += usize::from(zxid.is_some());
+                        zxid
+                    }
+                };
+                if let Some(zxid) = zxid {
+                    let token =
+                        field(operation, "token").ok_or_else(|| needs(operation, "token"))?;
+                    let effect = Effect {
+                        zxid,
+                        token,
+                        resource: operation.key(),
+                        operation: *operation,
+                    };
+                    fences.locks.entry(lock).or_default().effects.push(effect);
+                }
+            } else if f != "read" {
+                return Err(format!(
+                    "the operation at index {} is `{f}`, which {} does not have: it knows {}, {}, write and read",
+                    operation.inv(),
+                    self.name,
+                    self.begin,
+                    self.end
+                ));
+            }
+            if matches!(
+                operation.error(),
+                Some("connection-lost" | "session-expired")
+            ) {
+                let at = operation.end();
+                if let (Some((lock, place)), Some(at)) = (open.remove(&process), at)
+                    && let Some(holding) = fences
+                        .locks
+                        .get_mut(&lock)
+                        .and_then(|lock| lock.holdings.get_mut(place))
+                {
+                    holding.ends = Some(holding.ends.map_or(at, |ends| ends.min(at)));
+                }
+            }
+        }
+        Ok(fences)
+    }
+}
+
+/// Of each resource and value the zxid at which a read shows it.
+fn shown<'h>(operations: &[Operation<'h>]) -> FxHashMap<(Option<&'h str>, ValueRef<'h>), Zxid> {
+    let reads = operations
+        .iter()
+        .filter(|operation| operation.f() == "read" && operation.error().is_none());
+    let pairs = reads.filter_map(|read| {
+        let mzxid = read.answer().and_then(|answer| answer.int("mzxid"))?;
+        Some(((read.key(), read.result()?), mzxid))
+    });
+    pairs.collect()
+}
+
+impl<'h> Lock<'h> {
+    fn judge(&self, breaches: &mut Breaches<'h>) {
+        self.judge_tokens(breaches);
+        let mut effects = self.effects.clone();
+        effects.sort_by_key(|effect| (effect.zxid, effect.operation.inv()));
+        let mut newest: BTreeMap<Option<&str>, Effect<'h>> = BTreeMap::new();
+        for effect in &effects {
+            if effect.zxid <= effect.token {
+                let text = format!(
+                    "an effect with token {:#x} was accepted at zxid {:#x}, before there was such a lock node",
+                    effect.token, effect.zxid
+                );
+                breaches.add("effect-before-token", text, vec![effect.operation]);
+            }
+            let before = newest.entry(effect.resource).or_insert(*effect);
+            if before.token > effect.token {
+                let text = format!(
+                    "an effect with token {:#x} was accepted at zxid {:#x}, after one with the later token {:#x} at {:#x}",
+                    effect.token, effect.zxid, before.token, before.zxid
+                );
+                breaches.add(
+                    "effect-out-of-order",
+                    text,
+                    vec![before.operation, effect.operation],
+                );
+            } else {
+                *before = *effect;
+            }
+        }
+        self.judge_successors(&effects, breaches);
+    }
+
+    /// Once a later token's holder saw itself alone, no earlier lock node is there to be checked.
+    fn judge_successors(&self, effects: &[Effect<'h>], breaches: &mut Breaches<'h>) {
+        let mut alone: Vec<(Zxid, &Holding<'h>)> = self
+            .holdings
+            .iter()
+            .filter_map(|holding| Some((holding.alone?, holding)))
+            .collect();
+        alone.sort_by_key(|(view, holding)| (*view, holding.operation.inv()));
+        let (mut next, mut latest): (usize, Option<&Holding<'h>>) = (0, None);
+        for effect in effects {
+            while next < alone.len() && alone[next].0 < effect.zxid {
+                latest = latest
+                    .filter(|holding| holding.token > alone[next].1.token)
+                    .or(Some(alone[next].1));
+                next += 1;
+            }
+            if let Some(holding) = latest.filter(|holding| holding.token > effect.token) {
+                let text = format!(
+                    "an effect with token {:#x} was accepted at zxid {:#x}; the holder of the later token {:#x} had seen itself \
+                     alone at {:#x}",
+                    effect.token,
+                    effect.zxid,
+                    holding.token,
+                    holding.alone.unwrap_or_default()
+                );
+                breaches.add(
+                    "effect-after-successor",
+                    text,
+                    vec![holding.operation, effect.operation],
+                );
+            }
+        }
+    }
+
+    fn judge_tokens(&self, breaches: &mut Breaches<'h>) {
+        let mut by_token: BTreeMap<Zxid, Operation<'h>> = BTreeMap::new();
+        for holding in &self.holdings {
+            if let Some(other) = by_token.insert(holding.token, holding.operation) {
+                let text = format!("two acquired with one token, {:#x}", holding.token);
+                breaches.add("token-reused", text, vec![other, holding.operation]);
+            }
+        }
+        // In the order of invocations, the greatest token that was acquired before each.
+        let mut ended: Vec<&Holding<'h>> = self.holdings.iter().collect();
+        ended.sort_by_key(|holding| holding.operation.ret());
+        let (mut next, mut greatest): (usize, Option<&Holding<'h>>) = (0, None);
+        for holding in &self.holdings {
+            let began = holding.operation.inv();
+            while next < ended.len() && ended[next].operation.ret().is_some_and(|ret| ret < began) {
+                greatest = greatest
+                    .filter(|greatest| greatest.token > ended[next].token)
+                    .or(Some(ended[next]));
+                next += 1;
+            }
+            if let Some(before) = greatest.filter(|greatest| greatest.token > holding.token) {
+                let text = format!(
+                    "token {:#x} was acquired by one who asked after {:#x} had been acquired",
+                    holding.token, before.token
+                );
+                breaches.add(
+                    "token-against-real-time",
+                    text,
+                    vec![before.operation, holding.operation],
+                );
+            }
+        }
+    }
+
+    fn overlaps(&self, overlaps: &mut Overlaps<'h>) {
+        let mut holdings: Vec<&Holding<'h>> = self.holdings.iter().collect();
+        holdings.sort_by_key(|holding| holding.token);
+        for pair in holdings.windows(2) {
+            let (Some(begins), Some(began)) = (pair[1].operation.end(), pair[0].operation.end())
+            else {
+                continue;
+            };
+            let until = pair[0]
+                .ends
+                .unwrap_or(Nanos(u64::MAX))
+                .min(pair[1].ends.unwrap_or(Nanos(u64::MAX)));
+            let from = begins.max(began);
+            if until > from {
+                overlaps.count += 1;
+                if until != Nanos(u64::MAX) {
+                    overlaps.longest = overlaps.longest.max(until.0 - from.0);
+                }
+                overlaps
+                    .first
+                    .get_or_insert((pair[0].operation, pair[1].operation));
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Overlaps<'h> {
+    count: usize,
+    longest: u64,
+    first: Option<(Operation<'h>, Operation<'h>)>,
+}
+
+impl Overlaps<'_> {
+    fn into_json(self) -> Value {
+        let first = self.first.map(|(one, other)| {
+            [
+                crate::describe::operation(&one),
+                crate::describe::operation(&other),
+            ]
+        });
+        json!({ "count": self.count, "longest_ns": self.longest, "first": first })
+    }
+}

@@ -1,0 +1,772 @@
+//! The witness by zxid: a whole history replayed through the tree, in the order that the zxids tell.
+//!
+//! Writes happen at their zxids; errors that the tree decided are held against the tree at theirs; each read is placed where its
+//! session and its reply's zxid put it, and must show the tree as it was there. What fits is a proof; the first that does not
+//! is an exact witness, for ZooKeeper promises that order. One pass, a logarithm for sorting.
+//!
+//! Indeterminate writes take part where an answer shows their effect: a `czxid`, `mzxid` or `pzxid` that no other write has is
+//! the zxid of the one that fits. Others are put in where an answer cannot be explained without them, the oldest first; if
+//! that does not explain it, and one of them could have to do with it, nothing is claimed: the replay is *open*.
+
+mod effects;
+mod placing;
+
+use super::call::{Answer, Call, Code, Look, Op, Outcome, PathId, Step, Write, Zxid};
+use super::decode::Decoded;
+use super::tree::{self, Nodes, Table};
+use crate::contract::ReplyZxid;
+use crate::history::Operation;
+use crate::reads::ReadMode;
+use effects::Effects;
+use placing::{Due, Schedule};
+use rustc_hash::FxHashSet;
+
+/// What the replay says.
+#[derive(Debug)]
+pub(super) enum Replayed<'h> {
+    /// Every answer fits: the order is proved.
+    Fits(Tally),
+    /// This one does not, whatever became of indeterminate writes.
+    Misfit(Box<Misfit<'h>>, Tally),
+    /// It cannot be told by the zxids: why.
+    Open(String, Tally),
+}
+
+/// An answer that fits no place, and what shows that.
+#[derive(Debug)]
+pub(super) struct Misfit<'h> {
+    pub(super) kind: &'static str,
+    pub(super) text: String,
+    /// The last one is the answer that does not fit.
+    pub(super) operations: Vec<Operation<'h>>,
+    pub(super) zxid: Zxid,
+}
+
+/// How many operations took which part.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Tally {
+    pub(super) writes: usize,
+    pub(super) errors: usize,
+    pub(super) reads: usize,
+    /// Indeterminate writes whose zxid an answer shows.
+    pub(super) shown: usize,
+    /// Indeterminate writes that were put in to explain an answer.
+    pub(super) put_in: usize,
+    /// Indeterminate writes that nothing shows.
+    pub(super) unseen: usize,
+}
+
+/// What a replay must know of the system.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    pub(super) reply_zxid: ReplyZxid,
+    pub(super) sync_is_owed: bool,
+}
+
+impl Rules {
+    /// Whether an operation must see all that was acknowledged before it began.
+    pub(super) fn is_linearizable(self, op: &Op<'_>) -> bool {
+        match (&op.call, &op.outcome) {
+            (Call::Read { mode, .. }, _) => match mode {
+                Some(ReadMode::Local) => false,
+                Some(ReadMode::Sync) => self.sync_is_owed,
+                Some(ReadMode::Fenced) | None => true,
+            },
+            (Call::Write(_), _) => true,
+            (Call::Other, _) => false,
+        }
+    }
+}
+
+/// Replays a history.
+pub(super) fn replay<'h>(decoded: &mut Decoded<'h>, rules: Rules) -> Replayed<'h> {
+    let answered = |op: &&Op<'_>| {
+        matches!(op.outcome, Outcome::Done(_) | Outcome::Refused(..))
+            && !matches!(op.call, Call::Other)
+    };
+    if let Some(bare) = decoded
+        .ops
+        .iter()
+        .filter(answered)
+        .find(|op| op.zxid.is_none())
+    {
+        let text = format!(
+            "the operation at index {} was answered without a zxid",
+            bare.inv()
+        );
+        return Replayed::Open(text, Tally::default());
+    }
+    let effects = match Effects::find(decoded) {
+        Ok(effects) => effects,
+        Err(misfit) => return Replayed::Misfit(Box::new(misfit), Tally::default()),
+    };
+    // What no indeterminate write can explain comes first.
+    if let Some(misfit) = against_real_time(decoded) {
+        return Replayed::Misfit(Box::new(misfit), Tally::default());
+    }
+    let mut replay = Replay::new(decoded, rules, effects);
+    match replay.run() {
+        Ok(()) => Replayed::Fits(replay.tally),
+        Err(Stop::Misfit(misfit)) => Replayed::Misfit(misfit, replay.tally),
+        Err(Stop::Open(text)) => Replayed::Open(text, replay.tally),
+    }
+}
+
+enum Stop<'h> {
+    Misfit(Box<Misfit<'h>>),
+    Open(String),
+}
+
+/// Tries of indeterminate writes for one answer, at most.
+const TRIES: usize = 256;
+/// Indeterminate writes that are put in for one answer, at most.
+const DEPTH: usize = 4;
+
+/// The zxid of what was put in: no answer shows it, or it would have been placed there.
+const UNSEEN: Zxid = -1;
+
+struct Replay<'a, 'h> {
+    decoded: &'a Decoded<'h>,
+    rules: Rules,
+    effects: Effects,
+    table: Table,
+    tally: Tally,
+    /// The write among those done that was invoked last.
+    latest: Option<usize>,
+    /// Whether that is known for certain to have been done by now.
+    latest_is_certain: bool,
+    /// What had been acknowledged by each line: (line, zxid so far, by whom).
+    floors: Vec<(u64, Zxid, usize)>,
+    /// The write that changed each znode last.
+    last_change: Vec<Option<usize>>,
+    /// For each line at which anything was answered, the newest zxid that had been seen by then.
+    answered: Vec<(u64, Zxid)>,
+    /// The last zxid at which each znode was changed or looked at: what is put in before that would have been seen.
+    last_touch: Vec<Zxid>,
+}
+
+impl<'a, 'h> Replay<'a, 'h> {
+    fn new(decoded: &'a Decoded<'h>, rules: Rules, effects: Effects) -> Replay<'a, 'h> {
+        let table = Table::new(&decoded.paths, &given(decoded));
+        let tally = Tally {
+            shown: effects.placed.len(),
+            unseen: effects.pool.len(),
+            ..Tally::default()
+        };
+        Replay {
+            decoded,
+            rules,
+            effects,
+            table,
+            tally,
+            latest: None,
+            latest_is_certain: true,
+            floors: floors(decoded, rules),
+            answered: answered(decoded, rules),
+            last_change: vec![None; decoded.paths.len()],
+            last_touch: vec![Zxid::MIN; decoded.paths.len()],
+        }
+    }
+
+    fn op(&self, at: usize) -> &'a Op<'h> {
+        &self.decoded.ops[at]
+    }
+
+    fn run(&mut self) -> Result<(), Stop<'h>> {
+        let mut schedule = Schedule::new(self.decoded, self.rules, &self.effects);
+        while let Some((zxid, due)) = schedule.next() {
+            match due {
+                Due::Write(at) => {
+                    self.write(at, zxid)?;
+                    self.touch(at, zxid);
+                    schedule.done(at, zxid);
+                }
+                Due::Look(at) => match self.look(at, zxid, schedule.is_last_chance(at, zxid))? {
+                    true => {
+                        self.touch(at, zxid);
+                        schedule.done(at, zxid);
+                    }
+                    false => schedule.wait(at),
+                },
+                Due::Back(at, before) => return Err(self.went_back(at, before)),
+            }
+        }
+        Ok(())
+    }
+
+    fn touch(&mut self, at: usize, zxid: Zxid) {
+        for path in touched(self.decoded, self.op(at)) {
+            self.last_touch[path.0 as usize] = zxid;
+        }
+    }
+
+    fn went_back(&self, at: usize, before: usize) -> Stop<'h> {
+        let (op, seen) = (self.op(at), self.op(before));
+        let zxid = op.zxid.unwrap_or(0);
+        let text = format!(
+            "a session's reply has zxid {zxid:#x} after it had seen {:#x}",
+            seen.zxid.unwrap_or(0)
+        );
+        misfit(
+            "session-went-back",
+            text,
+            vec![seen.operation, op.operation],
+            zxid,
+        )
+    }
+
+    /// Does a write at its zxid.
+    fn write(&mut self, at: usize, zxid: Zxid) -> Result<(), Stop<'h>> {
+        let op = self.op(at);
+        let certain = op.took_effect();
+        self.tally.writes += 1;
+        self.in_time(at, zxid, "zxid-against-real-time")?;
+        if let Err(why) = self.attempt(at, Some(zxid)) {
+            if !certain {
+                let text = format!(
+                    "an indeterminate write that seems to be zxid {zxid:#x} does not fit there: {why}"
+                );
+                return Err(Stop::Open(text));
+            }
+            self.explain(at, zxid, why, "write-does-not-fit", |replay| {
+                replay.attempt(at, Some(zxid))
+            })?;
+        }
+        self.done(at);
+        Ok(())
+    }
+
+    fn done(&mut self, at: usize) {
+        self.table.keep();
+        let op = self.op(at);
+        for path in touched(self.decoded, op) {
+            self.last_change[path.0 as usize] = Some(at);
+        }
+        if self
+            .latest
+            .is_none_or(|latest| self.op(latest).inv() < op.inv())
+        {
+            self.latest = Some(at);
+            self.latest_is_certain = op.took_effect() || self.effects.is_certain(at);
+        }
+    }
+
+    /// Does it if it fits, else leaves the tree as it was.
+    fn attempt(&mut self, at: usize, zxid: Option<Zxid>) -> Result<(), String> {
+        let mark = self.table.mark();
+        let result = self.attempt_from_here(at, zxid);
+        if result.is_err() {
+            self.table.undo(mark);
+        }
+        result
+    }
+
+    fn attempt_from_here(&mut self, at: usize, zxid: Option<Zxid>) -> Result<(), String> {
+        let op = self.op(at);
+        let Call::Write(write) = &op.call else {
+            return Ok(());
+        };
+        let paths = &self.decoded.paths;
+        let seen = match &op.outcome {
+            Outcome::Done(answer) => Some(answer),
+            _ => None,
+        };
+        if let (Write::Multi(steps), Some(answer)) = (write, seen) {
+            // Each part's version is that of its own moment.
+            for (part, step) in steps.iter().enumerate() {
+                tree::number_fits(&self.table, paths, step)?;
+                tree::apply(
+                    &mut self.table,
+                    paths,
+                    &Write::One(step.clone()),
+                    op.session,
+                    zxid,
+                )
+                .map_err(|refusal| refused(refusal.code, part))?;
+                let node = step.path().and_then(|path| self.table.get(path));
+                let made = answer.versions.get(part).copied().flatten();
+                if let (Step::Set { path, .. }, Some(made), Some(mut node)) = (step, made, node) {
+                    if node.version.is_some_and(|version| version != made) {
+                        return Err(format!("part {part} makes another version than {made}"));
+                    }
+                    node.version = Some(made);
+                    self.table.put(*path, Some(node));
+                }
+            }
+            return Ok(());
+        }
+        if let Write::One(step) = write {
+            tree::number_fits(&self.table, paths, step)?;
+        }
+        tree::apply(&mut self.table, paths, write, op.session, zxid)
+            .map_err(|refusal| refused(refusal.code, refusal.part))?;
+        let (Write::One(step), Some(answer)) = (write, seen) else {
+            return Ok(());
+        };
+        if let (Some(path), true) = (
+            step.path(),
+            matches!(step, Step::Create { .. } | Step::Set { .. }),
+        ) {
+            tree::fits(&self.table, paths, path, Look::Exists, answer)?;
+            tree::learn(&mut self.table, path, Look::Exists, answer);
+        }
+        Ok(())
+    }
+
+    /// Holds an answer against the tree as it is; whether it fits. If it does not, and this is its last chance, says so.
+    fn look(&mut self, at: usize, zxid: Zxid, last: bool) -> Result<bool, Stop<'h>> {
+        if let Err(why) = self.shows(at) {
+            if !last {
+                return Ok(false);
+            }
+            self.explain(at, zxid, why, "answer-does-not-fit", |replay| {
+                replay.shows(at)
+            })?;
+        }
+        let op = self.op(at);
+        match op.call {
+            Call::Read { .. } => self.tally.reads += 1,
+            _ => self.tally.errors += 1,
+        }
+        self.in_time(at, zxid, "future-read")?;
+        self.fresh(at, zxid)?;
+        if let (Call::Read { path, look, .. }, Outcome::Done(answer)) = (&op.call, &op.outcome) {
+            tree::learn(&mut self.table, *path, *look, answer);
+            self.table.keep();
+        }
+        Ok(true)
+    }
+
+    /// Whether the tree gives this answer.
+    fn shows(&mut self, at: usize) -> Result<(), String> {
+        let op = self.op(at);
+        let paths = &self.decoded.paths;
+        match (&op.call, &op.outcome) {
+            (Call::Read { path, look, .. }, Outcome::Done(answer)) => {
+                tree::fits(&self.table, paths, *path, *look, answer)
+            }
+            (Call::Read { path, .. }, Outcome::Refused(..)) => match self.table.get(*path) {
+                Some(_) => Err(format!("there is {}", paths.name(*path))),
+                None => Ok(()),
+            },
+            (Call::Write(write), Outcome::Refused(code, results)) => {
+                let mark = self.table.mark();
+                let refusal = tree::apply(&mut self.table, paths, write, op.session, None);
+                self.table.undo(mark);
+                match refusal {
+                    Ok(()) => Err("it could be done".to_owned()),
+                    Err(refusal) => refusal_fits(write, refusal, *code, results.as_deref()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Nothing that is done by now may have been invoked after this returned.
+    fn in_time(&self, at: usize, zxid: Zxid, kind: &'static str) -> Result<(), Stop<'h>> {
+        let op = self.op(at);
+        let (Some(latest), Some(ret)) = (self.latest, op.ret()) else {
+            return Ok(());
+        };
+        let later = self.op(latest);
+        if later.inv() <= ret {
+            return Ok(());
+        }
+        if !self.latest_is_certain {
+            return Err(Stop::Open(format!(
+                "the indeterminate write at index {} was invoked after what zxid {zxid:#x} answers",
+                later.inv()
+            )));
+        }
+        let text = format!(
+            "{} of zxid {zxid:#x} had returned before a write that comes before it was even invoked",
+            what(op)
+        );
+        Err(misfit(
+            kind,
+            text,
+            vec![later.operation, op.operation],
+            zxid,
+        ))
+    }
+
+    /// What owes it sees everything that was acknowledged before it began.
+    fn fresh(&self, at: usize, zxid: Zxid) -> Result<(), Stop<'h>> {
+        let op = self.op(at);
+        // A reply may be stamped later than the read: its own zxid is the newest that it may have seen.
+        let view = op.zxid.unwrap_or(zxid).max(zxid);
+        if !self.rules.is_linearizable(op) {
+            return Ok(());
+        }
+        let before = self.floors.partition_point(|(line, ..)| *line < op.inv());
+        let Some((_, floor, by)) = self.floors[..before].last().copied() else {
+            return Ok(());
+        };
+        if floor <= view {
+            return Ok(());
+        }
+        let text = format!(
+            "{} shows zxid {view:#x}, and {floor:#x} had been acknowledged before it began",
+            what(op)
+        );
+        Err(misfit(
+            "stale-answer",
+            text,
+            vec![self.op(by).operation, op.operation],
+            view,
+        ))
+    }
+
+    /// An answer does not fit: puts in indeterminate writes that explain it, or says that none can, or that it cannot be told.
+    fn explain(
+        &mut self,
+        at: usize,
+        zxid: Zxid,
+        why: String,
+        kind: &'static str,
+        mut fits: impl FnMut(&mut Self) -> Result<(), String>,
+    ) -> Result<(), Stop<'h>> {
+        let op = self.op(at);
+        let about: FxHashSet<PathId> = touched(self.decoded, op).into_iter().collect();
+        let mut candidates = self.effects.candidates(self.decoded, &about, op, zxid);
+        candidates.truncate(DEPTH * 4);
+        let mut tries = TRIES;
+        let mut chosen = Vec::new();
+        // A look at a zxid may see what was done at it; a write has its zxid for itself.
+        let limit = zxid - Zxid::from(op.took_effect() || op.may_take_effect());
+        if self.search(&candidates, &mut chosen, &mut tries, limit, &mut fits) {
+            let zxids = self.free_zxids(&chosen, limit).unwrap_or_default();
+            for (put_in, zxid) in chosen.iter().zip(zxids) {
+                self.effects.take(*put_in, zxid);
+                self.touch(*put_in, zxid);
+                self.tally.put_in += 1;
+                self.tally.unseen -= 1;
+                self.done(*put_in);
+            }
+            return self.in_time(at, zxid, kind);
+        }
+        self.table.undo(0);
+        let text = format!("{} of zxid {zxid:#x} does not fit there: {why}", what(op));
+        if self.effects.may_concern(self.decoded, &about, op) {
+            return Err(Stop::Open(format!(
+                "{text}; indeterminate writes may have to do with it"
+            )));
+        }
+        let changes = about
+            .iter()
+            .filter_map(|path| self.last_change[path.0 as usize]);
+        let mut changes: Vec<usize> = changes.collect();
+        changes.sort_unstable();
+        changes.dedup();
+        let operations = changes
+            .into_iter()
+            .chain([at])
+            .map(|at| self.op(at).operation);
+        Err(misfit(kind, text, operations.collect(), zxid))
+    }
+
+    /// Zxids that no write has, one for each of these in this order, the last one up to the limit; each after all that its
+    /// session and its znodes have seen.
+    fn free_zxids(&self, chosen: &[usize], limit: Zxid) -> Option<Vec<Zxid>> {
+        let mut zxids = Vec::with_capacity(chosen.len());
+        let mut next = limit;
+        for at in chosen.iter().rev() {
+            let seen = |path: &PathId| self.last_touch[path.0 as usize];
+            let paths = self.effects.reach(self.decoded, *at);
+            let after = paths.iter().map(seen).max().unwrap_or(Zxid::MIN);
+            let before = self
+                .answered
+                .partition_point(|(ret, _)| *ret < self.op(*at).inv());
+            let answered = self.answered[..before].last().map_or(0, |(_, zxid)| *zxid);
+            let after = after.max(answered).max(0);
+            while next > after && self.effects.is_used(next) {
+                next -= 1;
+            }
+            if next <= after || !self.effects.may_have(self.decoded, *at, next) {
+                return None;
+            }
+            zxids.push(next);
+            next -= 1;
+        }
+        zxids.reverse();
+        Some(zxids)
+    }
+
+    /// Depth first: which of the candidates, in which order, make it fit.
+    fn search(
+        &mut self,
+        candidates: &[usize],
+        chosen: &mut Vec<usize>,
+        tries: &mut usize,
+        limit: Zxid,
+        fits: &mut impl FnMut(&mut Self) -> Result<(), String>,
+    ) -> bool {
+        if chosen.len() == DEPTH {
+            return false;
+        }
+        for candidate in candidates {
+            if *tries == 0 {
+                return false;
+            }
+            *tries -= 1;
+            if chosen.contains(candidate) {
+                continue;
+            }
+            let mark = self.table.mark();
+            if self.attempt(*candidate, Some(UNSEEN)).is_err() {
+                continue;
+            }
+            chosen.push(*candidate);
+            let fits_now = fits(self).is_ok() && self.free_zxids(chosen, limit).is_some();
+            if fits_now || self.search(candidates, chosen, tries, limit, fits) {
+                return true;
+            }
+            chosen.pop();
+            self.table.undo(mark);
+        }
+        false
+    }
+}
+
+fn misfit<'h>(
+    kind: &'static str,
+    text: String,
+    operations: Vec<Operation<'h>>,
+    zxid: Zxid,
+) -> Stop<'h> {
+    Stop::Misfit(Box::new(Misfit {
+        kind,
+        text,
+        operations,
+        zxid,
+    }))
+}
+
+fn refused(code: Code, part: usize) -> String {
+    match part {
+        0 => format!("it would be refused with {}", code.word()),
+        part => format!("its part {part} would be refused with {}", code.word()),
+    }
+}
+
+fn refusal_fits(
+    write: &Write<'_>,
+    refusal: tree::Refusal,
+    code: Code,
+    results: Option<&[Option<Code>]>,
+) -> Result<(), String> {
+    if refusal.code != code {
+        return Err(format!(
+            "the tree refuses it with {}, not {}",
+            refusal.code.word(),
+            code.word()
+        ));
+    }
+    let Some(results) = results.filter(|_| matches!(write, Write::Multi(_))) else {
+        return Ok(());
+    };
+    let expected = |part: usize| match part.cmp(&refusal.part) {
+        std::cmp::Ordering::Less => None,
+        std::cmp::Ordering::Equal => Some(code),
+        std::cmp::Ordering::Greater => Some(Code::RuntimeInconsistency),
+    };
+    let wrong = results
+        .iter()
+        .enumerate()
+        .find(|(part, result)| **result != expected(*part));
+    match wrong {
+        Some((part, _)) => Err(format!(
+            "part {} is the one that fails, and part {part} has another result than that makes",
+            refusal.part
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The operation in words.
+pub(super) fn what(op: &Op<'_>) -> String {
+    match op.operation.key() {
+        Some(key) => format!("`{}` of {key}", op.operation.f()),
+        None => format!("`{}`", op.operation.f()),
+    }
+}
+
+/// The znodes that an operation's outcome depends on or changes: those it names, and their parents.
+fn touched(decoded: &Decoded<'_>, op: &Op<'_>) -> Vec<PathId> {
+    let mut paths: Vec<PathId> = match &op.call {
+        Call::Read { path, .. } => vec![*path],
+        Call::Write(write) => write
+            .steps()
+            .iter()
+            .flat_map(|step| {
+                let above = match step {
+                    Step::Create { parent, .. } => *parent,
+                    Step::Delete { path, .. } => decoded.paths.parent(*path),
+                    _ => None,
+                };
+                step.path().into_iter().chain(above)
+            })
+            .collect(),
+        Call::Other => Vec::new(),
+    };
+    paths.sort_unstable();
+    paths.dedup();
+    paths
+}
+
+/// Znodes that were there before the history: an answer shows them, or something below them, and nothing can have made them.
+fn given(decoded: &Decoded<'_>) -> Vec<PathId> {
+    let count = decoded.paths.len();
+    let (mut shown, mut made) = (vec![false; count], vec![false; count]);
+    for op in &decoded.ops {
+        let done = matches!(op.outcome, Outcome::Done(_));
+        let mut show = |path: Option<PathId>| {
+            let mut next = path;
+            while let Some(path) =
+                next.filter(|path| !std::mem::replace(&mut shown[path.0 as usize], true))
+            {
+                next = decoded.paths.parent(path);
+            }
+        };
+        if let (Call::Write(write), Outcome::Refused(code, results)) = (&op.call, &op.outcome) {
+            shown_by_refusal(write, *code, results.as_deref(), &mut show);
+        }
+        match &op.call {
+            Call::Read { path, .. } => {
+                show(Some(*path).filter(|_| done));
+                if let Outcome::Done(Answer {
+                    children: Some(children),
+                    ..
+                }) = &op.outcome
+                {
+                    children.iter().for_each(|child| show(Some(*child)));
+                }
+            }
+            Call::Write(write) => {
+                for step in write.steps() {
+                    show(step.path().filter(|_| done));
+                    if let (
+                        Step::Create {
+                            path: Some(path), ..
+                        },
+                        true,
+                    ) = (step, op.may_take_effect() || done)
+                    {
+                        made[path.0 as usize] = true;
+                    }
+                }
+            }
+            Call::Other => {}
+        }
+    }
+    // A parent has a smaller number than its children, and nothing can have been below a znode that was not there.
+    let mut given = vec![false; count];
+    for at in 0..count {
+        let above = decoded.paths.parent(PathId(at as u32));
+        given[at] = shown[at] && !made[at] && above.is_none_or(|above| given[above.0 as usize]);
+    }
+    let given = (0..count).filter(|at| given[*at]);
+    given.map(|at| PathId(at as u32)).collect()
+}
+
+/// What a refusal shows to be there: what the parts before the one that failed need, and what that one met.
+fn shown_by_refusal(
+    write: &Write<'_>,
+    code: Code,
+    results: Option<&[Option<Code>]>,
+    show: &mut impl FnMut(Option<PathId>),
+) {
+    let steps = write.steps();
+    let failed = match results {
+        Some(results) => results.iter().position(Option::is_some).unwrap_or(0),
+        None if steps.len() == 1 => 0,
+        None => return,
+    };
+    let makes = |step: &Step<'_>, path: PathId| matches!(step, Step::Create { path: Some(made), .. } if *made == path);
+    for (part, step) in steps.iter().enumerate().take(failed + 1) {
+        let met = match (part == failed, code) {
+            (false, _) | (true, Code::BadVersion | Code::NotEmpty | Code::NodeExists) => {
+                step.path()
+            }
+            (true, _) => None,
+        };
+        let above = match step {
+            Step::Create { parent, .. } if part < failed || code != Code::NoNode => *parent,
+            _ => None,
+        };
+        // What an earlier part of the same multi makes need not have been there before.
+        let met = met.filter(|path| !steps[..part].iter().any(|earlier| makes(earlier, *path)));
+        let met = met.filter(|path| part == failed || !makes(step, *path));
+        let above = above.filter(|path| !steps[..part].iter().any(|earlier| makes(earlier, *path)));
+        show(met);
+        show(above);
+    }
+}
+
+/// For each line at which something linearizable was answered, the newest zxid that had been answered by then.
+fn floors(decoded: &Decoded<'_>, rules: Rules) -> Vec<(u64, Zxid, usize)> {
+    let mut floors: Vec<(u64, Zxid, usize)> = Vec::new();
+    for (at, op) in decoded.ops.iter().enumerate() {
+        let exact = match (&op.call, &op.outcome) {
+            (Call::Read { .. }, Outcome::Done(_) | Outcome::Refused(..)) => {
+                rules.is_linearizable(op) && rules.reply_zxid == ReplyZxid::OfTheRead
+            }
+            (Call::Write(_), Outcome::Done(_) | Outcome::Refused(..)) => true,
+            _ => false,
+        };
+        if let (true, Some(ret), Some(zxid)) = (exact, op.ret(), op.zxid) {
+            floors.push((ret, zxid, at));
+        }
+    }
+    floors.sort_unstable();
+    for at in 1..floors.len() {
+        if floors[at].1 < floors[at - 1].1 {
+            let (line, ..) = floors[at];
+            floors[at] = (line, floors[at - 1].1, floors[at - 1].2);
+        }
+    }
+    floors
+}
+
+/// The newest zxid that had been seen by each line. Where a read's reply may be stamped later, it does not tell.
+fn answered(decoded: &Decoded<'_>, rules: Rules) -> Vec<(u64, Zxid)> {
+    let exact = rules.reply_zxid == ReplyZxid::OfTheRead;
+    let tells = |op: &&Op<'_>| exact || matches!(op.call, Call::Write(_));
+    let told = decoded
+        .ops
+        .iter()
+        .filter(tells)
+        .filter_map(|op| Some((op.ret()?, op.zxid?)));
+    let mut answered: Vec<(u64, Zxid)> = told.collect();
+    answered.sort_unstable();
+    for at in 1..answered.len() {
+        answered[at].1 = answered[at].1.max(answered[at - 1].1);
+    }
+    answered
+}
+
+/// Two acknowledged writes whose zxids contradict real time: those with the least zxid.
+fn against_real_time<'h>(decoded: &Decoded<'h>) -> Option<Misfit<'h>> {
+    let sure = decoded.ops.iter().filter(|op| op.took_effect());
+    let mut writes: Vec<(Zxid, &Op<'h>)> = sure.filter_map(|op| Some((op.zxid?, op))).collect();
+    writes.sort_unstable_by_key(|(zxid, op)| (*zxid, op.inv()));
+    let mut latest: Option<&Op<'h>> = None;
+    for (zxid, op) in writes {
+        if let (Some(before), Some(ret)) = (latest, op.ret())
+            && ret < before.inv()
+        {
+            let text = format!(
+                "{} of zxid {zxid:#x} had returned before a write that comes before it was even invoked",
+                what(op)
+            );
+            return Some(Misfit {
+                kind: "zxid-against-real-time",
+                text,
+                operations: vec![before.operation, op.operation],
+                zxid,
+            });
+        }
+        latest = latest.filter(|latest| latest.inv() > op.inv()).or(Some(op));
+    }
+    None
+}

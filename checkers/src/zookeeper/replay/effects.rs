@@ -1,0 +1,439 @@
+//! Which indeterminate writes took effect, and at which zxid, as far as answers show it.
+
+use super::super::call::{Call, DataId, Look, Op, Outcome, PathId, SessionId, Step, Write, Zxid};
+use super::super::decode::{Decoded, number};
+use super::{Misfit, touched};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeMap;
+
+/// What answers show of a zxid that no answered write has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Claim {
+    /// The znode was made there, perhaps with this data.
+    Made(PathId, Option<DataId>),
+    /// Its data was set there, perhaps to this.
+    Set(PathId, Option<DataId>),
+    /// A child of it was made or deleted there.
+    Child(PathId),
+}
+
+/// The indeterminate writes: those with a zxid, and the pool of the others.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    /// Indeterminate writes and the zxids that answers show of them.
+    pub(super) placed: Vec<(usize, Zxid)>,
+    /// Those that may have had another zxid, or none: several would have fitted.
+    uncertain: FxHashSet<usize>,
+    /// Indeterminate writes that no answer shows, in the order of their invocations.
+    pub(super) pool: Vec<usize>,
+    taken: FxHashSet<usize>,
+    /// Zxids that a write has.
+    used: FxHashSet<Zxid>,
+    /// By znode: writes of the pool, taken ones, and uncertain ones.
+    concerning: FxHashMap<PathId, Vec<usize>>,
+    sessions: Sessions,
+}
+
+impl Effects {
+    /// Finds them; or two writes with one zxid. Gives sequential znodes whose answer was lost the names that they were seen under.
+    pub(super) fn find<'h>(decoded: &mut Decoded<'h>) -> Result<Effects, Misfit<'h>> {
+        let known = known(decoded)?;
+        let mut effects = Effects {
+            sessions: Sessions::of(decoded),
+            ..Effects::default()
+        };
+        let open: Vec<usize> = (0..decoded.ops.len())
+            .filter(|at| decoded.ops[*at].may_take_effect())
+            .collect();
+        effects.uncertain = name_what_was_seen(decoded, &open);
+        if open.is_empty() {
+            return Ok(effects);
+        }
+        let mut by_path: FxHashMap<PathId, Vec<usize>> = FxHashMap::default();
+        for at in &open {
+            for path in reach(decoded, *at) {
+                by_path.entry(path).or_default().push(*at);
+            }
+        }
+        let mut used: FxHashSet<usize> = FxHashSet::default();
+        for (zxid, claims) in claims(decoded, &known) {
+            let about = claims.iter().map(|claim| match *claim {
+                Claim::Made(path, _) => decoded.paths.parent(path).unwrap_or(path),
+                Claim::Set(path, _) | Claim::Child(path) => path,
+            });
+            let Some(list) = about.min_by_key(|path| by_path.get(path).map_or(0, Vec::len)) else {
+                continue;
+            };
+            let fits = |at: &usize| {
+                !used.contains(at)
+                    && effects.sessions.may_have(decoded, *at, zxid)
+                    && claims.iter().all(|claim| satisfies(decoded, *at, claim))
+            };
+            let mut fitting = by_path
+                .get(&list)
+                .into_iter()
+                .flatten()
+                .copied()
+                .filter(fits);
+            let Some(at) = fitting.next() else { continue };
+            if fitting.next().is_some() {
+                effects.uncertain.insert(at);
+            }
+            used.insert(at);
+            effects.placed.push((at, zxid));
+            for claim in &claims {
+                if let Claim::Made(path, _) = claim {
+                    name(decoded, at, *path);
+                }
+            }
+        }
+        effects.used = known;
+        effects
+            .used
+            .extend(effects.placed.iter().map(|(_, zxid)| *zxid));
+        effects.pool = open.into_iter().filter(|at| !used.contains(at)).collect();
+        let concerning = effects.pool.iter().chain(&effects.uncertain);
+        for at in concerning.copied().collect::<Vec<usize>>() {
+            for path in reach(decoded, at) {
+                effects.concerning.entry(path).or_default().push(at);
+            }
+        }
+        for list in effects.concerning.values_mut() {
+            list.sort_unstable();
+        }
+        Ok(effects)
+    }
+
+    /// Whether a write that was done is known to have been done there.
+    pub(super) fn is_certain(&self, at: usize) -> bool {
+        !self.uncertain.contains(&at) && !self.taken.contains(&at)
+    }
+
+    /// Takes a write out of the pool: it was put in.
+    pub(super) fn take(&mut self, at: usize, zxid: Zxid) {
+        self.taken.insert(at);
+        self.used.insert(zxid);
+    }
+
+    pub(super) fn is_used(&self, zxid: Zxid) -> bool {
+        self.used.contains(&zxid)
+    }
+
+    /// Whether the write may have got this zxid: after all that its session had seen, and before the session's end.
+    pub(super) fn may_have(&self, decoded: &Decoded<'_>, at: usize, zxid: Zxid) -> bool {
+        self.sessions.may_have(decoded, at, zxid)
+    }
+
+    /// The znodes that a write has to do with.
+    pub(super) fn reach(&self, decoded: &Decoded<'_>, at: usize) -> Vec<PathId> {
+        reach(decoded, at)
+    }
+
+    /// Writes of the pool that may have been done by now and concern these znodes, the oldest first.
+    pub(super) fn candidates(
+        &self,
+        decoded: &Decoded<'_>,
+        about: &FxHashSet<PathId>,
+        op: &Op<'_>,
+        zxid: Zxid,
+    ) -> Vec<usize> {
+        let in_pool = |at: &usize| !self.taken.contains(at) && self.pool.binary_search(at).is_ok();
+        let by_now = |at: &usize| {
+            op.ret().is_none_or(|ret| decoded.ops[*at].inv() < ret)
+                && self.sessions.may_have(decoded, *at, zxid)
+        };
+        let mut found: Vec<usize> = about
+            .iter()
+            .flat_map(|path| self.concerning.get(path).into_iter().flatten().copied())
+            .filter(|at| in_pool(at) && by_now(at))
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Whether an indeterminate write, wherever it was put, may have to do with an answer about these znodes.
+    pub(super) fn may_concern(
+        &self,
+        decoded: &Decoded<'_>,
+        about: &FxHashSet<PathId>,
+        op: &Op<'_>,
+    ) -> bool {
+        let before = |at: &usize| op.ret().is_none_or(|ret| decoded.ops[*at].inv() < ret);
+        let lists = about.iter().filter_map(|path| self.concerning.get(path));
+        lists.flatten().any(before)
+    }
+}
+
+/// Zxids of answered writes. A multi is one write; two writes with one zxid are none.
+fn known<'h>(decoded: &Decoded<'h>) -> Result<FxHashSet<Zxid>, Misfit<'h>> {
+    let mut by_zxid: FxHashMap<Zxid, usize> = FxHashMap::default();
+    let mut twice: Option<(Zxid, usize, usize)> = None;
+    for (at, op) in decoded
+        .ops
+        .iter()
+        .enumerate()
+        .filter(|(_, op)| op.took_effect())
+    {
+        let Some(zxid) = op.zxid else { continue };
+        if let Some(before) = by_zxid.insert(zxid, at)
+            && twice.is_none_or(|(other, ..)| zxid < other)
+        {
+            twice = Some((zxid, before, at));
+        }
+    }
+    match twice {
+        None => Ok(by_zxid.into_keys().collect()),
+        Some((zxid, one, other)) => Err(Misfit {
+            kind: "zxid-reused",
+            text: format!("two writes were acknowledged with one zxid, {zxid:#x}"),
+            operations: vec![decoded.ops[one].operation, decoded.ops[other].operation],
+            zxid,
+        }),
+    }
+}
+
+/// What the answers say of zxids that no answered write has, by zxid.
+fn claims(decoded: &Decoded<'_>, known: &FxHashSet<Zxid>) -> BTreeMap<Zxid, Vec<Claim>> {
+    let mut claims: BTreeMap<Zxid, Vec<Claim>> = BTreeMap::new();
+    let mut add = |zxid: Option<Zxid>, claim: Claim| {
+        let Some(zxid) = zxid.filter(|zxid| !known.contains(zxid)) else {
+            return;
+        };
+        let list = claims.entry(zxid).or_default();
+        if !list.contains(&claim) {
+            list.push(claim);
+        }
+    };
+    for op in &decoded.ops {
+        let Outcome::Done(answer) = &op.outcome else {
+            continue;
+        };
+        let (path, data) = match &op.call {
+            Call::Read { path, look, .. } => (*path, answer.data.filter(|_| *look == Look::Get)),
+            Call::Write(Write::One(step)) => match step.path() {
+                Some(path) => (path, None),
+                None => continue,
+            },
+            _ => continue,
+        };
+        let stat = &answer.stat;
+        let untouched = stat.mzxid == stat.czxid;
+        add(stat.czxid, Claim::Made(path, data.filter(|_| untouched)));
+        if !untouched {
+            add(stat.mzxid, Claim::Set(path, data));
+        }
+        if stat.pzxid != stat.czxid {
+            add(stat.pzxid, Claim::Child(path));
+        }
+    }
+    claims
+}
+
+fn satisfies(decoded: &Decoded<'_>, at: usize, claim: &Claim) -> bool {
+    let Call::Write(write) = &decoded.ops[at].call else {
+        return false;
+    };
+    if let (Write::Close, Claim::Child(_)) = (write, claim) {
+        return true; // it reaches this znode, or it would not have been asked
+    }
+    let is = |wanted: &Option<DataId>, data: &DataId| wanted.is_none_or(|wanted| wanted == *data);
+    write.steps().iter().any(|step| match (claim, step) {
+        (
+            Claim::Made(path, wanted),
+            Step::Create {
+                path: made, data, ..
+            },
+        ) => {
+            let named = made.map_or_else(|| may_be(decoded, step, *path), |made| made == *path);
+            // With a part that sets it, a multi leaves other data.
+            named && (is(wanted, data) || write.steps().len() > 1)
+        }
+        (
+            Claim::Set(path, wanted),
+            Step::Set {
+                path: set, data, ..
+            },
+        ) => set == path && (is(wanted, data) || write.steps().len() > 1),
+        (Claim::Child(parent), Step::Create { parent: above, .. }) => *above == Some(*parent),
+        (Claim::Child(parent), Step::Delete { path, .. }) => {
+            decoded.paths.parent(*path) == Some(*parent)
+        }
+        _ => false,
+    })
+}
+
+/// Whether this may be what a sequential create made.
+fn may_be(decoded: &Decoded<'_>, step: &Step<'_>, path: PathId) -> bool {
+    match step {
+        Step::Create {
+            asked,
+            sequential: true,
+            ..
+        } => number(asked, decoded.paths.name(path)).is_some(),
+        _ => false,
+    }
+}
+
+/// Gives sequential znodes whose answers were lost the names under which something was seen that nothing else can have made;
+/// returns those for which several names would do, or several of which would do for one name.
+fn name_what_was_seen(decoded: &mut Decoded<'_>, open: &[usize]) -> FxHashSet<usize> {
+    let mut uncertain = FxHashSet::default();
+    let unnamed = |step: &Step<'_>| matches!(step, Step::Create { path: None, .. });
+    let mut nameless: Vec<usize> = open
+        .iter()
+        .copied()
+        .filter(|at| matches!(&decoded.ops[*at].call, Call::Write(write) if write.steps().iter().any(unnamed)))
+        .collect();
+    if nameless.is_empty() {
+        return uncertain;
+    }
+    let mut left = vec![false; decoded.paths.len()];
+    for op in &decoded.ops {
+        if let (Call::Read { path, .. }, Outcome::Done(answer)) = (&op.call, &op.outcome) {
+            let children = answer.children.iter().flatten();
+            children
+                .chain([path])
+                .for_each(|path| left[path.0 as usize] = true);
+        }
+    }
+    for op in &decoded.ops {
+        if let Call::Write(write) = &op.call {
+            let made = write
+                .steps()
+                .iter()
+                .filter(|step| matches!(step, Step::Create { .. }));
+            made.filter_map(Step::path)
+                .for_each(|path| left[path.0 as usize] = false);
+        }
+    }
+    for path in (0..left.len())
+        .filter(|path| left[*path])
+        .map(|path| PathId(path as u32))
+    {
+        let may = |at: &usize| match &decoded.ops[*at].call {
+            Call::Write(write) => write
+                .steps()
+                .iter()
+                .any(|step| unnamed(step) && may_be(decoded, step, path)),
+            _ => false,
+        };
+        let fitting: Vec<usize> = nameless.iter().copied().filter(may).collect();
+        let Some(at) = fitting.first() else { continue };
+        if fitting.len() > 1 {
+            uncertain.extend(&fitting);
+        }
+        name(decoded, *at, path);
+        let more = matches!(&decoded.ops[*at].call, Call::Write(write) if write.steps().iter().any(unnamed));
+        nameless.retain(|other| more || other != at);
+    }
+    uncertain
+}
+
+/// A sequential znode was seen under this name.
+fn name(decoded: &mut Decoded<'_>, at: usize, path: PathId) {
+    let fits: Vec<bool> = match &decoded.ops[at].call {
+        Call::Write(write) => write
+            .steps()
+            .iter()
+            .map(|step| may_be(decoded, step, path))
+            .collect(),
+        _ => return,
+    };
+    let Call::Write(write) = &mut decoded.ops[at].call else {
+        return;
+    };
+    let steps = match write {
+        Write::One(step) => std::slice::from_mut(step),
+        Write::Multi(steps) => steps.as_mut_slice(),
+        Write::Close => return,
+    };
+    for (step, _) in steps.iter_mut().zip(fits).filter(|(_, fits)| *fits) {
+        if let Step::Create {
+            path: made @ None, ..
+        } = step
+        {
+            *made = Some(path);
+            return;
+        }
+    }
+}
+
+/// The znodes that a write names, and their parents; for the end of a session, those of all its ephemeral znodes.
+fn reach(decoded: &Decoded<'_>, at: usize) -> Vec<PathId> {
+    let op = &decoded.ops[at];
+    if !matches!(op.call, Call::Write(Write::Close)) {
+        return touched(decoded, op);
+    }
+    let ephemeral = |step: &Step<'_>| {
+        matches!(
+            step,
+            Step::Create {
+                ephemeral: true,
+                ..
+            }
+        )
+    };
+    let owns = |other: &&Op<'_>| {
+        let steps = match &other.call {
+            Call::Write(write) => write.steps(),
+            _ => &[],
+        };
+        other.session == op.session && steps.iter().any(ephemeral)
+    };
+    let mut paths: Vec<PathId> = decoded
+        .ops
+        .iter()
+        .filter(owns)
+        .flat_map(|other| touched(decoded, other))
+        .collect();
+    paths.sort_unstable();
+    paths.dedup();
+    paths
+}
+
+/// What each session had seen by each line, and when it ended.
+#[derive(Debug, Default)]
+struct Sessions {
+    seen: FxHashMap<SessionId, Vec<(u64, Zxid)>>,
+    closed: FxHashMap<SessionId, Zxid>,
+}
+
+impl Sessions {
+    fn of(decoded: &Decoded<'_>) -> Sessions {
+        let mut sessions = Sessions::default();
+        for op in &decoded.ops {
+            let (Some(ret), Some(zxid)) = (op.ret(), op.zxid) else {
+                continue;
+            };
+            sessions
+                .seen
+                .entry(op.session)
+                .or_default()
+                .push((ret, zxid));
+            if matches!(op.call, Call::Write(Write::Close)) && op.took_effect() {
+                sessions.closed.insert(op.session, zxid);
+            }
+        }
+        for seen in sessions.seen.values_mut() {
+            seen.sort_unstable();
+            for at in 1..seen.len() {
+                seen[at].1 = seen[at].1.max(seen[at - 1].1);
+            }
+        }
+        sessions
+    }
+
+    /// Whether the write may have got this zxid: after all that its session had seen, and before the session's end.
+    fn may_have(&self, decoded: &Decoded<'_>, at: usize, zxid: Zxid) -> bool {
+        let op = &decoded.ops[at];
+        let seen = self.seen.get(&op.session).map_or(&[][..], Vec::as_slice);
+        let before = seen.partition_point(|(line, _)| *line < op.inv());
+        let after_seen = seen[..before].last().is_none_or(|(_, seen)| *seen < zxid);
+        after_seen
+            && self
+                .closed
+                .get(&op.session)
+                .is_none_or(|closed| zxid < *closed)
+    }
+}

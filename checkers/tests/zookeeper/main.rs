@@ -1,0 +1,12 @@
+//! ZooKeeper's promises against a small simulated ZooKeeper and oracles that try everything.
+
+#![allow(clippy::unwrap_used)] // A test that cannot go on fails.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod blinding;
+mod fencing;
+mod promises;
+mod sim;
+mod znodes;
