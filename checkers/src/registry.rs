@@ -4,7 +4,7 @@ use crate::contract;
 use crate::coverage::Coverage;
 use crate::folds::{SetFull, TotalQueue, UnhandledErrors, UniqueIds};
 use crate::linear::Linearizable;
-use crate::models::{CasRegister, Register, VersionedRegister};
+use crate::models::{CasRegister, Kv, MultiRegister, Register, VersionedRegister};
 use crate::parameters::Parameters;
 use crate::recovery::Recovery;
 use crate::session_order::SessionOrder;
@@ -73,6 +73,30 @@ const ROWS: &[Row] = &[
         build: |parameters| {
             let initial = parameters.initial.clone().unwrap_or_default();
             Box::new(Linearizable::of(CasRegister { initial }))
+        },
+    },
+    Row {
+        info: CheckerInfo {
+            name: "multi-register",
+            aliases: &[],
+            about: "several registers, read and written together in transactions, are linearizable",
+            model: true,
+        },
+        build: |parameters| {
+            let initial = parameters.initial.clone().unwrap_or_default();
+            Box::new(Linearizable::of(MultiRegister { initial }))
+        },
+    },
+    Row {
+        info: CheckerInfo {
+            name: "kv",
+            aliases: &[],
+            about: "a store by key: puts, gets, appends, deletes and compare-and-sets are linearizable",
+            model: true,
+        },
+        build: |parameters| {
+            let initial = parameters.initial.clone().unwrap_or_default();
+            Box::new(Linearizable::of(Kv { initial }))
         },
     },
     Row {

@@ -1,15 +1,19 @@
 //! The objects that histories are judged against: one file each.
 
 mod cas_register;
+mod kv;
+mod multi_register;
 mod register;
 mod versioned_register;
 mod zones;
 
 pub use cas_register::CasRegister;
+pub use kv::Kv;
+pub use multi_register::MultiRegister;
 pub use register::Register;
 pub use versioned_register::VersionedRegister;
 
-use crate::history::Operation;
+use crate::history::{Operation, ValueRef};
 use crate::linear::{ValueId, Values};
 
 /// The two values of a compare-and-set's argument `[old, new]`.
@@ -17,14 +21,16 @@ fn old_and_new(
     operation: &Operation<'_>,
     values: &mut Values,
 ) -> Result<(ValueId, ValueId), String> {
+    let (old, new) = pair(operation)?;
+    Ok((values.id(old), values.id(new)))
+}
+
+/// The same, as they are.
+fn pair<'h>(operation: &Operation<'h>) -> Result<(ValueRef<'h>, ValueRef<'h>), String> {
     let argument = operation.argument();
     let pair = argument.as_list().filter(|pair| pair.len() == 2);
-    match pair.and_then(|pair| pair.get(0).zip(pair.get(1))) {
-        Some((old, new)) => Ok((values.id(old), values.id(new))),
-        None => Err(format!(
-            "is a cas with the argument {argument}; expected [old, new]"
-        )),
-    }
+    let both = pair.and_then(|pair| pair.get(0).zip(pair.get(1)));
+    both.ok_or_else(|| format!("is a cas with the argument {argument}; expected [old, new]"))
 }
 
 /// What to say of a function that a model does not have.

@@ -17,6 +17,7 @@ use crate::linear::{Entry, Model, Quick, ValueId, Values};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 mod contradiction;
+mod order;
 
 /// The model `versioned-register`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -269,12 +270,8 @@ impl Model for VersionedRegister {
     fn quick(&self, _: &State, entries: &[Entry<Call>], values: &Values) -> Quick {
         match contradiction::find(entries, values) {
             Some(found) => Quick::Illegal(found),
-            None => Quick::Open("no algorithm yet"),
+            None => order::judge(self, entries, values),
         }
-    }
-
-    fn knows_ends(&self) -> bool {
-        true
     }
 }
 

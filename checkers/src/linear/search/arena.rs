@@ -194,17 +194,6 @@ impl UseTable {
         more
     }
 
-    /// The same without a class.
-    pub(super) fn without(&mut self, id: u32, class: u32) -> u32 {
-        let uses = self.get(id);
-        if uses.iter().all(|(used, _)| *used != class) {
-            return id;
-        }
-        let left = uses.iter().filter(|(used, _)| *used != class).copied();
-        let left = left.collect();
-        self.id(left)
-    }
-
     /// Whether the first uses no more of any class than the second.
     pub(super) fn at_most(&self, first: u32, second: u32) -> bool {
         if first == second || first == UseTable::NONE {

@@ -36,6 +36,10 @@ const KEPT: usize = 4096;
 /// Whether a blind call enables any of more classes than this is not asked, but assumed.
 const CLASSES_ASKED: usize = 64;
 
+/// How many configurations are followed at first, and then. What so few find is an order, and that is a proof; only where
+/// they find none is it told whether there is none at all.
+const WIDTHS: [usize; 4] = [16, 256, 4096, usize::MAX];
+
 /// How a search ended.
 #[derive(Debug)]
 pub(super) enum Outcome<M: Model> {
@@ -65,8 +69,8 @@ pub(super) struct Stuck<M: Model> {
 pub(super) struct Start<M: Model> {
     /// The object's state.
     pub(super) state: M::State,
-    /// How many indeterminate calls have been used, with the end that they have.
-    pub(super) used: Vec<(M::Call, u32, u32)>,
+    /// How many indeterminate calls have been used.
+    pub(super) used: Vec<(M::Call, u32)>,
     /// The operation that last changed the state.
     pub(super) by: Option<u32>,
 }
@@ -92,7 +96,7 @@ impl<M: Model> Start<M> {
     }
 }
 
-/// An operation in flight.
+/// An operation in flight: one that took effect by the time it returns, or one that can do so until then.
 #[derive(Debug, Clone, Copy)]
 struct Flight {
     entry: u32,
@@ -100,12 +104,10 @@ struct Flight {
     ret: u32,
 }
 
-/// Equal indeterminate calls with the same end.
+/// Equal indeterminate calls without an end.
 #[derive(Debug, Clone, Copy)]
 struct Class {
     call: u32,
-    /// The line from which none of them can take effect any more.
-    until: u32,
     /// One operation of the class.
     operation: u32,
     /// How many may take effect by now.
@@ -140,6 +142,9 @@ pub(super) struct Search<'m, M: Model> {
     frontier: Frontier,
     open: Frontier,
     done: Frontier,
+    /// At most so many configurations are followed; whether there were ever more.
+    width: usize,
+    narrow: bool,
 }
 
 /// What a blind call in flight, or of a class, would do: it does not depend on the state.
@@ -185,19 +190,18 @@ impl<'m, M: Model> Search<'m, M> {
                 calls.len() as u32 - 1
             })
         };
-        let mut class_numbers: FxHashMap<(u32, u32), u32> = FxHashMap::default();
+        let mut class_numbers: FxHashMap<u32, u32> = FxHashMap::default();
         let mut classes: Vec<Class> = Vec::new();
         let mut call_of = Vec::with_capacity(entries.len());
         for (place, entry) in entries.iter().enumerate() {
             let call = number(place);
-            if entry.certain {
+            if !entry.is_endless() {
                 call_of.push(call);
                 continue;
             }
-            let class = class_numbers.entry((call, entry.ret)).or_insert_with(|| {
+            let class = class_numbers.entry(call).or_insert_with(|| {
                 classes.push(Class {
                     call,
-                    until: entry.ret,
                     operation: entry.operation,
                     invoked: 0,
                 });
@@ -222,6 +226,8 @@ impl<'m, M: Model> Search<'m, M> {
             frontier: Frontier::default(),
             open: Frontier::default(),
             done: Frontier::default(),
+            width: usize::MAX,
+            narrow: false,
         }
     }
 
@@ -232,13 +238,32 @@ impl<'m, M: Model> Search<'m, M> {
         meter: &mut Meter,
         end: &AtomicU32,
     ) -> Outcome<M> {
+        let lines = self.lines();
+        for width in WIDTHS {
+            self.width = width;
+            let outcome = self.walk(&lines, starts, meter, end);
+            if !(self.narrow && matches!(outcome, Outcome::Illegal(_))) {
+                return outcome;
+            }
+        }
+        unreachable!("the last width is none")
+    }
+
+    /// Once through all lines.
+    fn walk(
+        &mut self,
+        lines: &[Line],
+        starts: &[Start<M>],
+        meter: &mut Meter,
+        end: &AtomicU32,
+    ) -> Outcome<M> {
         self.begin(starts);
         let mut quiet = None;
-        for line in self.lines() {
+        for line in lines {
             if line.index > end.load(Ordering::Relaxed) {
                 return Outcome::Late;
             }
-            match self.take(line, meter) {
+            match self.take(*line, meter) {
                 Err(why) => return Outcome::Exhausted(why, line.index),
                 Ok(false) => {
                     let last = self.open.alive().map(|config| self.start(config)).collect();
@@ -279,14 +304,18 @@ impl<'m, M: Model> Search<'m, M> {
     }
 
     fn begin(&mut self, starts: &[Start<M>]) {
+        self.narrow = false;
+        self.frontier.clear();
+        self.active.clear();
+        (self.pending, self.pure, self.blind) = (0, 0, 0);
+        for class in &mut self.classes {
+            class.invoked = 0;
+        }
         for start in starts {
             let state = self.states.id(start.state.clone());
             let mut used = Vec::new();
-            for (call, until, count) in &start.used {
-                let same = |class: &Class| {
-                    class.until == *until
-                        && self.entries[self.calls[class.call as usize] as usize].call == *call
-                };
+            for (call, count) in &start.used {
+                let same = |class: &Class| self.call(class.call) == call;
                 if let Some(class) = self.classes.iter().position(same) {
                     used.push((class as u32, *count));
                 }
@@ -301,7 +330,7 @@ impl<'m, M: Model> Search<'m, M> {
     fn start(&self, config: &Config) -> Start<M> {
         let used = self.uses.get(config.used).iter().map(|(class, count)| {
             let class = &self.classes[*class as usize];
-            (self.call(class.call).clone(), class.until, *count)
+            (self.call(class.call).clone(), *count)
         });
         Start {
             state: self.states.get(config.state).clone(),
@@ -333,19 +362,14 @@ impl<'m, M: Model> Search<'m, M> {
 
     /// Takes the next line. Whether any configuration is left.
     fn take(&mut self, line: Line, meter: &mut Meter) -> Result<bool, Exhausted> {
-        let entry = &self.entries[line.entry as usize];
-        match (entry.certain, line.returns) {
-            (true, false) => self.invoke(line.entry).map(|()| true),
-            (true, true) => self.close(line.entry, meter),
-            (false, false) => {
-                self.open_class(self.call_of[line.entry as usize]);
-                Ok(true)
-            }
-            (false, true) => {
-                self.close_class(self.call_of[line.entry as usize]);
-                Ok(true)
-            }
+        if line.returns {
+            return self.close(line.entry, meter);
         }
+        if self.entries[line.entry as usize].is_endless() {
+            self.open_class(self.call_of[line.entry as usize]);
+            return Ok(true);
+        }
+        self.invoke(line.entry).map(|()| true)
     }
 
     fn open_class(&mut self, class: u32) {
@@ -354,18 +378,6 @@ impl<'m, M: Model> Search<'m, M> {
         if *invoked == 1 {
             let at = self.active.partition_point(|other| *other < class);
             self.active.insert(at, class);
-        }
-    }
-
-    /// What of this class has not taken effect never will.
-    fn close_class(&mut self, class: u32) {
-        if self.classes[class as usize].invoked == 0 {
-            return;
-        }
-        self.classes[class as usize].invoked = 0;
-        self.active.retain(|other| *other != class);
-        for config in &mut self.frontier.configs {
-            config.used = self.uses.without(config.used, class);
         }
     }
 
@@ -393,10 +405,11 @@ impl<'m, M: Model> Search<'m, M> {
         } else if self.model.is_blind(call) {
             self.blind |= bit;
         }
+        let certain = self.entries[entry as usize].certain;
         for config in &mut self.frontier.configs {
-            if !config.dominated
-                && self.states.step(config.state, number, call) == Some(config.state)
-            {
+            if !certain {
+                config.optional |= bit;
+            } else if self.states.step(config.state, number, call) == Some(config.state) {
                 if pure {
                     config.done |= bit;
                 } else {
@@ -407,7 +420,7 @@ impl<'m, M: Model> Search<'m, M> {
         Ok(())
     }
 
-    /// Lets an entry return: its effect has happened in every configuration that is kept.
+    /// Lets an entry return: its effect has happened, or never will, in every configuration that is kept.
     fn close(&mut self, entry: u32, meter: &mut Meter) -> Result<bool, Exhausted> {
         let slot = bits(self.pending)
             .find(|slot| self.slots[*slot].entry == entry)
@@ -477,7 +490,7 @@ impl<'m, M: Model> Search<'m, M> {
         });
         let classes = self.active.iter().map(|number| {
             let class = self.classes[*number as usize];
-            (Mover::Class(*number), class.call, class.until)
+            (Mover::Class(*number), class.call, NEVER)
         });
         let movers: Vec<(Mover, u32, u32)> = slots.chain(classes).collect();
         let others = self.classes_that_are_not_blind();
@@ -641,30 +654,36 @@ impl<'m, M: Model> Search<'m, M> {
         }
     }
 
-    /// Takes in a configuration: done if the returning operation took effect, else open.
+    /// Takes in a configuration: done if the returning operation took effect, open if it can still.
     fn reach(&mut self, mut next: Config, returning: usize) {
         let bit = 1u128 << returning;
         let waiting = self.pending & !next.done & !(next.optional & !self.pure);
+        let mut without_trace = false;
         for slot in bits(waiting) {
             let number = self.slots[slot].call;
             if self.states.step(next.state, number, self.call(number)) == Some(next.state) {
-                if self.pure >> slot & 1 != 0 || slot == returning {
+                if self.pure >> slot & 1 != 0 {
                     next.done |= 1 << slot;
                 } else {
                     next.optional |= 1 << slot;
+                    without_trace |= slot == returning;
                 }
             }
         }
-        if next.done & bit != 0 {
-            self.done
-                .insert(next.without(bit), self.pure & !bit, &self.uses);
-        } else {
+        if next.done & bit != 0 || without_trace {
+            let done = next.without(bit);
+            self.done.insert(done, self.pure & !bit, &self.uses);
+        }
+        if next.done & bit == 0 {
             self.open.insert(next, self.pure, &self.uses);
         }
     }
 
-    /// Throws away the states and uses that no configuration refers to any more.
+    /// Leaves out what is too much to follow, and throws away the states and uses that no configuration refers to any more.
     fn tidy(&mut self) {
+        if self.frontier.configs.len() > self.width {
+            self.leave_out();
+        }
         let kept = KEPT.max(4 * self.frontier.configs.len());
         if self.states.len() > kept {
             self.states.keep(
@@ -682,6 +701,23 @@ impl<'m, M: Model> Search<'m, M> {
                     .iter_mut()
                     .map(|config| &mut config.used),
             );
+        }
+    }
+
+    /// Follows only those that used least.
+    fn leave_out(&mut self) {
+        let mut configs: Vec<Config> = self.frontier.alive().copied().collect();
+        if configs.len() > self.width {
+            self.narrow = true;
+            configs.sort_by_cached_key(|config| {
+                let uses = self.uses.get(config.used).iter();
+                uses.map(|(_, count)| *count).sum::<u32>()
+            });
+            configs.truncate(self.width);
+        }
+        self.frontier.clear();
+        for config in configs {
+            self.frontier.insert(config, self.pure, &self.uses);
         }
     }
 

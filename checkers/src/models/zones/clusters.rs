@@ -100,9 +100,7 @@ impl Clusters {
             Call::Write(value) => self.wrote(value, place, entry),
             Call::Cas { old, new } => {
                 self.wrote(new, place, entry);
-                if entry.certain {
-                    self.at(old).observed = true;
-                }
+                self.at(old).observed |= entry.certain;
             }
             Call::Saw(value) => {
                 let cluster = self.at(value);
