@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod recorded;
+mod registers;
 mod txn;
 
 use common::blinding::{Row, report};
@@ -16,7 +17,7 @@ use common::blinding::{Row, report};
 type Room = (&'static str, fn() -> Vec<Row>);
 
 /// The rooms, in the order of the table.
-const ROOMS: &[Room] = &[("recorded", recorded::rows), ("txn", txn::rows)];
+const ROOMS: &[Room] = &[("recorded", recorded::rows), ("registers", registers::rows), ("txn", txn::rows)];
 
 #[test]
 fn nothing_that_was_broken_survives() {

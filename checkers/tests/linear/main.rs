@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod figures;
+mod knossos;
 mod objects;
 mod oracle;
 mod small;
