@@ -56,6 +56,42 @@ const GOLDEN: &[(&str, &str, &str)] = &[
         "nonlinearizable",
     ),
     (
+        "plain-register-initial-value-read-after-a-write",
+        "register",
+        "nonlinearizable",
+    ),
+    (
+        "plain-register-indeterminate-write-between-two-reads",
+        "register",
+        "valid",
+    ),
+    (
+        "plain-register-write-of-a-closed-session-takes-effect",
+        "register",
+        "nonlinearizable",
+    ),
+    (
+        "plain-register-each-of-two-values-before-the-other",
+        "register",
+        "nonlinearizable",
+    ),
+    (
+        "cas-register-one-value-taken-twice",
+        "cas-register",
+        "nonlinearizable",
+    ),
+    (
+        "cas-register-chain-read-backwards",
+        "cas-register",
+        "nonlinearizable",
+    ),
+    (
+        "cas-register-failed-on-an-unseen-write",
+        "cas-register",
+        "valid",
+    ),
+    ("cas-register-ring", "cas-register", "nonlinearizable"),
+    (
         "session-goes-back-on-another-key",
         "session-order",
         "session-went-back",

@@ -435,8 +435,12 @@ impl<'m, M: Model> Search<'m, M> {
         self.pending &= !(1 << slot);
         self.pure &= self.pending;
         self.blind &= self.pending;
-        self.tidy();
-        Ok(!self.frontier.configs.is_empty())
+        let any = !self.frontier.configs.is_empty();
+        if any {
+            // Where nothing is left, what was open is still to be told of.
+            self.tidy();
+        }
+        Ok(any)
     }
 
     fn close_slot(
