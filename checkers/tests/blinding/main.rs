@@ -17,7 +17,11 @@ use common::blinding::{Row, report};
 type Room = (&'static str, fn() -> Vec<Row>);
 
 /// The rooms, in the order of the table.
-const ROOMS: &[Room] = &[("recorded", recorded::rows), ("registers", registers::rows), ("txn", txn::rows)];
+const ROOMS: &[Room] = &[
+    ("recorded", recorded::rows),
+    ("registers", registers::rows),
+    ("txn", txn::rows),
+];
 
 #[test]
 fn nothing_that_was_broken_survives() {

@@ -113,7 +113,7 @@ pub(crate) const REGISTER: Object = Object {
     falsify: falsify_register,
     reads: &["read"],
     most: 10,
-    lies: 3,
+    lies: 4,
 };
 
 pub(crate) const CAS_REGISTER: Object = Object {
@@ -239,7 +239,7 @@ pub(crate) const VERSIONED: Object = Object {
     falsify: falsify_versioned,
     reads: &["read"],
     most: 10,
-    lies: 5,
+    lies: 8,
 };
 
 // --- several registers: x and y ------------------------------------------------------------------------------------
@@ -322,7 +322,7 @@ pub(crate) const MULTI_REGISTER: Object = Object {
     falsify: falsify_multi,
     reads: &[],
     most: 6,
-    lies: 2,
+    lies: 3,
 };
 
 // --- a store, one key of it ------------------------------------------------------------------------------------------
@@ -423,5 +423,5 @@ pub(crate) const KV: Object = Object {
     falsify: falsify_kv,
     reads: &["get"],
     most: 10,
-    lies: 3,
+    lies: 4,
 };
