@@ -54,6 +54,7 @@
 
 mod assert;
 mod breaches;
+pub mod containers;
 pub mod contract;
 mod coverage;
 mod describe;

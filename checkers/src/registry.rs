@@ -4,7 +4,7 @@ use crate::contract;
 use crate::coverage::Coverage;
 use crate::folds::{SetFull, TotalQueue, UnhandledErrors, UniqueIds};
 use crate::linear::Linearizable;
-use crate::models::{CasRegister, Kv, MultiRegister, Register, VersionedRegister};
+use crate::models::{self, CasRegister, Kv, MultiRegister, Register, VersionedRegister};
 use crate::parameters::Parameters;
 use crate::recovery::Recovery;
 use crate::session_order::SessionOrder;
@@ -101,6 +101,114 @@ const ROWS: &[Row] = &[
     },
     Row {
         info: CheckerInfo {
+            name: "mutex",
+            aliases: &[],
+            about: "mutexes without owners: acquires and releases are linearizable",
+            model: true,
+        },
+        build: |parameters| {
+            let initial = parameters.initial.clone().unwrap_or_default();
+            Box::new(Linearizable::of(models::Mutex { initial }))
+        },
+    },
+    Row {
+        info: CheckerInfo {
+            name: "fenced-mutex",
+            aliases: &[],
+            about: "mutexes with owners: one holder at a time, and fencing tokens that rise (--initial: how often its owner may hold it, 1)",
+            model: true,
+        },
+        build: |parameters| {
+            let limit = parameters.initial.clone().unwrap_or_default();
+            Box::new(Linearizable::of(models::FencedMutex { limit }))
+        },
+    },
+    Row {
+        info: CheckerInfo {
+            name: "reentrant-mutex",
+            aliases: &[],
+            about: "mutexes that their owner may acquire again (--initial: how often in all, 2)",
+            model: true,
+        },
+        build: |parameters| {
+            let limit = parameters.initial.clone().unwrap_or_default();
+            Box::new(Linearizable::of(models::ReentrantMutex { limit }))
+        },
+    },
+    Row {
+        info: CheckerInfo {
+            name: "semaphore",
+            aliases: &[],
+            about: "semaphores: never more permits out than there are (--initial: how many, 2)",
+            model: true,
+        },
+        build: |parameters| {
+            let permits = parameters.initial.clone().unwrap_or_default();
+            Box::new(Linearizable::of(models::Semaphore { permits }))
+        },
+    },
+    Row {
+        info: CheckerInfo {
+            name: "fifo-queue",
+            aliases: &[],
+            about: "queues: enqueue and dequeue are linearizable, first in, first out",
+            model: true,
+        },
+        build: |parameters| {
+            let initial = parameters.initial.clone().unwrap_or_default();
+            Box::new(Linearizable::of(models::FifoQueue { initial }))
+        },
+    },
+    Row {
+        info: CheckerInfo {
+            name: "unordered-queue",
+            aliases: &[],
+            about: "queues without order: what is enqueued is dequeued once",
+            model: true,
+        },
+        build: |parameters| {
+            let initial = parameters.initial.clone().unwrap_or_default();
+            Box::new(Linearizable::of(models::UnorderedQueue { initial }))
+        },
+    },
+    Row {
+        info: CheckerInfo {
+            name: "stack",
+            aliases: &[],
+            about: "stacks: push and pop are linearizable, last in, first out",
+            model: true,
+        },
+        build: |parameters| {
+            let initial = parameters.initial.clone().unwrap_or_default();
+            Box::new(Linearizable::of(models::Stack { initial }))
+        },
+    },
+    Row {
+        info: CheckerInfo {
+            name: "priority-queue",
+            aliases: &[],
+            about: "priority queues: add and poll are linearizable, the least number first",
+            model: true,
+        },
+        build: |parameters| {
+            let initial = parameters.initial.clone().unwrap_or_default();
+            Box::new(Linearizable::of(models::PriorityQueue { initial }))
+        },
+    },
+    Row {
+        info: CheckerInfo {
+            name: "counter",
+            aliases: &[],
+            about: "counters: adds and reads are linearizable",
+            model: true,
+        },
+        build: |parameters| {
+            let initial = parameters.initial.clone().unwrap_or_default();
+            Box::new(Linearizable::of(models::Counter { initial }))
+        },
+    },
+    Row {
+        info: CheckerInfo {
             name: "znodes",
             aliases: &[],
             about: "ZooKeeper's tree: creates, deletes, sets, multis, reads and errors fit one order of all writes, by zxid",
@@ -166,7 +274,7 @@ const ROWS: &[Row] = &[
         info: CheckerInfo {
             name: "set",
             aliases: &[],
-            about: "sets that only grow: no element is lost, unexpected or duplicated, no linearizable read is stale",
+            about: "sets: those that only grow by what became of each element, those with remove or contains by linearizability",
             model: true,
         },
         build: |parameters| Box::new(Set::new(parameters)),

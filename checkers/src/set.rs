@@ -1,5 +1,8 @@
 //! Sets that only grow: unique elements added under parents, and read whole.
 //!
+//! Sets with `remove` or `contains`, and sets that do not begin empty, are judged as [`crate::models::Set`] instead: by the same
+//! name, with other details.
+//!
 //! It proves that each parent is a linearizable grow-only set, and names the ways in which it is not:
 //! - `lost`: an element that was acknowledged, or that a linearizable read showed, is missing from the last such reads;
 //! - `stale`: it is missing from a linearizable read that began after that, but a later one shows it again;
@@ -27,7 +30,8 @@ mod order;
 use crate::contract::owes_sync_reads;
 use crate::describe;
 use crate::history::{History, Operation};
-use crate::linear::Values;
+use crate::linear::{Linearizable, Values};
+use crate::models;
 use crate::parameters::Parameters;
 use crate::reads::{ReadMode, read_mode};
 use crate::recovery::listed;
@@ -48,6 +52,8 @@ const CASES_SHOWN: usize = 10;
 #[derive(Debug, Clone)]
 pub struct Set {
     sync_is_owed: bool,
+    /// The elements before the first operation; `null` is none.
+    initial: Value,
 }
 
 impl Set {
@@ -55,6 +61,7 @@ impl Set {
     pub fn new(parameters: &Parameters) -> Set {
         Set {
             sync_is_owed: owes_sync_reads(&parameters.contract),
+            initial: parameters.initial.clone().unwrap_or_default(),
         }
     }
 
@@ -83,11 +90,18 @@ impl Checker for Set {
         NAME
     }
 
-    fn check(&self, history: &History, _: &Budget) -> Finding {
+    fn check(&self, history: &History, budget: &Budget) -> Finding {
         let operations = match some_operations(history, NAME) {
             Ok(operations) => operations,
             Err(finding) => return *finding,
         };
+        let shrinks = |operation: &Operation<'_>| matches!(operation.f(), "remove" | "contains");
+        if !self.initial.is_null() || operations.iter().any(shrinks) {
+            let model = models::Set {
+                initial: self.initial.clone(),
+            };
+            return Linearizable::new(NAME, model, self.sync_is_owed).check(history, budget);
+        }
         let mut values = Values::default();
         let parents = match self.parents(&operations, &mut values) {
             Ok(parents) => parents,
@@ -127,7 +141,7 @@ impl Set {
                 "add" => parent.add(place, operation, values),
                 "read" => parent.read(place, operation, self.is_linearizable(operation), values),
                 other => Err(format!(
-                    "is `{other}`, which sets do not have: they know add and read"
+                    "is `{other}`, which sets do not have: they know add, read, remove and contains"
                 )),
             };
             taken.map_err(|text| format!("the operation at index {} {text}", operation.inv()))?;

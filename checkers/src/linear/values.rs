@@ -21,6 +21,11 @@ impl ValueId {
     pub fn number(self) -> u32 {
         self.0
     }
+
+    /// The value of this number: what [`ValueId::number`] gave.
+    pub(crate) fn numbered(number: u32) -> ValueId {
+        ValueId(number)
+    }
 }
 
 /// The values of one history, each with its number.

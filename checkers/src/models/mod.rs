@@ -1,19 +1,40 @@
 //! The objects that histories are judged against: one file each.
 
 mod cas_register;
+mod container;
+mod counter;
+mod fenced_mutex;
+mod fifo_queue;
 mod kv;
 mod multi_register;
+mod mutex;
+mod priority_queue;
+mod reentrant_mutex;
 mod register;
+mod semaphore;
+mod set;
+mod stack;
+mod unordered_queue;
 mod versioned_register;
 mod zones;
 
 pub use cas_register::CasRegister;
+pub use counter::Counter;
+pub use fenced_mutex::FencedMutex;
+pub use fifo_queue::FifoQueue;
 pub use kv::Kv;
 pub use multi_register::MultiRegister;
+pub use mutex::Mutex;
+pub use priority_queue::PriorityQueue;
+pub use reentrant_mutex::ReentrantMutex;
 pub use register::Register;
+pub use semaphore::Semaphore;
+pub use set::Set;
+pub use stack::Stack;
+pub use unordered_queue::UnorderedQueue;
 pub use versioned_register::VersionedRegister;
 
-use crate::history::{Operation, ValueRef};
+use crate::history::{Operation, Process, ValueRef};
 use crate::linear::{ValueId, Values};
 
 /// The two values of a compare-and-set's argument `[old, new]`.
@@ -48,4 +69,17 @@ fn unknown_error(operation: &Operation<'_>, model: &str, known: &str) -> String 
         operation.f(),
         operation.error().unwrap_or("(not a text)"),
     )
+}
+
+/// The error of an `ok` answer: an observation, which the model must explain.
+fn refused<'h>(operation: &Operation<'h>) -> Option<&'h str> {
+    operation.answer().and_then(|answer| answer.text("error"))
+}
+
+/// The process that an operation belongs to, as the owner of what it takes.
+fn owner(operation: &Operation<'_>) -> Result<u64, String> {
+    match operation.process() {
+        Process::Client(process) => Ok(*process),
+        Process::Named(name) => Err(format!("is of {name}, which is no client")),
+    }
 }

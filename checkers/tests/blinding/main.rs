@@ -7,6 +7,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod containers;
 mod recorded;
 mod registers;
 mod txn;
@@ -18,6 +19,7 @@ type Room = (&'static str, fn() -> Vec<Row>);
 
 /// The rooms, in the order of the table.
 const ROOMS: &[Room] = &[
+    ("containers", containers::rows),
     ("recorded", recorded::rows),
     ("registers", registers::rows),
     ("txn", txn::rows),
