@@ -1,6 +1,6 @@
 //! Registers, from bytes to verdicts: `cargo bench -p keelhaul-checkers --bench linear`.
-#![allow(missing_docs)] // What criterion's macros make.
 
+#![allow(missing_docs)] // What criterion's macros make.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use keelhaul_checkers::generate::{Options, generate};
