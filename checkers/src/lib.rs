@@ -92,7 +92,7 @@ pub use parameters::Parameters;
 pub use reads::ReadMode;
 pub use recorder::{Call, Caller, Recorder};
 pub use recovery::Recovery;
-pub use registry::{CheckerInfo, by_name, list};
+pub use registry::{CheckerInfo, beginning, by_name, list};
 pub use render::render;
 pub use results::{Checked, Results, Validity, merge};
 pub use session_order::SessionOrder;

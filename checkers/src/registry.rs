@@ -421,6 +421,30 @@ pub fn list() -> Vec<CheckerInfo> {
     ROWS.iter().map(|row| row.info).collect()
 }
 
+/// Those whose object can begin otherwise than usual.
+const BEGIN_WITH: [&str; 15] = [
+    "register",
+    "cas-register",
+    "multi-register",
+    "kv",
+    "mutex",
+    "fenced-mutex",
+    "reentrant-mutex",
+    "semaphore",
+    "fifo-queue",
+    "unordered-queue",
+    "stack",
+    "priority-queue",
+    "counter",
+    "set",
+    "bank",
+];
+
+/// The checkers that look at [`Parameters::initial`]; the others ignore it.
+pub fn beginning() -> &'static [&'static str] {
+    &BEGIN_WITH
+}
+
 /// The checker of this name or alias.
 pub fn by_name(name: &str, parameters: &Parameters) -> Option<Box<dyn Checker>> {
     ROWS.iter()

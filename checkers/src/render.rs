@@ -14,11 +14,12 @@
 //!
 //! `from`, `window`, `may_have_happened`, `stuck` and `smallest` are missing where the search itself ran out of budget and
 //! only the contradiction is known. An operation is `{"index", "completed", "process", "f", "key", "outcome", "from", "to",
-//! "text", "argument", "result", …}`: `index` and `completed` are lines of the history from 0, `from` and `to` nanoseconds.
+//! "text", "argument", "result", …}`: `index` and `completed` are those of the history's lines, from 0, `from` and `to` nanoseconds.
 //! A cycle's is `{"transactions": [operation, …], "cycle": [{"from", "to", "relation", "key", "because"}, …]}`; `from` and `to` are places in
 //! `transactions`. Any may have the smallest part of the history that shows it, `history`: see [`crate::explain::shrink()`].
 //!
-//! As text, lines count from 1, as editors count them.
+//! One rule for all texts, pictures and messages: what is called `index` is the field of the history and counts from 0; what is
+//! called a line counts from 1, as editors count them.
 
 use crate::history::Nanos;
 use crate::recovery::seconds;

@@ -91,16 +91,22 @@ impl Checker for Set {
     }
 
     fn check(&self, history: &History, budget: &Budget) -> Finding {
+        let linearizable = || {
+            let model = models::Set {
+                initial: self.initial.clone(),
+            };
+            Linearizable::new(NAME, model, self.sync_is_owed).check(history, budget)
+        };
+        if !self.initial.is_null() {
+            return linearizable();
+        }
         let operations = match some_operations(history, NAME) {
             Ok(operations) => operations,
             Err(finding) => return *finding,
         };
         let shrinks = |operation: &Operation<'_>| matches!(operation.f(), "remove" | "contains");
-        if !self.initial.is_null() || operations.iter().any(shrinks) {
-            let model = models::Set {
-                initial: self.initial.clone(),
-            };
-            return Linearizable::new(NAME, model, self.sync_is_owed).check(history, budget);
+        if operations.iter().any(shrinks) {
+            return linearizable();
         }
         let mut values = Values::default();
         let parents = match self.parents(&operations, &mut values) {

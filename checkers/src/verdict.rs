@@ -148,6 +148,17 @@ impl Finding {
     }
 }
 
+impl Finding {
+    /// Unknown, for [`Parameters::initial`](crate::Parameters) that does not fit: `details.misfit` is `{"parameter": "initial",
+    /// "text"}`.
+    pub(crate) fn misfit_initial(checker: &str, text: String) -> Finding {
+        Finding {
+            details: serde_json::json!({ "misfit": { "parameter": "initial", "text": text } }),
+            ..Finding::unknown(checker, text)
+        }
+    }
+}
+
 /// A pure function from a history to a finding.
 pub trait Checker: Send + Sync {
     /// The checker's name, as `results.json` has it.

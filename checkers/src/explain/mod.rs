@@ -2,6 +2,7 @@
 //!
 //! - [`explain`]: all three from an anomaly and the history in which it was found;
 //! - [`shrink()`]: the smallest part of the history in which the checker still finds the same;
+//! - [`smallest_part`]: that part in a few lines for a terminal;
 //! - `evidence`: what a witness shows, whatever its shape;
 //! - `timeline`: the operations around the one that cannot have happened, as SVG; `graph`: a cycle of transactions, as SVG;
 //!   `dot`: either for Graphviz; `canvas`: the drawing itself.
@@ -34,9 +35,11 @@ mod canvas;
 mod dot;
 mod evidence;
 mod graph;
+mod part;
 mod shrink;
 mod timeline;
 
+pub use part::smallest_part;
 pub use shrink::shrink;
 
 use crate::history::History;

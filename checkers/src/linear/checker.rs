@@ -14,7 +14,7 @@ use serde_json::json;
 /// Details: `{"model", "keys": N, "operations": N, "configurations": visited in all, "bytes": most held at once,
 /// "reads_left_out": {"local": N, "sync": N}, "decided_by": {"refutation": N, "zones": N, "witness": N, "search": N} (keys),
 /// "fell_through": {why the model's own algorithm could not tell: keys}, "illegal_keys": [the one that was refuted first],
-/// "undecided_keys": [key, …]}`. Where a key was refuted, `configurations` and `search` count that key alone.
+/// "undecided_keys": [key, …], "configurations_to_explain": visited for the witness, where one key was refuted}`. Where a key was refuted, `configurations` and `search` count that key alone.
 /// Anomaly `nonlinearizable`, for the key that was refuted first; its witness is described in `render.rs`.
 ///
 /// `close` or `closeSession` with a field `session` is no operation on the object: once it is answered, no indeterminate
@@ -52,6 +52,11 @@ impl<M: Model> Checker for Linearizable<M> {
     }
 
     fn check(&self, history: &History, budget: &Budget) -> Finding {
+        let mut values = Values::default();
+        let initial = match self.model.initial(&mut values) {
+            Ok(initial) => initial,
+            Err(text) => return Finding::misfit_initial(self.name, text),
+        };
         let operations = match history.operations() {
             Ok(operations) => operations,
             Err(error) => return self.unknown(format!("the history is malformed: {error}")),
@@ -59,11 +64,6 @@ impl<M: Model> Checker for Linearizable<M> {
         if operations.is_empty() {
             return self.unknown("the history has no operations: nothing was tested".to_owned());
         }
-        let mut values = Values::default();
-        let initial = match self.model.initial(&mut values) {
-            Ok(initial) => initial,
-            Err(text) => return self.unknown(text),
-        };
         let cases = cases(
             &self.model,
             self.sync_is_owed,
@@ -114,7 +114,7 @@ impl<M: Model> Linearizable<M> {
             .map(|(layer, keys): (Layer, usize)| (layer.name().to_owned(), json!(keys)))
             .collect();
         let (local, sync) = left_out(task.operations, self.sync_is_owed);
-        let details = json!({
+        let mut details = json!({
             "model": self.model.name(),
             "keys": cases.len(),
             "operations": cases.iter().map(|case| case.entries.len()).sum::<usize>(),
@@ -127,7 +127,11 @@ impl<M: Model> Linearizable<M> {
             "undecided_keys": undecided,
         });
         let verdict = match all.first {
-            Some(first) => self.invalid(task, &cases[first], &all.judged[first]),
+            Some(first) => {
+                let (verdict, visited) = self.invalid(task, &cases[first], &all.judged[first]);
+                details["configurations_to_explain"] = json!(visited);
+                verdict
+            }
             None => self.undecided(task.operations, cases, all),
         };
         Finding {
@@ -197,23 +201,29 @@ impl<M: Model> Linearizable<M> {
         })
     }
 
-    fn invalid(&self, task: &Task<'_, '_, M>, case: &Case<'_, M>, judged: &Judged<M>) -> Verdict {
+    fn invalid(
+        &self,
+        task: &Task<'_, '_, M>,
+        case: &Case<'_, M>,
+        judged: &Judged<M>,
+    ) -> (Verdict, u64) {
         let witness = Witness {
             task,
             case,
             key: key_name(case.key),
         };
-        let (summary, witness) = match judged {
+        let (summary, witness, visited) = match judged {
             Judged::Contradicted(found) => witness.of_contradiction(found),
             Judged::Stuck(stuck) => witness.of_search(stuck),
             _ => unreachable!("the first key was refuted"),
         };
-        Verdict::Invalid(vec![Anomaly {
+        let anomaly = Anomaly {
             kind: "nonlinearizable".to_owned(),
             checker: self.name.to_owned(),
             summary,
             witness,
-        }])
+        };
+        (Verdict::Invalid(vec![anomaly]), visited)
     }
 }
 

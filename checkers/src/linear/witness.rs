@@ -17,7 +17,8 @@ use crate::verdict::Budget;
 use serde_json::{Value, json};
 use std::sync::atomic::AtomicU32;
 
-/// Configurations that shrinking may visit: it must never take longer than the search that it explains.
+/// Configurations that shrinking may visit, and never more than the whole check may: it must not take longer than the search
+/// that it explains.
 const SHRINK_STATES: u64 = 500_000;
 
 /// Histories with more operations than this are not searched to explain a contradiction that is known.
@@ -69,8 +70,13 @@ fn run<M: Model>(
 }
 
 impl<M: Model> Witness<'_, '_, M> {
-    /// One sentence and the evidence, of operations that exclude each other.
-    pub(super) fn of_contradiction(&self, found: &Contradiction) -> (String, Value) {
+    fn meter(&self) -> Meter {
+        let budget = self.task.budget;
+        Meter::new(budget.states.min(SHRINK_STATES), budget)
+    }
+
+    /// One sentence and the evidence, of operations that exclude each other; and how many configurations that took.
+    pub(super) fn of_contradiction(&self, found: &Contradiction) -> (String, Value, u64) {
         let operations: Vec<Value> = found
             .operations
             .iter()
@@ -82,7 +88,7 @@ impl<M: Model> Witness<'_, '_, M> {
             "contradiction": { "text": found.text, "operations": operations },
         });
         let entries = self.entries_of(found);
-        let mut meter = Meter::new(SHRINK_STATES, self.task.budget);
+        let mut meter = self.meter();
         let start = [Start::new(self.task.initial.clone())];
         if entries.len() <= SEARCHED_AGAIN
             && let Some(stuck) = run(self.task.model, &entries, &start, &mut meter)
@@ -90,7 +96,7 @@ impl<M: Model> Witness<'_, '_, M> {
             self.explain(&entries, &stuck, &mut meter, &mut witness);
         }
         let summary = format!("{} is not linearizable: {}", self.key, found.text);
-        (summary, witness)
+        (summary, witness, meter.visited)
     }
 
     /// The entries of a contradiction; all of them, if it needs the others.
@@ -105,14 +111,14 @@ impl<M: Model> Witness<'_, '_, M> {
             .collect()
     }
 
-    /// One sentence and the evidence, of what the search found.
-    pub(super) fn of_search(&self, found: &Stuck<M>) -> (String, Value) {
+    /// One sentence and the evidence, of what the search found; and how many configurations that took.
+    pub(super) fn of_search(&self, found: &Stuck<M>) -> (String, Value, u64) {
         let mut witness = json!({
             "key": self.key,
             "model": self.task.model.name(),
             "contradiction": null,
         });
-        let mut meter = Meter::new(SHRINK_STATES, self.task.budget);
+        let mut meter = self.meter();
         let narrowed = self.task.narrowed(self.case);
         let start = [Start::new(self.task.initial.clone())];
         // Told with every value by its name, and without what only later operations show, if that can be searched too and
@@ -137,7 +143,8 @@ impl<M: Model> Witness<'_, '_, M> {
             Some(last) => format!("no order of its operations lets `{last}` happen"),
             None => "no order of its operations is legal".to_owned(),
         };
-        (format!("{} is not linearizable: {why}", self.key), witness)
+        let summary = format!("{} is not linearizable: {why}", self.key);
+        (summary, witness, meter.visited)
     }
 
     /// The calls as they were, of those operations that are worth telling of.
@@ -261,11 +268,11 @@ impl<M: Model> Witness<'_, '_, M> {
         entries.extend_from_slice(&window.answered);
         entries.push(window.last.clone());
         let budget = Budget {
-            states: SHRINK_STATES,
+            states: self.task.budget.states.min(SHRINK_STATES),
             bytes: u64::MAX,
             deadline: None,
         };
-        let mut meter = Meter::new(SHRINK_STATES, &budget);
+        let mut meter = Meter::new(budget.states, &budget);
         let again = run(self.task.model, &entries, &window.starts, &mut meter);
         let (last_states, last) = match &again {
             Some(stuck) => (&stuck.last, &entries[stuck.entry]),

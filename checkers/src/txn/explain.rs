@@ -2,7 +2,8 @@
 //!
 //! A cycle's witness is `{"transactions": […], "cycle": [{"from", "to", "relation", "key", "because"}…], "text": [sentence…]}`, where `from`
 //! and `to` are places in `transactions`; sentences call them T1, T2, … Any other anomaly's is `{"operations": […], "key", "text"}`, sentences
-//! calling the operations T1, T2, … in the same way.
+//! calling the operations T1, T2, … in the same way. Sentences count lines from 1, as editors do; an `index` counts from 0, as
+//! the history does.
 
 use super::direct::{Clash, Direct, What};
 use super::graph::Txn;
@@ -93,6 +94,7 @@ impl<'t> Explainer<'t> {
             Relations::REALTIME => {
                 let line = self.txns.operation(step.from).ret().unwrap_or_default();
                 let begun = self.txns.operation(step.to).inv();
+                let (line, begun) = (line + 1, begun + 1);
                 let text = format!(
                     "{a} completed (line {line}) before {b} was invoked (line {begun}), by real time"
                 );

@@ -103,7 +103,7 @@ impl<'t> List<'t> {
 
 /// Why a history cannot be read as transactions.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {index}: {what}")]
+#[error("line {}: {what}", .index + 1)]
 pub(crate) struct Malformed {
     index: u64,
     what: String,

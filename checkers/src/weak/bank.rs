@@ -64,11 +64,10 @@ impl Bank {
         }
     }
 
-    fn judge(&self, operations: &[Operation<'_>]) -> Result<Finding, String> {
-        let mut expected = match &self.initial {
-            None => None,
-            Some(initial) => Some(Expected::new(of_json(initial)?, "initial")),
-        };
+    fn judge(
+        operations: &[Operation<'_>],
+        mut expected: Option<Expected>,
+    ) -> Result<Finding, String> {
         let mut anomalies: Vec<Anomaly> = Vec::new();
         let mut reads = 0_u64;
         for operation in operations
@@ -80,6 +79,7 @@ impl Bank {
             };
             let map = result.as_map().ok_or_else(|| {
                 let line = operation.completion().map_or(operation.inv(), |line| line.index());
+                let line = line + 1;
                 format!("line {line}: expected a map of balances such as {{\"0\":95,\"1\":5}}, found {result}")
             })?;
             let number = |value: crate::history::ValueRef<'_>| value.as_i64().map(i128::from);
@@ -138,9 +138,12 @@ impl Checker for Bank {
     }
 
     fn check(&self, history: &History, _: &Budget) -> Finding {
+        let expected = match self.initial.as_ref().map(of_json).transpose() {
+            Ok(initial) => initial.map(|balances| Expected::new(balances, "initial")),
+            Err(text) => return Finding::misfit_initial(NAME, text),
+        };
         match some_operations(history, NAME) {
-            Ok(operations) => self
-                .judge(&operations)
+            Ok(operations) => Bank::judge(&operations, expected)
                 .unwrap_or_else(|text| Finding::unknown(NAME, text)),
             Err(finding) => *finding,
         }

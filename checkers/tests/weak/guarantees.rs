@@ -292,6 +292,6 @@ fn a_bank_is_judged_by_its_beginning_or_by_its_first_read() {
     );
     let malformed = judge("bank", &read(json!([1, 2])));
     assert!(
-        matches!(&malformed.verdict, Verdict::Unknown(reasons) if reasons[0].text.contains("line 1: expected a map"))
+        matches!(&malformed.verdict, Verdict::Unknown(reasons) if reasons[0].text.contains("line 2: expected a map"))
     );
 }

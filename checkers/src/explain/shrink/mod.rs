@@ -1,8 +1,12 @@
 //! The smallest sub-history that still shows an anomaly.
 //!
 //! First the operations of the witness alone, of transactions the steps on the keys in question only, and of what they read the
-//! elements that they themselves wrote; if that does not show it, more and more around them: who wrote what they read, all
-//! operations on these objects, everything up to the last of them. Then whatever can go, goes.
+//! elements that they themselves wrote; if that does not show it, more and more around them: who wrote what they read, the
+//! last few operations on these objects before it, all of them, everything up to the last of them. Then whatever can go, goes:
+//! first what belongs together (a value put and taken, a lock acquired and released), then operation by operation.
+//!
+//! The work is bounded by counts, not by a clock: lines judged and configurations visited, for each part in proportion to its
+//! size, and in all. A part that is not judged to the end within its share does not count as one that shows it.
 //!
 //! Each part is judged by the same checker, and counts only if that reports the same kind of anomaly about the same
 //! operations, and no kind of anomaly that was not there before: to leave out an acknowledged write can create a violation (a
@@ -19,19 +23,25 @@ use crate::verdict::{Anomaly, Budget, Checker, Finding, Verdict};
 use rustc_hash::FxHashSet;
 use selection::{Part, Selection, keys_of};
 use serde_json::{Value, json};
-use sources::Sources;
+use sources::{Element, Sources};
 use std::collections::BTreeSet;
 
-/// Lines that are judged at most while one anomaly is shrunk.
-const LINES: usize = 400_000;
+/// Work for one anomaly at most, in lines judged and configurations visited: a second or two.
+const WORK: u64 = 400_000;
 /// Parts that are judged at most.
 const PARTS: usize = 2_000;
-/// Configurations that judging one part may visit.
-const STATES: u64 = 200_000;
+/// Configurations that judging one part may visit, however small it is.
+const STATES: u64 = 2_000;
+/// And for each of its lines.
+const STATES_A_LINE: u64 = 16;
+/// Operations of the smallest neighbourhood that is tried; each next one is four times as large.
+const NEIGHBOURHOOD: usize = 8;
 /// A part of more lines than this explains nothing.
 const LARGEST: usize = 400;
 /// Anomalies of one finding that are shrunk at most.
 const ANOMALIES: usize = 16;
+/// Work for all anomalies of one finding; the first has its share in any case.
+const WORK_IN_ALL: u64 = 2_000_000;
 
 /// Operations that may be looked at to find the small parts, over all anomalies; the first anomaly always is.
 const PASSES: usize = 8_000_000;
@@ -41,7 +51,7 @@ const PASSES_EACH: usize = 4;
 const TOO_LARGE: &str = "the history is too large to be shrunk for every one of its anomalies";
 
 /// Adds to each anomaly's witness the smallest part of the history in which the checker still finds it: `"history"`, its lines
-/// as a history of its own; `"history_lines"`, where they stood, from 0; `"history_smallest"`, whether nothing more can be
+/// as a history of its own; `"history_indices"`, which they were in the whole one; `"history_smallest"`, whether nothing more can be
 /// left out of it. Where no small part shows it, `"history"` is `null` and `"history_note"` says why.
 pub fn shrink(history: &History, checker: &dyn Checker, finding: &mut Finding, budget: &Budget) {
     let Ok(all) = history.operations() else {
@@ -57,6 +67,7 @@ pub fn shrink(history: &History, checker: &dyn Checker, finding: &mut Finding, b
     };
     let mut work = Work {
         passes: PASSES,
+        left: WORK_IN_ALL,
         is_begun: false,
     };
     let told = anomalies.iter_mut().chain(&mut finding.outside_contract);
@@ -65,7 +76,7 @@ pub fn shrink(history: &History, checker: &dyn Checker, finding: &mut Finding, b
             continue;
         };
         work.passes = work.passes.saturating_sub(PASSES_EACH * all.len());
-        if work.passes == 0 && work.is_begun {
+        if (work.passes == 0 || work.left == 0) && work.is_begun {
             anomaly.witness["history"] = Value::Null;
             anomaly.witness["history_note"] = json!(TOO_LARGE);
             continue;
@@ -78,21 +89,22 @@ pub fn shrink(history: &History, checker: &dyn Checker, finding: &mut Finding, b
             sources: &sources,
             checker,
             known: &known,
-            budget: Budget {
-                states: budget.states.min(STATES),
-                ..*budget
-            },
+            budget: *budget,
+            listed: sources::all_listed(&all, &found.core),
             found,
-            lines: LINES,
+            work: WORK.min(work.left),
             parts: PARTS,
         };
+        let given = shrinking.work;
         shrinking.tell(anomaly);
+        work.left -= given - shrinking.work;
     }
 }
 
 /// What all anomalies share: a history of millions of lines is not gone through for each of a dozen.
 struct Work {
     passes: usize,
+    left: u64,
     is_begun: bool,
 }
 
@@ -221,7 +233,10 @@ struct Shrinking<'a, 'h> {
     known: &'a BTreeSet<String>,
     budget: Budget,
     found: Found,
-    lines: usize,
+    /// What is listed in what the core read.
+    listed: FxHashSet<Element>,
+    /// What is left of it.
+    work: u64,
     parts: usize,
 }
 
@@ -254,7 +269,7 @@ impl Shrinking<'_, '_> {
             .map(crate::history::EventRef::to_event)
             .collect();
         anomaly.witness["history"] = json!(events);
-        anomaly.witness["history_lines"] = json!(part.lines);
+        anomaly.witness["history_indices"] = json!(part.lines);
         anomaly.witness["history_smallest"] = json!(to_the_end);
     }
 
@@ -289,13 +304,36 @@ impl Shrinking<'_, '_> {
             controller,
             ..Selection::default()
         };
-        let of_objects = sources.related().iter().copied().filter(before).collect();
+        let of_objects: BTreeSet<usize> =
+            sources.related().iter().copied().filter(before).collect();
+        if let Some(found) = self.neighbourhood(&of_objects) {
+            return Some(found);
+        }
         let large = [
             whole(of_objects, false),
             whole((0..all.len()).filter(before).collect(), true),
             whole((0..all.len()).collect(), true),
         ];
         large.into_iter().find(|part| self.shows(part))
+    }
+
+    /// The last few operations on the objects, with all that touched the same values; more of them until they show it.
+    fn neighbourhood(&mut self, of_objects: &BTreeSet<usize>) -> Option<Selection> {
+        let mut size = NEIGHBOURHOOD;
+        while size < of_objects.len() {
+            let last = of_objects.iter().rev().take(size).copied();
+            let near = last.chain(self.found.named.iter().copied()).collect();
+            let lives = self.sources.with_lives(&near, of_objects);
+            let part = Selection {
+                operations: self.sources.with_writers(lives),
+                ..Selection::default()
+            };
+            if self.shows(&part) {
+                return Some(part);
+            }
+            size *= 4;
+        }
+        None
     }
 
     /// The last line of what the witness names.
@@ -305,7 +343,8 @@ impl Shrinking<'_, '_> {
         ends.max().unwrap_or_default()
     }
 
-    /// Leaves out operations, many at a time and then one by one, and then steps of transactions. Whether it came to the end.
+    /// Leaves out operations, first those that belong together, many at a time and then one by one, and then steps of
+    /// transactions. Whether it came to the end.
     fn smallest(&mut self, mut selection: Selection) -> (Selection, bool) {
         if selection.controller {
             let quiet = Selection {
@@ -316,23 +355,14 @@ impl Shrinking<'_, '_> {
                 selection = quiet;
             }
         }
-        let mut size = selection.operations.len();
-        while size > 0 {
-            let others: Vec<usize> = selection
-                .operations
-                .difference(&self.found.core)
-                .copied()
-                .collect();
-            for chunk in others.chunks(size) {
-                let mut fewer = selection.clone();
-                fewer.operations.retain(|place| !chunk.contains(place));
-                if self.shows(&fewer) {
-                    selection = fewer;
-                } else if self.is_spent() {
-                    return (selection, false);
-                }
-            }
-            size /= 2;
+        let lives = self.sources.lives_of(&selection.operations);
+        if !self.leave_out(&mut selection, lives) {
+            return (selection, false);
+        }
+        let single = selection.operations.iter().map(|place| vec![*place]);
+        let single = single.collect();
+        if !self.leave_out(&mut selection, single) {
+            return (selection, false);
         }
         for place in selection.operations.clone() {
             let steps = match self.all[place].argument().as_list() {
@@ -352,25 +382,73 @@ impl Shrinking<'_, '_> {
         (selection, true)
     }
 
+    /// Leaves out what can go of these groups, many at a time and then one by one; never the core. Whether it came to the end.
+    fn leave_out(&mut self, selection: &mut Selection, mut groups: Vec<Vec<usize>>) -> bool {
+        for group in &mut groups {
+            group.retain(|place| !self.found.core.contains(place));
+        }
+        groups.retain(|group| !group.is_empty());
+        let mut size = groups.len();
+        while size > 0 {
+            let mut kept = Vec::new();
+            for chunk in groups.chunks(size) {
+                let mut fewer = selection.clone();
+                for place in chunk.iter().flatten() {
+                    fewer.operations.remove(place);
+                }
+                if self.shows(&fewer) || self.shows_unread(&mut fewer, chunk) {
+                    *selection = fewer;
+                } else if self.is_spent() {
+                    return false;
+                } else {
+                    kept.extend_from_slice(chunk);
+                }
+            }
+            groups = kept;
+            size = match size {
+                1 => 0,
+                size => size.div_ceil(2).min(groups.len()),
+            };
+        }
+        true
+    }
+
+    /// Whether the part shows it where what these wrote is not read either, if the core lists any of it.
+    fn shows_unread(&mut self, fewer: &mut Selection, gone: &[Vec<usize>]) -> bool {
+        let gone = gone.iter().flatten().copied();
+        let unread = self.sources.listed_of(self.all, gone, &self.listed);
+        !unread.is_empty() && {
+            fewer.hidden.extend(unread);
+            self.shows(fewer)
+        }
+    }
+
     fn is_spent(&self) -> bool {
-        self.parts == 0 || self.lines == 0
+        self.parts == 0 || self.work == 0
     }
 
     /// Whether the checker finds the same in this part, and nothing of a kind that was not there. A part in which a value was
-    /// read that nobody in it wrote, and somebody else did, shows another anomaly.
+    /// read that nobody in it wrote, and somebody else did, shows another anomaly; and so does one that was not judged to the
+    /// end within what it may cost.
     fn shows(&mut self, selection: &Selection) -> bool {
         if self.sources.has_orphans(selection) {
             return false;
         }
-        let lines = 2 * selection.operations.len();
-        if self.parts == 0 || lines > self.lines {
-            self.lines = 0;
+        let lines = 2 * selection.operations.len() as u64;
+        if self.parts == 0 || lines > self.work {
+            self.work = 0;
             return false;
         }
         self.parts -= 1;
-        self.lines -= lines;
+        self.work -= lines;
+        let states = (STATES + STATES_A_LINE * lines).min(self.work);
+        let budget = Budget {
+            states: states.min(self.budget.states),
+            ..self.budget
+        };
         let part = selection.cast(self.history, self.all);
-        let finding = self.checker.check(&part.history, &self.budget);
+        let finding = self.checker.check(&part.history, &budget);
+        self.work -= visited(&finding).min(self.work);
         self.is_in(&finding, &part)
     }
 
@@ -381,4 +459,10 @@ impl Shrinking<'_, '_> {
         };
         kinds(finding).is_subset(self.known) && every(finding).any(is_same)
     }
+}
+
+/// Configurations that a finding took, and its explanation.
+fn visited(finding: &Finding) -> u64 {
+    let count = |name: &str| finding.details[name].as_u64().unwrap_or_default();
+    count("configurations") + count("configurations_to_explain")
 }

@@ -134,6 +134,12 @@ fn listed(operation: &Operation<'_>) -> Vec<Element> {
     }
 }
 
+/// What can be left out of what these read.
+pub(super) fn all_listed(all: &[Operation<'_>], chosen: &BTreeSet<usize>) -> FxHashSet<Element> {
+    let listed = chosen.iter().flat_map(|place| listed(&all[*place]));
+    listed.collect()
+}
+
 /// The operations on the objects in question, and what they wrote and saw.
 #[derive(Debug)]
 pub(super) struct Sources {
@@ -145,6 +151,8 @@ pub(super) struct Sources {
     writes: FxHashMap<usize, u32>,
     /// Who wrote each value first.
     first: Vec<usize>,
+    /// The life that an operation belongs to: all that put, saw or took one value; from a process's acquire to its release.
+    life: FxHashMap<usize, u32>,
 }
 
 impl Sources {
@@ -162,6 +170,7 @@ impl Sources {
             sees: FxHashMap::default(),
             writes: FxHashMap::default(),
             first: Vec::new(),
+            life: FxHashMap::default(),
         };
         let mut known: FxHashMap<Element, u32> = FxHashMap::default();
         let single = |place: &usize| !is_transaction(&all[*place]);
@@ -191,7 +200,71 @@ impl Sources {
                 sources.sees.insert(place, *id);
             }
         }
+        sources.life = sources.lives(all);
         sources
+    }
+
+    /// Holds by their processes, anything else by its value; what has neither is by itself.
+    fn lives(&self, all: &[Operation<'_>]) -> FxHashMap<usize, u32> {
+        let mut life = FxHashMap::default();
+        let mut next = self.first.len() as u32;
+        let mut held: FxHashMap<(Option<u32>, u32), u32> = FxHashMap::default();
+        for place in &self.related {
+            let operation = &all[*place];
+            let holder = (operation.key_id(), operation.process_id());
+            let id = match operation.f() {
+                "acquire" => {
+                    next += 1;
+                    *held.entry(holder).or_insert(next)
+                }
+                "release" => match held.remove(&holder) {
+                    Some(id) => id,
+                    None => continue,
+                },
+                _ => {
+                    let value = self.sees.get(place).or(self.writes.get(place));
+                    let Some(id) = value else { continue };
+                    *id
+                }
+            };
+            life.insert(*place, id);
+        }
+        life
+    }
+
+    /// These operations in groups that leave nothing half done when they go.
+    pub(super) fn lives_of(&self, operations: &BTreeSet<usize>) -> Vec<Vec<usize>> {
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        let mut known: FxHashMap<u32, usize> = FxHashMap::default();
+        for place in operations {
+            let group = match self.life.get(place) {
+                Some(life) => *known.entry(*life).or_insert(groups.len()),
+                None => groups.len(),
+            };
+            if group == groups.len() {
+                groups.push(Vec::new());
+            }
+            groups[group].push(*place);
+        }
+        groups
+    }
+
+    /// With all that belongs to the same lives, of these.
+    pub(super) fn with_lives(
+        &self,
+        chosen: &BTreeSet<usize>,
+        among: &BTreeSet<usize>,
+    ) -> BTreeSet<usize> {
+        let lives: FxHashSet<u32> = chosen
+            .iter()
+            .filter_map(|place| self.life.get(place).copied())
+            .collect();
+        let belongs = |place: &usize| {
+            let life = self.life.get(place);
+            life.is_some_and(|life| lives.contains(life))
+        };
+        let others = among.iter().copied().filter(belongs);
+        others.chain(chosen.iter().copied()).collect()
     }
 
     /// The operations on the objects in question.
@@ -239,10 +312,7 @@ impl Sources {
         all: &[Operation<'_>],
         chosen: &BTreeSet<usize>,
     ) -> BTreeSet<usize> {
-        let read: FxHashSet<Element> = chosen
-            .iter()
-            .flat_map(|place| listed(&all[*place]))
-            .collect();
+        let read = all_listed(all, chosen);
         let mut with = chosen.clone();
         if !read.is_empty() {
             let wrote = |place: &usize| {
@@ -282,6 +352,22 @@ impl Sources {
         let mut with = chosen.clone();
         with.extend(best.into_values().map(|(_, place)| place));
         self.with_writers(with)
+    }
+
+    /// What the chosen ones wrote, of what is listed.
+    pub(super) fn listed_of(
+        &self,
+        all: &[Operation<'_>],
+        chosen: impl Iterator<Item = usize>,
+        listed: &FxHashSet<Element>,
+    ) -> Vec<Element> {
+        if listed.is_empty() {
+            return Vec::new();
+        }
+        chosen
+            .flat_map(|place| written(&all[place]))
+            .filter(|element| listed.contains(element))
+            .collect()
     }
 
     /// What is listed in what the chosen ones read and only others wrote.
