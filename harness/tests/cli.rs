@@ -311,6 +311,73 @@ fn what_a_model_begins_with_can_be_said() {
 }
 
 #[test]
+fn what_a_model_cannot_begin_with_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    for (text, model, initial, wanted) in [
+        ("", "mutex", "5", "held (true) or free (false)"),
+        ("", "semaphore", "-1", "a whole number of permits"),
+        (VALID, "fifo-queue", "5", "a list of values"),
+        (VALID, "counter", "five", "a whole number"),
+        ("", "set", "{}", "a list of values"),
+        ("", "bank", "[100]", "a map of balances"),
+        (VALID, "list-append", "5", "--model register"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let mut command = keelhaul(&["check", "--model", model, "--initial", initial]);
+        let output = command.arg(&path).output().unwrap();
+        refused(&output, 64, &["--initial", wanted]);
+        assert!(output.stdout.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+fn an_invalid_verdict_shows_the_smallest_part_without_being_asked() {
+    let mut text = String::new();
+    // Other work before and after, on an object of its own.
+    for round in 0..40 {
+        let key = if round == 20 { "r1" } else { "r2" };
+        let read = if round == 20 {
+            "null".to_owned()
+        } else {
+            round.to_string()
+        };
+        for (kind, f, value) in [
+            ("invoke", "write", round.to_string()),
+            ("ok", "write", round.to_string()),
+            ("invoke", "read", "null".to_owned()),
+            ("ok", "read", read),
+        ] {
+            text.push_str(&format!(
+                "{{\"process\":3,\"type\":\"{kind}\",\"f\":\"{f}\",\"key\":\"{key}\",\"value\":{value}}}\n"
+            ));
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    std::fs::write(&path, text).unwrap();
+    let mut command = keelhaul(&["check", "--model", "register"]);
+    let output = command.arg(&path).output().unwrap();
+    assert_eq!(code(&output), 1);
+    let told = String::from_utf8(output.stdout).unwrap();
+    let part: Vec<&str> = told
+        .lines()
+        .skip_while(|line| !line.contains("the smallest part"))
+        .collect();
+    assert_eq!(
+        part,
+        [
+            "  the smallest part that was found to show it by itself, 4 lines:",
+            "    line 81  process 3  invoke write r1 20",
+            "    line 82  process 3  ok     write r1 20",
+            "    line 83  process 3  invoke read r1",
+            "    line 84  process 3  ok     read r1 null",
+        ],
+        "{told}"
+    );
+}
+
+#[test]
 fn options_that_do_not_fit_are_refused() {
     let check = |options: &[&str]| keelhaul(&["check", "-"]).args(options).output().unwrap();
     refused(

@@ -193,3 +193,31 @@ fn the_work_of_shrinking_is_bounded_by_counts() {
         assert_eq!(kinds(&once), kinds(&found), "{model}");
     }
 }
+
+#[test]
+fn sentences_pictures_and_terminal_count_lines_from_one() {
+    let history = broken("list-append", "stale-read", 300, 1);
+    let finding = judge("list-append", &history);
+    let mut seen = 0;
+    for anomaly in anomalies(&finding) {
+        let witness = &anomaly.witness;
+        let explanation = explain(&history, anomaly);
+        for step in witness["cycle"].as_array().into_iter().flatten() {
+            let of = |end: &str| &witness["transactions"][step[end].as_u64().unwrap() as usize];
+            let (completed, invoked) = (&of("from")["completed"], &of("to")["index"]);
+            let line = |index: &Value| format!("line {}", index.as_u64().unwrap() + 1);
+            assert!(explanation.dot.contains(&line(invoked)), "{anomaly:?}");
+            assert!(explanation.svg.contains(&line(invoked)), "{anomaly:?}");
+            if step["relation"] != "realtime" {
+                continue;
+            }
+            let because = step["because"].as_str().unwrap();
+            for index in [completed, invoked] {
+                assert!(because.contains(&format!("({})", line(index))), "{because}");
+            }
+            assert!(explanation.text.contains(because), "{}", explanation.text);
+            seen += 1;
+        }
+    }
+    assert!(seen > 0, "{finding:?}");
+}

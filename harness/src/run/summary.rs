@@ -2,6 +2,7 @@
 
 use crate::plan::Plan;
 use crate::store::RunDirectory;
+use keelhaul_checkers::explain::smallest_part;
 use keelhaul_checkers::{Results, Validity, render};
 use serde_json::Value;
 use std::fmt::Write;
@@ -58,6 +59,9 @@ pub fn findings(results: &Results) -> String {
     let mut text = String::new();
     for anomaly in results.anomalies.iter().take(SHOWN) {
         line(&mut text, &render(anomaly));
+        for told in smallest_part(anomaly).iter().flat_map(|part| part.lines()) {
+            line(&mut text, &format!("  {told}"));
+        }
     }
     if results.anomalies.len() > SHOWN {
         let more = results.anomalies.len() - SHOWN;

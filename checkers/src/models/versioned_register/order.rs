@@ -245,18 +245,18 @@ impl<'a> Versions<'a> {
             }
         }
         // Both lists end with what began first.
-        for version in 0..self.writer.len() {
+        for (version, before) in before.iter().copied().enumerate().take(self.writer.len()) {
             if self.writer[version].is_some() {
                 continue;
             }
             let in_time = |list: &&mut Vec<u32>| {
                 list.last()
-                    .is_some_and(|place| self.entries[*place as usize].inv < before[version])
+                    .is_some_and(|place| self.entries[*place as usize].inv < before)
             };
             let own = demanding.get_mut(&(version as i64)).filter(in_time);
             let list = own.or_else(|| Some(&mut plain).filter(|list| version > 0 && in_time(list)));
             let Some(writer) = list.and_then(Vec::pop) else {
-                return Err(self.nobody_made(version as i64, before[version]));
+                return Err(self.nobody_made(version as i64, before));
             };
             self.writer[version] = Some(writer);
             self.chosen = true;

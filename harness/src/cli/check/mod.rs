@@ -36,7 +36,12 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
     /// What the model's object begins with, as JSON; the default is null, empty
-    #[arg(long, value_name = "VALUE", requires = "model")]
+    #[arg(
+        long,
+        value_name = "VALUE",
+        requires = "model",
+        allow_hyphen_values = true
+    )]
     initial: Option<String>,
     /// What transactions must keep: strict-serializable (the default), serializable, snapshot-isolation, …
     #[arg(long, value_name = "MODEL", value_delimiter = ',', requires = "model")]
@@ -75,7 +80,7 @@ struct Judged {
 
 /// Judges histories.
 pub(super) fn check(args: CheckArgs, json: bool) -> Result<Exit, Failure> {
-    let task = Task::new(&args, json)?;
+    let task = Task::new(&args)?;
     let mut all = task.judge_all();
     match all.len() {
         1 => tell_one(&all.swap_remove(0)?, json),
@@ -84,7 +89,7 @@ pub(super) fn check(args: CheckArgs, json: bool) -> Result<Exit, Failure> {
 }
 
 impl<'a> Task<'a> {
-    fn new(args: &'a CheckArgs, json: bool) -> Result<Task<'a>, Failure> {
+    fn new(args: &'a CheckArgs) -> Result<Task<'a>, Failure> {
         let streams = args.what.iter().filter(|what| is_standard_input(what));
         if streams.count() > 1 {
             let text = "standard input (-) can be read once only";
@@ -100,6 +105,13 @@ impl<'a> Task<'a> {
                 TRANSACTIONS.join(" or ")
             )));
         }
+        let begins = |model: &str| keelhaul_checkers::beginning().contains(&model);
+        if args.initial.is_some() && !checker.as_deref().is_some_and(begins) {
+            return Err(Failure::Usage(format!(
+                "--initial is for --model {}",
+                keelhaul_checkers::beginning().join(", ")
+            )));
+        }
         args.consistency
             .iter()
             .try_for_each(|name| is_consistency(name))?;
@@ -111,7 +123,7 @@ impl<'a> Task<'a> {
         let threads = limits::threads(args.what.len());
         let judging = Judging {
             budget: limits::budget(args.states, args.memory, args.deadline, threads),
-            shrinks: json || args.explain.is_some(),
+            shrinks: true,
         };
         Ok(Task {
             args,
@@ -329,13 +341,17 @@ fn worse(one: Exit, other: Exit) -> Exit {
     worst.unwrap_or(Exit::Valid)
 }
 
-/// What is wrong with a value that the model cannot take, and where it stands in the file.
+/// What is wrong with a value that the model cannot take: where it stands in the file, or which option it was.
 fn misfit(stored: &Stored, results: &Results) -> Option<String> {
     let misfits = results.checkers.values();
     let misfit = misfits
         .map(|checked| &checked["details"]["misfit"])
         .find(|misfit| misfit.is_object())?;
-    let (index, text) = (misfit["index"].as_u64()?, misfit["text"].as_str()?);
+    let text = misfit["text"].as_str()?;
+    if let Some(parameter) = misfit["parameter"].as_str() {
+        return Some(format!("--{parameter}: {text}"));
+    }
+    let index = misfit["index"].as_u64()?;
     let place = usize::try_from(index)
         .ok()
         .and_then(|index| stored.history.place(index));
