@@ -13,10 +13,10 @@ pub(crate) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for model in ["register", "cas-register", "kv", "multi-register"] {
         rows.push(measure(model, "a stale read", 0..100, |rng| {
-            blind(model, rng, stale_read)
+            blind(model, rng, |rng, events| stale_read(rng, events))
         }));
         rows.push(measure(model, "a value that nobody wrote", 0..100, |rng| {
-            blind(model, rng, unwritten)
+            blind(model, rng, |rng, events| unwritten(rng, events))
         }));
         rows.push(measure(model, "a lost acknowledged write", 0..100, |rng| {
             blind(model, rng, lost_write)
@@ -112,7 +112,7 @@ fn answered(events: &[Event], f: &str) -> Vec<Answered> {
 }
 
 /// A read of a value that was overwritten, with acknowledgement, before the read began.
-fn stale_read(rng: &mut ChaCha8Rng, events: &mut Vec<Event>) -> Option<()> {
+fn stale_read(rng: &mut ChaCha8Rng, events: &mut [Event]) -> Option<()> {
     let (reads, writes) = (answered(events, "read"), answered(events, "write"));
     let mut pairs = Vec::new();
     for read in &reads {
@@ -133,7 +133,7 @@ fn stale_read(rng: &mut ChaCha8Rng, events: &mut Vec<Event>) -> Option<()> {
     Some(())
 }
 
-fn unwritten(rng: &mut ChaCha8Rng, events: &mut Vec<Event>) -> Option<()> {
+fn unwritten(rng: &mut ChaCha8Rng, events: &mut [Event]) -> Option<()> {
     let read = *pick(rng, &answered(events, "read"));
     events[read.ret].value = json!(1_000_000);
     Some(())

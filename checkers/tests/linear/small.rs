@@ -35,16 +35,19 @@ pub(crate) struct Op {
 
 const NEVER: usize = usize::MAX;
 
+/// Draws a call, given the state and what draws a value: its function, argument and demanded version.
+type Ask = fn(
+    &mut ChaCha8Rng,
+    &State,
+    &mut dyn FnMut(&mut ChaCha8Rng) -> Value,
+) -> (&'static str, Value, Option<i64>);
+
 /// An object: how it is asked, what it does, and what may be, all by itself.
 pub(crate) struct Object {
     pub(crate) model: &'static str,
     pub(crate) initial: State,
     /// A random call: function, argument, demanded version. `few` values, or every one once.
-    pub(crate) ask: fn(
-        &mut ChaCha8Rng,
-        &State,
-        &mut dyn FnMut(&mut ChaCha8Rng) -> Value,
-    ) -> (&'static str, Value, Option<i64>),
+    pub(crate) ask: Ask,
     /// The object does it.
     pub(crate) apply: fn(&mut State, &Op) -> Answer,
     /// What the state is after an operation with this outcome, if it can have been.
