@@ -12,7 +12,7 @@
 //! | `holds` | mutexes with owners, reentrant or fenced | yes | yes |
 //! | `counter` | a sum of equal steps | yes | yes |
 //!
-//! All of the four containers need every value to be put at most once, and say so where that does not hold ([`Quick::Open`]).
+//! All of the four containers need every value to be put at most once, and say so where that does not hold ([`crate::linear::Quick::Open`]).
 //! Indeterminate puts never stand in the way: one whose value came out happened, one whose value did not can be left out.
 //!
 //! What makes containers easy is the *definite interval* of a value: from the line at which its put had returned to the line
