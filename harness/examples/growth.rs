@@ -45,8 +45,8 @@ const ROWS: &[Row] = &[
         largest: 1_000_000,
     },
     Row {
-        title: "znodes, by zxid",
-        model: "znodes",
+        title: "versioned-register, by version",
+        model: "versioned-register",
         options: &[],
         largest: 1_000_000,
     },
