@@ -13,7 +13,7 @@ use crate::stats::Stats;
 use crate::txn::{ListAppend, RwRegister};
 use crate::verdict::Checker;
 use crate::weak::{Bank, Level, LongFork, SessionGuarantees, Weak};
-use crate::zookeeper::{Ephemeral, Fencing, Sequence, Znodes, ZxidAudit};
+use crate::zookeeper::{Ephemeral, Fencing, Sequence, Watch, Znodes, ZxidAudit};
 use serde::Serialize;
 
 /// A checker by name, with one line about it.
@@ -242,6 +242,15 @@ const ROWS: &[Row] = &[
             model: true,
         },
         build: |parameters| Box::new(Ephemeral::new(parameters)),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "watch",
+            aliases: &[],
+            about: "one-shot watches: each fires once if its znode changed, before the session sees the change, and never without one",
+            model: true,
+        },
+        build: |parameters| Box::new(Watch::new(parameters)),
     },
     Row {
         info: CheckerInfo {

@@ -101,6 +101,11 @@ impl<'h> Decoded<'h> {
         id
     }
 
+    /// The session of this name.
+    pub(super) fn session_named(&mut self, name: &'h str) -> SessionId {
+        self.session(Cow::Borrowed(name))
+    }
+
     /// The session that an operation ran in; in histories without sessions, its process.
     fn session_of(&mut self, operation: &Operation<'h>) -> SessionId {
         let named = [operation.completion(), Some(operation.invocation())]

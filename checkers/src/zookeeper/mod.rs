@@ -7,6 +7,7 @@
 //! | [`ZxidAudit`] | what each Stat says of the zxids and versions of a znode agrees with all others, and with the writes |
 //! | [`Sequence`] | numbers of sequential znodes |
 //! | [`Ephemeral`] | a session's ephemeral znodes go all at once, with the session, neither too early nor too late |
+//! | [`Watch`] | one-shot watches: an event for each that was due, before the data that it announces, and none that was not |
 //! | [`Fencing`] | `lock` and `election`: effects are accepted in the order of the tokens that guard them |
 //!
 //! # The shape of operations on the tree
@@ -48,11 +49,13 @@ mod fencing;
 mod replay;
 mod sequence;
 mod tree;
+mod watch;
 mod znodes;
 mod zxid_audit;
 
 pub use ephemeral::Ephemeral;
 pub use fencing::Fencing;
 pub use sequence::Sequence;
+pub use watch::Watch;
 pub use znodes::Znodes;
 pub use zxid_audit::ZxidAudit;

@@ -9,4 +9,5 @@ mod blinding;
 mod fencing;
 mod promises;
 mod sim;
+mod watch;
 mod znodes;
