@@ -15,6 +15,15 @@ use std::path::PathBuf;
 
 /// File, checker, and what it says: `valid`, `unknown: part of a reason`, or the anomalies' names.
 const GOLDEN: &[(&str, &str, &str)] = &[
+    ("watch-event-never-came", "watch", "missed-event"),
+    ("watch-event-after-the-data", "watch", "data-before-event"),
+    ("watch-event-twice", "watch", "unregistered-event"),
+    ("watch-event-of-nothing", "watch", "event-without-change"),
+    (
+        "watch-change-before-the-next-registration-is-unseen",
+        "watch",
+        "valid",
+    ),
     (
         "register-stale-read-after-acknowledged-write",
         "register-linearizable",

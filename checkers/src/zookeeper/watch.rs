@@ -18,8 +18,8 @@
 //! - `missed-event`: a watch was registered, an acknowledged write then changed the znode, a later read of the session shows a
 //!   tree with that change, and no event came;
 //! - `data-before-event`: as before, and the event came after that read;
-//! - `unregistered-event`: more events came than watches of their kind were registered, so a one-shot watch fired twice or never
-//!   was; registrations of one watch may share an event;
+//! - `unregistered-event`: no watch of that kind stood: none was registered, or an event took it that came after its registration
+//!   was answered, so that a one-shot watch fired twice; registrations of one watch may share an event;
 //! - `event-without-change`: no write since the registration can have made the change that the event tells;
 //! - `events-out-of-order`: on one connection an event is older, by zxid, than one before it.
 //!
@@ -38,11 +38,14 @@ use crate::contract::{self, ReplyZxid};
 use crate::history::{EventRef, History, Process};
 use crate::parameters::Parameters;
 use crate::verdict::{Budget, Checker, Finding, Reason, Verdict, some_operations};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 const NAME: &str = "watch";
+
+/// A witness names so many of the latest registrations.
+const SHOWN: usize = 4;
 
 /// The checker `watch`.
 ///
@@ -148,7 +151,10 @@ struct View {
 struct Scene<'a, 'h> {
     decoded: &'a Decoded<'h>,
     exact: bool,
+    /// By znode; those without a zxid first, then in the order of their zxids.
     causes: FxHashMap<PathId, Vec<Cause>>,
+    /// The zxids of all acknowledged writes.
+    owned: FxHashSet<Zxid>,
     /// Indeterminate sequential creates: of their names only the beginning is known.
     nameless: Vec<(usize, &'h str)>,
     pairs: BTreeMap<(SessionId, PathId), Pair<'h>>,
@@ -242,6 +248,7 @@ impl<'a, 'h> Scene<'a, 'h> {
             decoded,
             exact,
             causes: FxHashMap::default(),
+            owned: FxHashSet::default(),
             nameless: Vec::new(),
             pairs: BTreeMap::new(),
             views: FxHashMap::default(),
@@ -280,6 +287,9 @@ impl<'a, 'h> Scene<'a, 'h> {
         let sure = op.took_effect();
         if !sure && !op.may_take_effect() {
             return;
+        }
+        if sure {
+            self.owned.extend(op.zxid);
         }
         for step in write.steps() {
             let (change, parent) = match step {
@@ -435,7 +445,9 @@ impl<'a, 'h> Scene<'a, 'h> {
         }
     }
 
-    /// Every event has a registration of its own, and a change after it.
+    /// Every event has a watch that stood, and a change since that watch was registered.
+    ///
+    /// A watch that was registered, for all that the session knows, before an event of its kind was taken by that event.
     fn judge_events(
         &self,
         session: SessionId,
@@ -443,25 +455,24 @@ impl<'a, 'h> Scene<'a, 'h> {
         pair: &Pair<'h>,
         breaches: &mut Breaches<'h>,
     ) {
-        let mut tally = Tally::default();
-        let mut before: Vec<&Event<'_>> = Vec::new();
+        let mut later = pair.registrations.iter().peekable();
+        let mut standing: Vec<&Registration> = Vec::new();
         for event in &pair.events {
-            before.push(event);
-            let stood: Vec<&Registration> = pair
-                .registrations
+            let begun =
+                |registration: &&Registration| self.decoded.ops[registration.op].inv() < event.line;
+            while let Some(registration) = later.next_if(|next| begun(next)) {
+                standing.push(registration);
+            }
+            let candidates: Vec<&Registration> = standing
                 .iter()
+                .copied()
+                .filter(|registration| event.change.fires(registration.kind))
                 .filter(|registration| {
-                    event.change.fires(registration.kind)
-                        && self.decoded.ops[registration.op].inv() < event.line
+                    // What a server registers it answers before it fires.
+                    let ret = self.decoded.ops[registration.op].ret();
+                    ret.is_none_or(|ret| ret < event.line)
                 })
                 .collect();
-            let known = |kind| {
-                let of_kind = pair.registrations.iter().filter(|registration| {
-                    registration.kind == kind
-                        && self.decoded.ops[registration.op].inv() < event.line
-                });
-                of_kind.count()
-            };
             let about = || {
                 format!(
                     "session {} was told {} of {}",
@@ -470,65 +481,64 @@ impl<'a, 'h> Scene<'a, 'h> {
                     self.decoded.paths.name(path)
                 )
             };
-            let operations = || {
-                stood
-                    .iter()
-                    .map(|stood| self.decoded.ops[stood.op].operation)
-                    .collect()
+            let registered = |all: &[Registration]| {
+                let near = all.iter().rev().filter(begun).take(SHOWN);
+                near.map(|one| self.decoded.ops[one.op].operation).collect()
             };
-            if !tally.take(event.change, known(Kind::Data), known(Kind::Children)) {
-                let text = format!("{}, and no watch of that kind was left to fire", about());
-                breaches.add_with("unregistered-event", text, operations(), shown(event));
-                continue;
+            match candidates.iter().map(|registration| registration.low).min() {
+                None => {
+                    let text = format!("{}, and no watch of that kind was left to fire", about());
+                    let operations = registered(&pair.registrations);
+                    breaches.add_with("unregistered-event", text, operations, shown(event));
+                }
+                Some(low) if !self.justified(session, path, event, low) => {
+                    let text = format!(
+                        "{}, and nothing can have made that change since {low:#x}",
+                        about()
+                    );
+                    let operations = registered(&pair.registrations);
+                    breaches.add_with("event-without-change", text, operations, shown(event));
+                }
+                Some(_) => {}
             }
-            // Of as many events as there were, one has at least the registration at that place, and this one is the newest.
-            let took = before
-                .iter()
-                .filter(|other| match event.change {
-                    Change::Deleted => true,
-                    change => {
-                        other.change != Change::Deleted
-                            && (other.change == Change::Children) == (change == Change::Children)
-                    }
-                })
-                .count();
-            let mut lows: Vec<Zxid> = stood.iter().map(|registration| registration.low).collect();
-            lows.sort_unstable();
-            let low = lows.get(took - 1).or(lows.last()).copied().unwrap_or(0);
-            if !self.justified(session, path, event, low) {
-                let text = format!(
-                    "{}, and nothing can have made that change since {low:#x}",
-                    about()
-                );
-                breaches.add_with("event-without-change", text, operations(), shown(event));
-            }
+            standing.retain(|registration| {
+                let ret = self.decoded.ops[registration.op].ret();
+                !event.change.fires(registration.kind) || ret.is_none_or(|ret| ret > event.line)
+            });
         }
     }
 
     fn justified(&self, session: SessionId, path: PathId, event: &Event<'_>, low: Zxid) -> bool {
         let disturbed = self.disturbed(session, 0, event.line);
-        let causes = self.causes.get(&path).into_iter().flatten();
+        let begun = |op: usize| self.decoded.ops[op].inv() < event.line;
         let told = |cause: &Cause| {
-            cause.change == event.change
-                || (disturbed && cause.change == Change::Created && event.change != Change::Deleted)
+            begun(cause.op)
+                && (cause.change == event.change
+                    || (disturbed
+                        && cause.change == Change::Created
+                        && event.change != Change::Deleted))
         };
-        let fits =
-            |zxid: Zxid| zxid > low && (disturbed || event.zxid.is_none_or(|own| own == zxid));
         // A zxid that an acknowledged write has is no indeterminate write's.
-        let free = disturbed || event.zxid.is_none_or(|zxid| zxid > low);
-        let of_path = causes.into_iter().any(|cause| {
-            told(cause)
-                && self.decoded.ops[cause.op].inv() < event.line
-                && cause.zxid.map_or(free, fits)
-        });
+        let free = disturbed
+            || event
+                .zxid
+                .is_none_or(|zxid| zxid > low && !self.owned.contains(&zxid));
+        let causes = self.causes.get(&path).map_or(&[][..], Vec::as_slice);
+        let known = causes.partition_point(|cause| cause.zxid.is_none());
+        let newer = causes.partition_point(|cause| cause.zxid <= Some(low));
+        if free && causes[..known].iter().any(told) {
+            return true;
+        }
+        let own = |cause: &Cause| disturbed || event.zxid.is_none() || event.zxid == cause.zxid;
+        if causes[newer.max(known)..]
+            .iter()
+            .any(|cause| own(cause) && told(cause))
+        {
+            return true;
+        }
         let name = self.decoded.paths.name(path);
-        let named = |(op, asked): &(usize, &str)| {
-            name.starts_with(asked)
-                && self.decoded.ops[*op].inv() < event.line
-                && free
-                && matches!(event.change, Change::Created)
-        };
-        of_path || self.nameless.iter().any(named)
+        free && event.change == Change::Created
+            && (self.nameless.iter()).any(|(op, asked)| begun(*op) && name.starts_with(asked))
     }
 
     /// Every watch whose znode changed has fired before the session saw a tree with that change.
@@ -553,12 +563,13 @@ impl<'a, 'h> Scene<'a, 'h> {
                     && cause.change.fires(registration.kind)
                     && cause.zxid.is_some_and(|zxid| zxid > high)
             };
-            let Some(cause) = causes.iter().find(fires) else {
+            let newer = causes.partition_point(|cause| cause.zxid <= Some(high));
+            let Some(cause) = causes[newer..].iter().find(fires) else {
                 continue;
             };
             let changed = cause.zxid.unwrap_or(high);
-            let sees = |view: &&View| view.zxid >= changed && view.ret > registered;
-            let Some(view) = views.iter().find(sees) else {
+            let shows = views.partition_point(|view| view.zxid < changed || view.ret <= registered);
+            let Some(view) = views.get(shows) else {
                 continue;
             };
             let begun = self.decoded.ops[registration.op].inv();
@@ -569,9 +580,9 @@ impl<'a, 'h> Scene<'a, 'h> {
                 continue;
             }
             due += 1;
-            let fired = pair.events.iter().find(|event| {
-                event.line > begun
-                    && event.change.fires(registration.kind)
+            let since = (pair.events).partition_point(|event| event.line <= registered);
+            let fired = pair.events[since..].iter().find(|event| {
+                event.change.fires(registration.kind)
                     && (event.zxid.is_none_or(|zxid| zxid > registration.low)
                         || self.disturbed(session, begun, event.line))
             });
@@ -611,43 +622,4 @@ fn shown(event: &Event<'_>) -> Map<String, Value> {
     });
     fields.insert("event".to_owned(), told);
     fields
-}
-
-/// Events against registrations of one session and znode. The end of the znode takes a watch of either kind: `least..=most` of
-/// the `ends` took one of data.
-#[derive(Debug, Default)]
-struct Tally {
-    data: usize,
-    children: usize,
-    ends: usize,
-    least: usize,
-    most: usize,
-}
-
-impl Tally {
-    /// Takes one more event; says no, and forgets it, if no registration is left for it.
-    fn take(&mut self, change: Change, data: usize, children: usize) -> bool {
-        let mut next = Tally { ..*self };
-        match change {
-            Change::Created | Change::Data => next.data += 1,
-            Change::Children => next.children += 1,
-            Change::Deleted => {
-                next.ends += 1;
-                next.most += 1;
-            }
-        }
-        let (Some(data), Some(children)) = (
-            data.checked_sub(next.data),
-            children.checked_sub(next.children),
-        ) else {
-            return false;
-        };
-        next.most = next.most.min(data);
-        next.least = next.least.max(next.ends.saturating_sub(children));
-        let fits = next.least <= next.most;
-        if fits {
-            *self = next;
-        }
-        fits
-    }
 }
