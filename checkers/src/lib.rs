@@ -15,10 +15,11 @@
 //!
 //! | room | what it judges |
 //! | --- | --- |
-//! | [`linear`], [`models`] | one order of all operations, in agreement with real time: versioned, plain and compare-and-set registers |
+//! | [`linear`], [`models`] | one order of all operations, in agreement with real time: registers, stores by key, locks, queues, stacks, sets, counters |
+//! | [`containers`] | the near-linear algorithms of those that hold what was put into them |
 //! | [`txn`] | transactions: which consistency models their cycles break |
 //! | [`weak`] | read committed, read atomic and causal consistency, in nearly linear time |
-//! | [`zookeeper`] | ZooKeeper's tree by zxid, Stats and zxids, sequence numbers, ephemeral znodes, locks and elections by fencing |
+//! | [`zookeeper`] | ZooKeeper's tree by zxid, Stats and zxids, sequence numbers, ephemeral znodes, watches, locks and elections by fencing |
 //! | [`SessionOrder`] | plain reads: each session sees an ever newer prefix of all writes |
 //! | [`Set`] | sets that grow: lost, stale, unexpected, duplicated, unordered |
 //! | [`SetFull`], [`UniqueIds`], [`TotalQueue`], [`UnhandledErrors`] | what adds up over one pass: fates of elements, ids, queues that were drained, errors |
