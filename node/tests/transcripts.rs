@@ -6,8 +6,8 @@
 
 use bytes::Bytes;
 use keelhaul_node::zab::{
-    Config, DiskOp, Entry, Epoch, Epochs, FromLeader, Input, Message, Millis, NodeId, Output,
-    Recovered, Replica, Snapshot, Status, ToLeader, Zxid,
+    Config, DiskOp, Entry, Epoch, Epochs, FromLeader, Input, Members, Message, Millis, NodeId,
+    Output, Recovered, Replica, Snapshot, Status, ToLeader, Zxid,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
@@ -57,7 +57,7 @@ impl Story {
     fn new() -> Story {
         let config = Config {
             id: NodeId(1),
-            voters: Vec::new(),
+            members: Members::default(),
             tick: 100,
             sync_limit: 1000,
             init_limit: 3000,
@@ -85,7 +85,11 @@ impl Story {
     fn command(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
-            ["ensemble", count] => self.ensemble(count.parse().expect("a number")),
+            ["ensemble", voters] => self.ensemble(voters.parse().expect("a number"), 0),
+            ["ensemble", voters, "observers", observers] => self.ensemble(
+                voters.parse().expect("a number"),
+                observers.parse().expect("a number"),
+            ),
             ["window", entries] => self.config.window = entries.parse().expect("a number"),
             ["disk", n, ref settings @ ..] => self.set_disk(node(n), settings),
             ["start", ref nodes @ ..] => nodes.iter().for_each(|n| self.start(node(n))),
@@ -106,8 +110,13 @@ impl Story {
         }
     }
 
-    fn ensemble(&mut self, count: u64) {
-        self.config.voters = (1..=count).map(NodeId).collect();
+    /// Voters first, then observers.
+    fn ensemble(&mut self, voters: u64, observers: u64) {
+        let count = voters + observers;
+        self.config.members = Members {
+            voters: (1..=voters).map(NodeId).collect(),
+            observers: (voters + 1..=count).map(NodeId).collect(),
+        };
         self.actors = (1..=count).map(|n| (n, Actor::default())).collect();
     }
 
@@ -460,6 +469,12 @@ fn show_message(message: &Message) -> Option<String> {
             ..
         } => {
             format!("Propose {:?} after {after:?}", entry.zxid)
+        }
+        Message::FromLeader {
+            body: FromLeader::Inform { after, entry },
+            ..
+        } => {
+            format!("Inform {:?} after {after:?}", entry.zxid)
         }
         Message::FromLeader { body, .. } => format!("{body:?}"),
         Message::ToLeader { body, .. } => format!("{body:?}"),

@@ -109,6 +109,13 @@ fn check_members(file: &File) -> Result<BTreeMap<NodeId, Member>, Illegal> {
             }
         }
     }
+    if members.values().all(|member| member.role != Role::Voter) {
+        return illegal(
+            "members.role",
+            "observer",
+            "at least one member must be a voter",
+        );
+    }
     if !members.contains_key(&file.id) {
         return illegal("id", file.id, "this server must be one of the members");
     }

@@ -7,7 +7,7 @@ mod check;
 mod tests;
 mod zoo;
 
-use crate::zab::{Config as ZabConfig, NodeId};
+use crate::zab::{Config as ZabConfig, Members, NodeId};
 use check::{Illegal, check};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -61,6 +61,18 @@ pub enum ConfigError {
 pub enum Role {
     /// It votes and acknowledges.
     Voter,
+    /// It hears what is committed, serves clients, and counts nowhere.
+    Observer,
+}
+
+impl Role {
+    /// ZooKeeper's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Voter => "participant",
+            Role::Observer => "observer",
+        }
+    }
 }
 
 /// A member of the ensemble.
@@ -327,11 +339,27 @@ impl NodeConfig {
             .unwrap_or(member.peer_address)
     }
 
+    /// Who votes, and who observes.
+    pub fn zab_members(&self) -> Members {
+        let of = |role: Role| {
+            let is = move |member: &&Member| member.role == role;
+            self.members
+                .values()
+                .filter(is)
+                .map(|member| member.id)
+                .collect()
+        };
+        Members {
+            voters: of(Role::Voter),
+            observers: of(Role::Observer),
+        }
+    }
+
     /// The protocol core's part.
     pub fn zab(&self) -> ZabConfig {
         ZabConfig {
             id: self.id,
-            voters: self.members.keys().copied().collect(),
+            members: self.zab_members(),
             tick: self.timing.tick_ms,
             sync_limit: self.timing.sync_limit_ms,
             init_limit: self.timing.init_limit_ms,

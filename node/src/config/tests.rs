@@ -144,6 +144,32 @@ fn zookeepers_own_configuration_is_taken_over() {
 }
 
 #[test]
+fn observers_are_taken_from_the_lines_of_the_servers() {
+    let text = format!("{ENSEMBLE}server.4=127.0.0.4:2888:3888:observer;127.0.0.4:2184\n");
+    let read = |more: &str, id: &str| zoo(&format!("{text}{more}\n"), Some(id)).unwrap();
+    let found = read("peerType=observer", "4");
+    assert_eq!(found.config.members[&NodeId(4)].role, Role::Observer);
+    assert_eq!(found.without_effect, [""; 0]);
+    let members = found.config.zab_members();
+    assert_eq!(members.voters, [1, 2, 3].map(NodeId).into());
+    assert_eq!(members.observers, [NodeId(4)].into());
+    assert_eq!(read("peerType=participant", "1").without_effect, [""; 0]);
+    for (more, id, part) in [
+        ("peerType=observer", "1", "server.1 has no :observer"),
+        ("peerType=participant", "4", "server.4 has :observer"),
+    ] {
+        let named = read(more, id).without_effect;
+        assert!(named.len() == 1 && named[0].contains(part), "{named:?}");
+    }
+    let alone = "dataDir=DIR\nclientPort=2181\nserver.1=127.0.0.1:2888:3888:observer\n";
+    let error = zoo(alone, Some("1")).unwrap_err();
+    assert!(
+        error.contains("at least one member must be a voter"),
+        "{error}"
+    );
+}
+
+#[test]
 fn one_server_needs_no_myid() {
     let config = zoo(
         "dataDir=DIR\nclientPort=2181\nclientPortAddress=127.0.0.1\n",
@@ -195,11 +221,15 @@ fn options_of_zookeeper_that_promise_what_is_not_kept_are_refused_with_their_lin
             ["authProvider.1", "SASL"],
         ),
         ("group.1=1:2:3", "1", ["group.1", "majorities"]),
-        ("peerType=observer", "1", ["peerType", "observers"]),
         (
-            "server.4=127.0.0.4:2888:3888:observer",
+            "peerType=viewer",
             "1",
-            ["server.4", "observers"],
+            ["peerType", "participant or observer"],
+        ),
+        (
+            "server.4=127.0.0.4:2888:3888:viewer",
+            "1",
+            ["server.4", "participant or observer"],
         ),
         (
             "server.4=127.0.0.4:2888",

@@ -1,8 +1,7 @@
 //! ZooKeeper's own configuration: `zoo.cfg`, with `myid` in its data directory, and the dynamic file that it names.
 //!
 //! What means the same here is taken over. What this node has no use for and does without harm is named, and the node starts;
-//! what it cannot do although the operator counts on it (TLS, observers, SASL, read-only mode, groups) is refused with its
-//! line. Nothing is ignored in silence. What this cannot do: read ZooKeeper's data; the node keeps its own below
+//! what it cannot do although the operator counts on it (TLS, SASL, read-only mode, groups) is refused with its line. Nothing is ignored in silence. What this cannot do: read ZooKeeper's data; the node keeps its own below
 //! `dataDir/keelhaul`.
 
 use super::{
@@ -177,7 +176,7 @@ impl Reader<'_> {
     fn config(&self, id: NodeId, data_dir: PathBuf) -> Result<Zoo, ConfigError> {
         let mut without_effect = Vec::new();
         for line in &self.lines {
-            self.judge(line, &mut without_effect)?;
+            self.judge(line, id, &mut without_effect)?;
         }
         let tick_ms = self.number("tickTime", 3000)?;
         let members = self.members(id)?;
@@ -238,7 +237,12 @@ impl Reader<'_> {
     }
 
     /// Takes an option over, notes that it has no effect, or refuses it.
-    fn judge(&self, line: &Line, without_effect: &mut Vec<String>) -> Result<(), ConfigError> {
+    fn judge(
+        &self,
+        line: &Line,
+        id: NodeId,
+        without_effect: &mut Vec<String>,
+    ) -> Result<(), ConfigError> {
         const KNOWN: [&str; 16] = [
             "enforceQuota",
             "dataDir",
@@ -269,15 +273,13 @@ impl Reader<'_> {
         }
         match key {
             "dataLogDir" => return self.log_dir(line, without_effect),
-            "peerType" if line.value != "participant" => {
-                return Err(self.refused(line, "observers are not implemented"));
-            }
+            "peerType" => return self.peer_type(line, id, without_effect),
             // Writes are always on disk before they are acknowledged.
             "forceSync" if off => {
                 without_effect
                     .push(self.note(line, "every write is on disk before it is acknowledged"));
             }
-            "peerType" | "forceSync" | "extendedTypesEnabled" => {}
+            "forceSync" | "extendedTypesEnabled" => {}
             _ if off => without_effect.push(self.note(line, "it is off here too")),
             _ => match WITHOUT_EFFECT
                 .iter()
@@ -288,6 +290,40 @@ impl Reader<'_> {
             },
         }
         Ok(())
+    }
+
+    /// As in ZooKeeper, the list of servers says who observes, and every server must have the same list.
+    fn peer_type(
+        &self,
+        line: &Line,
+        own: NodeId,
+        without_effect: &mut Vec<String>,
+    ) -> Result<(), ConfigError> {
+        let meant = self.role(line, &line.value)?;
+        let listed = self
+            .members(own)?
+            .into_iter()
+            .find(|member| member.id == own);
+        match listed.map_or(Role::Voter, |member| member.role) {
+            role if role == meant => {}
+            Role::Voter => {
+                let reason = format!("the line server.{own} has no :observer, and the lines count");
+                without_effect.push(self.note(line, &reason));
+            }
+            Role::Observer => {
+                let reason = format!("the line server.{own} has :observer, and the lines count");
+                without_effect.push(self.note(line, &reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn role(&self, line: &Line, text: &str) -> Result<Role, ConfigError> {
+        match text.to_ascii_lowercase().as_str() {
+            "participant" => Ok(Role::Voter),
+            "observer" => Ok(Role::Observer),
+            _ => Err(self.refused(line, "participant or observer is legal")),
+        }
     }
 
     fn log_dir(&self, line: &Line, without_effect: &mut Vec<String>) -> Result<(), ConfigError> {
@@ -357,12 +393,10 @@ impl Reader<'_> {
             let (Some(peer_port), Some(_)) = (ports.next(), ports.next()) else {
                 return Err(self.refused(line, "host:peerPort:electionPort is legal"));
             };
-            if ports
-                .next()
-                .is_some_and(|role| !role.eq_ignore_ascii_case("participant"))
-            {
-                return Err(self.refused(line, "observers are not implemented"));
-            }
+            let role = match ports.next() {
+                Some(role) => self.role(line, role)?,
+                None => Role::Voter,
+            };
             // Without its own port in the line only this server's is known.
             let known_port = if id == own { client_port } else { "0" };
             let (client_host, client_port) = match client.and_then(|client| client.rsplit_once(':'))
@@ -379,7 +413,7 @@ impl Reader<'_> {
                 id,
                 peer_address: self.resolve(&line.key, host, peer_port)?,
                 client_address: self.resolve(&line.key, client_host, client_port)?,
-                role: Role::Voter,
+                role,
             });
         }
         members.sort_by_key(|member| member.id);

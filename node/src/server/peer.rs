@@ -9,7 +9,7 @@ use super::event::{ConnectionId, Event};
 use super::wire::{FrameReader, FrameWriter, WireError};
 use crate::config::{Member, NodeConfig};
 use crate::txn::Incarnation;
-use crate::zab::{Message, Millis, NodeId};
+use crate::zab::{Members, Message, Millis, NodeId};
 use bytes::{Bytes, BytesMut};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// The protocol's name and version; a member that speaks another is refused.
-const PROTOCOL: [u8; 8] = *b"KEELHL\x00\x02";
+const PROTOCOL: [u8; 8] = *b"KEELHL\x00\x03";
 
 /// How long a dial, and then a greeting, may take.
 const PATIENCE: Duration = Duration::from_millis(1000);
@@ -42,7 +42,7 @@ struct Hello {
     incarnation: Incarnation,
     /// The dialler's number for this dial: a later one replaces an earlier one, never the other way round.
     dial: u64,
-    members: Vec<NodeId>,
+    members: Members,
     cluster: String,
 }
 
@@ -247,7 +247,7 @@ async fn accept(peers: &Peers, mut stream: TcpStream) -> Result<(), LinkError> {
 
 impl Peers {
     fn hello(&self, to: NodeId, dial: u64) -> Hello {
-        let members = self.config.members.keys().copied().collect();
+        let members = self.config.zab_members();
         let from = self.config.id;
         Hello {
             protocol: PROTOCOL,
@@ -286,10 +286,10 @@ impl Peers {
                 theirs.from, theirs.cluster, self.config.cluster
             ));
         }
-        let members: Vec<_> = self.config.members.keys().copied().collect();
+        let members = self.config.zab_members();
         if theirs.members != members {
             return refuse(format!(
-                "server {} has members {:?}, and this server {members:?}: the lists must be the same",
+                "server {} has {}, and this server {members}: the lists must be the same",
                 theirs.from, theirs.members
             ));
         }

@@ -53,7 +53,8 @@ impl Engine {
     fn mode(&self) -> &'static str {
         match self.status {
             Status::Leading { .. } => "leader",
-            _ => "follower",
+            _ if self.replica.is_voter() => "follower",
+            _ => "observer",
         }
     }
 
@@ -102,13 +103,15 @@ impl Engine {
         line("initLimit", ticks(config.timing.init_limit_ms).to_string());
         line("syncLimit", ticks(config.timing.sync_limit_ms).to_string());
         line("quorumPort", config.peer_address.port().to_string());
-        line("peerType", "0".into());
+        let observes = usize::from(!self.replica.is_voter());
+        line("peerType", observes.to_string());
         line("membership", String::new());
         for member in config.members.values() {
             let (peer, client) = (member.peer_address, member.client_address);
+            let role = member.role.word();
             line(
                 &format!("server.{}", member.id),
-                format!("{peer}:participant;{client}"),
+                format!("{peer}:{role};{client}"),
             );
         }
         out
@@ -157,7 +160,10 @@ impl Engine {
         line("global_sessions", self.tree.sessions().count().to_string());
         line("uptime", self.now.0.to_string());
         if self.leader.is_some() {
-            line("quorum_size", self.config.members.len().to_string());
+            line(
+                "quorum_size",
+                self.config.zab_members().voters.len().to_string(),
+            );
             line("connected_peers", self.peers.len().to_string());
         }
         out

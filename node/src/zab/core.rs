@@ -1,7 +1,8 @@
 //! What every role shares: the log, the promises, the disk queue, the outbox.
 
 use super::log::Log;
-use super::message::{FromLeader, Message, ToLeader, Vote};
+use super::members::Members;
+use super::message::{FromLeader, Message, Notification, ToLeader, Vote};
 use super::peers::Peers;
 use super::types::*;
 use std::collections::VecDeque;
@@ -52,7 +53,7 @@ impl Core {
     pub(super) fn new(config: Config, recovered: Recovered, now: Millis) -> Core {
         let snapshot = recovered.snapshot.map_or(Zxid::ZERO, |s| s.zxid);
         Core {
-            peers: Peers::new(config.id, &config.voters, config.sync_limit),
+            peers: Peers::new(config.id, &config.members.all(), config.sync_limit),
             now,
             outputs: Vec::new(),
             log: Log::new(snapshot, recovered.log_start, recovered.entries),
@@ -74,8 +75,19 @@ impl Core {
         self.config.id
     }
 
-    pub(super) fn quorum(&self) -> usize {
-        self.config.voters.len() / 2 + 1
+    pub(super) fn members(&self) -> &Members {
+        &self.config.members
+    }
+
+    /// Whether this replica's vote and acknowledgements count: observers' never do, and an amnesiac's not yet.
+    pub(super) fn votes(&self) -> bool {
+        self.members().votes(self.me()) && !self.epochs.amnesiac
+    }
+
+    /// What each voter said last, if that was lately.
+    pub(super) fn voters_heard(&self) -> impl Iterator<Item = (NodeId, &Notification)> {
+        let votes = |(id, _): &(NodeId, &Notification)| self.members().votes(*id);
+        self.peers.heard(self.now).filter(votes)
     }
 
     /// This replica as a candidate.
@@ -151,10 +163,10 @@ impl Core {
         self.disk(DiskOp::Append(entry));
     }
 
-    /// Gives everything up to `commit` that is in the log, and was not given yet, to the layer above.
-    pub(super) fn deliver(&mut self, commit: Zxid) {
+    /// Gives everything up to `commit` that is in the log, and was not given yet, to the layer above; returns it.
+    pub(super) fn deliver(&mut self, commit: Zxid) -> Vec<Entry> {
         let due: Vec<Entry> = self.log.range(self.delivered, commit).cloned().collect();
-        for entry in due {
+        for entry in due.iter().cloned() {
             self.delivered = entry.zxid;
             self.delivered_since_snapshot += 1;
             self.out(Output::Deliver(entry));
@@ -164,6 +176,7 @@ impl Core {
             }
         }
         self.log.trim(self.delivered, self.config.window);
+        due
     }
 
     fn ask_snapshot(&mut self, purpose: Purpose) -> Ticket {
@@ -218,8 +231,9 @@ impl Core {
 
 /// Every member begins to count at another point, so that not all pause for a snapshot at the same time.
 fn head_start(config: &Config) -> u64 {
-    let place = config.voters.iter().position(|&v| v == config.id);
-    place.unwrap_or_default() as u64 * config.snapshot_every / config.voters.len() as u64
+    let all = config.members.all();
+    let place = all.iter().position(|&member| member == config.id);
+    place.unwrap_or_default() as u64 * config.snapshot_every / all.len().max(1) as u64
 }
 
 /// What a role wants to become.

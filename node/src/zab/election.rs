@@ -3,7 +3,7 @@
 //! Candidates are compared by current epoch, last zxid, id. Votes count within one round; a replica that hears of a
 //! later round joins it. When a majority agrees, the replica waits a moment for a better vote, unless all have voted.
 //! What differs from ZooKeeper: only eligible candidates are voted for (see `peers`), and an amnesiac replica
-//! neither votes nor stands. The election only picks a leader that is likely to succeed: that there is one leader
+//! neither votes nor stands. An observer counts votes, to know whom to follow, and has none; its rounds bind nobody. The election only picks a leader that is likely to succeed: that there is one leader
 //! an epoch, and that it has everything committed, is ensured by discovery.
 
 use super::core::{Core, Next};
@@ -25,7 +25,9 @@ pub(super) struct Election {
 
 impl Election {
     pub(super) fn start(core: &mut Core) -> Election {
-        core.round += 1;
+        if core.members().votes(core.me()) {
+            core.round += 1;
+        }
         core.peers.forget_settled();
         let mut election = Election {
             vote: core.own_vote(),
@@ -53,6 +55,7 @@ impl Election {
 
     /// Something about the peers has changed: look again at whom to vote for and who agrees.
     pub(super) fn review(&mut self, core: &mut Core) -> Next {
+        self.join_round(core);
         let (hears, mutual) = (core.peers.hears(core.now), core.peers.mutual(core.now));
         let vote = self.best(core, &mutual);
         let changed = vote != self.vote || hears != self.hears || mutual != self.mutual;
@@ -69,13 +72,29 @@ impl Election {
         }
     }
 
+    /// An observer is in whatever round the voters are in.
+    fn join_round(&mut self, core: &mut Core) {
+        if core.members().votes(core.me()) {
+            return;
+        }
+        let looking = core
+            .voters_heard()
+            .filter(|(_, n)| n.standing == Standing::Looking);
+        let round = looking.map(|(_, n)| n.round).max().unwrap_or(core.round);
+        if round != core.round {
+            core.round = round;
+            self.agreed_since = None;
+        }
+    }
+
     pub(super) fn notified(
         &mut self,
         core: &mut Core,
         from: NodeId,
         notification: &Notification,
     ) -> Next {
-        if notification.standing == Standing::Looking {
+        let both_vote = core.members().votes(from) && core.members().votes(core.me());
+        if notification.standing == Standing::Looking && both_vote {
             if notification.round > core.round {
                 core.round = notification.round;
                 self.agreed_since = None;
@@ -89,17 +108,20 @@ impl Election {
 
     /// The best eligible candidate of this round, or ourselves.
     fn best(&self, core: &Core, mutual: &BTreeSet<NodeId>) -> Vote {
-        let quorum = core.quorum();
-        let looking = core.peers.heard(core.now).filter(|(id, n)| {
+        let reaches_quorum = |id: NodeId, mutual: &BTreeSet<NodeId>| {
+            core.members()
+                .is_quorum(|voter| voter == id || mutual.contains(&voter))
+        };
+        let looking = core.voters_heard().filter(|(id, n)| {
             n.standing == Standing::Looking
                 && n.round == core.round
                 && !n.amnesiac
                 && mutual.contains(id)
-                && n.mutual.len() + 1 >= quorum
+                && reaches_quorum(*id, &n.mutual)
         });
         let best = looking.map(|(_, n)| n.own).max();
         let own = core.own_vote();
-        let stands = !core.epochs.amnesiac && mutual.len() + 1 >= quorum;
+        let stands = core.votes() && reaches_quorum(core.me(), mutual);
         match best {
             Some(best) if !stands || best > own => best,
             _ => own,
@@ -111,22 +133,28 @@ impl Election {
         let votes = |(_, n): &(NodeId, &Notification)| {
             n.round == core.round && n.vote.leader == self.vote.leader && !n.amnesiac
         };
-        let others = core.peers.heard(core.now).filter(votes).count();
-        let own = usize::from(!core.epochs.amnesiac);
+        let mut agree: BTreeSet<NodeId> = core
+            .voters_heard()
+            .filter(votes)
+            .map(|(id, _)| id)
+            .collect();
+        if core.votes() {
+            agree.insert(core.me());
+        }
         let candidate_reachable =
             self.vote.leader == core.me() || core.peers.is_connected(self.vote.leader);
-        if others + own < core.quorum() || !candidate_reachable {
+        if !core.members().is_quorum(|id| agree.contains(&id)) || !candidate_reachable {
             self.agreed_since = None;
             return Next::Stay;
         }
         let since = *self.agreed_since.get_or_insert(core.now);
-        let unanimous = others + own == core.config.voters.len();
+        let unanimous = core.members().voters == agree;
         if !unanimous && core.now.since(since) < core.config.finalize_wait {
             return Next::Stay;
         }
         match self.vote.leader {
             leader if leader != core.me() => Next::Follow(leader),
-            _ if core.epochs.amnesiac => Next::Stay,
+            _ if !core.votes() => Next::Stay,
             _ => Next::Lead,
         }
     }
@@ -136,17 +164,22 @@ impl Election {
         let leads = |(id, n): &(NodeId, &Notification)| {
             n.standing == Standing::Leading && n.vote.leader == *id && self.mutual.contains(id)
         };
-        let leader = core.peers.heard(core.now).find(leads)?.0;
+        let leader = core.voters_heard().find(leads)?.0;
         let follows = |(_, n): &(NodeId, &Notification)| {
             n.standing != Standing::Looking && n.vote.leader == leader
         };
-        let supporters = core.peers.heard(core.now).filter(follows).count();
-        (supporters >= core.quorum() || self.would_complete(core, supporters)).then_some(leader)
-    }
-
-    /// Our own support would make the majority: that counts, unless we are amnesiac.
-    fn would_complete(&self, core: &Core, supporters: usize) -> bool {
-        !core.epochs.amnesiac && supporters + 1 >= core.quorum()
+        let mut supporters: BTreeSet<NodeId> = core
+            .voters_heard()
+            .filter(follows)
+            .map(|(id, _)| id)
+            .collect();
+        // Our own support may make the majority, if it counts.
+        if core.votes() {
+            supporters.insert(core.me());
+        }
+        core.members()
+            .is_quorum(|id| supporters.contains(&id))
+            .then_some(leader)
     }
 
     fn notify(&mut self, core: &mut Core, to: NodeId) {

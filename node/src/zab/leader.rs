@@ -4,7 +4,8 @@
 //! announces it; a majority promises it. A leader that learns of a more recent history than its own resigns.
 //! Synchronisation: each learner is brought to the leader's history (see `sync`). Once a majority has it on disk, the
 //! history is committed and the leader serves. Broadcast: proposals in zxid order, committed when a majority has
-//! them on disk. Amnesiac learners are served, but counted nowhere until they are cured.
+//! them on disk. Amnesiac learners are served, but counted nowhere until they are cured. Those who do not vote are brought
+//! in once the leader serves, hear of nothing that is not committed, and are counted nowhere.
 
 use super::core::{Core, Next, Then};
 use super::message::{FromLeader, Notification, ToLeader};
@@ -47,8 +48,22 @@ pub(super) struct Learner {
     pub(super) amnesiac: bool,
     pub(super) stage: Stage,
     pub(super) acked: Zxid,
+    /// The last entry that it was sent.
+    pub(super) told: Zxid,
     heard: Millis,
     pong: u64,
+}
+
+impl Learner {
+    /// Tells it what is committed and was not proposed to it.
+    fn inform(&mut self, core: &mut Core, id: NodeId, committed: &[Entry]) {
+        let known = committed.partition_point(|entry| entry.zxid <= self.told);
+        for entry in &committed[known..] {
+            let (after, entry) = (self.told, entry.clone());
+            self.told = entry.zxid;
+            core.tell_learner(id, self.session, FromLeader::Inform { after, entry });
+        }
+    }
 }
 
 /// What waits for a majority to confirm that we still lead.
@@ -145,8 +160,15 @@ impl Leader {
 
     /// Somebody still votes, and for a better candidate than us: before a majority follows us, that is reason enough to
     /// vote again.
-    pub(super) fn hears_vote(&self, core: &Core, notification: &Notification) -> Next {
-        let better = notification.round >= core.round && notification.vote > core.own_vote();
+    pub(super) fn hears_vote(
+        &self,
+        core: &Core,
+        from: NodeId,
+        notification: &Notification,
+    ) -> Next {
+        let better = core.members().votes(from)
+            && notification.round >= core.round
+            && notification.vote > core.own_vote();
         if self.phase == Phase::Discovering && better {
             Next::Look
         } else {
@@ -175,15 +197,17 @@ impl Leader {
 
     /// Silent learners are dropped, so whoever is still here was heard lately.
     fn hears_quorum(&self, core: &Core) -> bool {
-        self.counted(|l| l.stage == Stage::Active) + 1 >= core.quorum()
+        self.quorum(core, |l| l.stage == Stage::Active)
     }
 
-    /// How many learners that may be counted are like this.
-    fn counted(&self, like: impl Fn(&Learner) -> bool) -> usize {
-        self.learners
-            .values()
-            .filter(|l| !l.amnesiac && like(l))
-            .count()
+    /// Whether this leader and the voters among its learners that remember, and are like this, are a quorum.
+    fn quorum(&self, core: &Core, like: impl Fn(&Learner) -> bool) -> bool {
+        let counts = |id: NodeId| {
+            self.learners
+                .get(&id)
+                .is_some_and(|l| !l.amnesiac && like(l))
+        };
+        core.members().is_quorum(|id| id == core.me() || counts(id))
     }
 
     fn send_beat(&mut self, core: &mut Core) {
@@ -261,6 +285,7 @@ impl Leader {
             amnesiac,
             stage,
             acked: Zxid::ZERO,
+            told: Zxid::ZERO,
             heard: core.now,
             pong: 0,
         };
@@ -270,6 +295,8 @@ impl Leader {
             Phase::Discovering => self.try_decide(core),
             Phase::Deciding => Next::Stay,
             _ if accepted > self.epoch => self.outdated(core, accepted),
+            // Its promise would count for nothing, and might bind it to an epoch that never comes to be.
+            phase if phase < Phase::Serving && !core.members().votes(from) => Next::Stay,
             _ => {
                 core.tell_learner(from, session, FromLeader::LeaderInfo { epoch: self.epoch });
                 Next::Stay
@@ -294,7 +321,7 @@ impl Leader {
     }
 
     fn try_decide(&mut self, core: &mut Core) -> Next {
-        if self.counted(|_| true) + 1 < core.quorum() {
+        if !self.quorum(core, |_| true) {
             return Next::Stay;
         }
         let highest = self.highest_promise().max(core.epochs.accepted);
@@ -328,14 +355,18 @@ impl Leader {
         if later > self.epoch {
             return self.outdated(core, later);
         }
-        for (&id, learner) in &self.learners {
-            core.tell_learner(
-                id,
-                learner.session,
-                FromLeader::LeaderInfo { epoch: self.epoch },
-            );
-        }
+        self.name_epoch(core, |core, id| core.members().votes(id));
         self.try_establish(core)
+    }
+
+    /// Tells the epoch to those learners that wait for it.
+    fn name_epoch(&self, core: &mut Core, to: impl Fn(&Core, NodeId) -> bool) {
+        for (&id, learner) in &self.learners {
+            if matches!(learner.stage, Stage::Introduced { .. }) && to(core, id) {
+                let info = FromLeader::LeaderInfo { epoch: self.epoch };
+                core.tell_learner(id, learner.session, info);
+            }
+        }
     }
 
     fn promised(
@@ -361,8 +392,8 @@ impl Leader {
 
     /// Once a majority has promised this epoch to nobody else before, it is ours.
     fn try_establish(&mut self, core: &mut Core) -> Next {
-        let promises = self.counted(|l| matches!(l.stage, Stage::Promised { again: false, .. }));
-        if self.phase != Phase::Promising || promises + 1 < core.quorum() {
+        let promised = |l: &Learner| matches!(l.stage, Stage::Promised { again: false, .. });
+        if self.phase != Phase::Promising || !self.quorum(core, promised) {
             return Next::Stay;
         }
         self.phase = Phase::Synchronising;
@@ -398,10 +429,9 @@ impl Leader {
 
     /// A majority has the initial history on disk: it is committed.
     fn try_serve(&mut self, core: &mut Core) -> Next {
-        let have = self.counted(|l| l.stage == Stage::Active);
         if self.phase != Phase::Synchronising
             || !self.own_history_on_disk
-            || have + 1 < core.quorum()
+            || !self.quorum(core, |l| l.stage == Stage::Active)
         {
             return Next::Stay;
         }
@@ -412,6 +442,7 @@ impl Leader {
         for id in ready {
             self.bring_up_to_date(core, id);
         }
+        self.name_epoch(core, |core, id| !core.members().votes(id));
         core.out(Output::Status(self.status()));
         Next::Stay
     }
@@ -449,16 +480,11 @@ impl Leader {
         let entry = Entry { zxid, txn };
         core.append(entry.clone());
         core.when_durable(Then::Logged(zxid));
-        for (&id, learner) in &self.learners {
-            if matches!(learner.stage, Stage::Told | Stage::Active) {
-                core.tell_learner(
-                    id,
-                    learner.session,
-                    FromLeader::Propose {
-                        after,
-                        entry: entry.clone(),
-                    },
-                );
+        for (&id, learner) in &mut self.learners {
+            if matches!(learner.stage, Stage::Told | Stage::Active) && core.members().votes(id) {
+                learner.told = zxid;
+                let entry = entry.clone();
+                core.tell_learner(id, learner.session, FromLeader::Propose { after, entry });
             }
         }
         #[cfg(feature = "bugs")]
@@ -478,19 +504,15 @@ impl Leader {
         if commit <= core.delivered {
             return;
         }
-        core.deliver(commit);
-        for (&id, learner) in self
-            .learners
-            .iter()
-            .filter(|(_, l)| l.stage == Stage::Active)
-        {
-            core.tell_learner(
-                id,
-                learner.session,
-                FromLeader::Commit {
-                    zxid: core.delivered,
-                },
-            );
+        let news = core.deliver(commit);
+        for (&id, learner) in &mut self.learners {
+            match learner.stage {
+                Stage::Active if learner.told >= commit => {
+                    core.tell_learner(id, learner.session, FromLeader::Commit { zxid: commit });
+                }
+                Stage::Told | Stage::Active => learner.inform(core, id, &news),
+                _ => {}
+            }
         }
     }
 
@@ -499,13 +521,13 @@ impl Leader {
         if core.config.bug == Some(super::Bug::CommitWithoutQuorum) {
             return self.own_acked;
         }
-        let active = self
-            .learners
-            .values()
-            .filter(|l| !l.amnesiac && l.stage == Stage::Active);
-        let mut acked: Vec<Zxid> = active.map(|l| l.acked).chain([self.own_acked]).collect();
-        acked.sort_unstable_by(|a, b| b.cmp(a));
-        acked.get(core.quorum() - 1).copied().unwrap_or_default()
+        let counts = |l: &&Learner| !l.amnesiac && l.stage == Stage::Active;
+        core.members()
+            .reached(|id| match self.learners.get(&id).filter(counts) {
+                Some(learner) => learner.acked,
+                None if id == core.me() => self.own_acked,
+                None => Zxid::ZERO,
+            })
     }
 
     pub(super) fn confirm(&mut self, core: &mut Core, token: u64) {
@@ -532,9 +554,8 @@ impl Leader {
     }
 
     fn try_confirm(&mut self, core: &mut Core) {
-        let answered = |beat: u64| {
-            self.counted(|l| l.stage == Stage::Active && l.pong >= beat) + 1 >= core.quorum()
-        };
+        let answered =
+            |beat: u64| self.quorum(core, |l| l.stage == Stage::Active && l.pong >= beat);
         let due = |&&(_, beat): &&(Asker, u64)| beat <= self.beat && answered(beat);
         let done = self.confirming.iter().take_while(due).count();
         let confirmed: Vec<(Asker, u64)> = self.confirming.drain(..done).collect();

@@ -1,4 +1,5 @@
-//! The follower: promises the leader's epoch, takes its history, then its proposals.
+//! The follower: promises the leader's epoch, takes its history, then its proposals; or, if it does not vote, what is
+//! committed.
 //!
 //! What it says to the leader is always on its disk first: the promise, the history with the epoch (in this order), each
 //! acknowledged proposal. Anything that does not fit (a proposal that does not come next, a cut below what is delivered)
@@ -112,9 +113,10 @@ impl Follower {
                 last,
             } => return self.snap(core, zxid, offset, piece, last),
             FromLeader::Propose { after, entry } => return self.proposed(core, after, entry),
+            FromLeader::Inform { after, entry } => return self.informed(core, after, entry),
             FromLeader::NewLeader => self.told(core),
             FromLeader::UpToDate { commit } => self.up_to_date(core, commit),
-            FromLeader::Commit { zxid } if self.serving() => core.deliver(zxid),
+            FromLeader::Commit { zxid } if self.serving() => drop(core.deliver(zxid)),
             FromLeader::Commit { .. } => {}
             FromLeader::Ping { beat } => self.say(core, ToLeader::Pong { beat }),
             FromLeader::Resign => return Next::Look,
@@ -214,6 +216,19 @@ impl Follower {
             self.say(core, ToLeader::Ack { zxid });
         }
         core.when_durable(Then::Logged(zxid));
+        Next::Stay
+    }
+
+    /// Committed already: nobody waits for an acknowledgement.
+    fn informed(&mut self, core: &mut Core, after: Zxid, entry: Entry) -> Next {
+        if self.stage < Stage::Told || after != core.log.last() || entry.zxid <= after {
+            return Next::Look;
+        }
+        let zxid = entry.zxid;
+        core.append(entry);
+        if self.serving() {
+            core.deliver(zxid);
+        }
         Next::Stay
     }
 

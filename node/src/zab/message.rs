@@ -114,6 +114,13 @@ pub enum FromLeader {
         /// The entry.
         entry: Entry,
     },
+    /// To those who do not vote: a committed entry, and the zxid of the one before it. Not acknowledged.
+    Inform {
+        /// The zxid of the entry before.
+        after: Zxid,
+        /// The entry: everything up to it is committed.
+        entry: Entry,
+    },
     /// The initial history is complete: put it on disk and acknowledge.
     NewLeader,
     /// A quorum holds the initial history: serve. Everything up to here is committed.

@@ -8,12 +8,14 @@ mod election;
 mod leader;
 mod learner;
 mod log;
+mod members;
 mod message;
 mod peers;
 mod replica;
 mod sync;
 mod types;
 
+pub use members::Members;
 pub use message::{FromLeader, Message, Notification, Standing, ToLeader, Vote};
 pub use replica::Replica;
 pub use types::{

@@ -24,12 +24,12 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    pub(super) fn new(me: NodeId, voters: &[NodeId], memory: u64) -> Peers {
-        let others = voters.iter().filter(|&&v| v != me);
+    pub(super) fn new(me: NodeId, members: &BTreeSet<NodeId>, memory: u64) -> Peers {
+        let others = members.iter().filter(|&&member| member != me);
         let peers = others
-            .map(|&v| {
+            .map(|&member| {
                 (
-                    v,
+                    member,
                     Peer {
                         connected: false,
                         heard: None,

@@ -29,8 +29,8 @@ impl Replica {
     /// `recovered.snapshot`'s state.
     pub fn new(config: Config, recovered: Recovered, now: Millis) -> Replica {
         assert!(
-            config.voters.contains(&config.id),
-            "a replica is one of its voters"
+            config.members.all().contains(&config.id),
+            "a replica is one of its members"
         );
         let mut core = Core::new(config, recovered, now);
         let election = Election::start(&mut core);
@@ -118,6 +118,11 @@ impl Replica {
         }
     }
 
+    /// Whether this replica is a voter; else it is an observer.
+    pub fn is_voter(&self) -> bool {
+        self.core.members().votes(self.core.me())
+    }
+
     /// The last zxid given to the layer above.
     pub fn delivered(&self) -> Zxid {
         self.core.delivered
@@ -194,7 +199,7 @@ impl Replica {
         let (leader, standing, next) = match &self.role {
             Role::Following(follower) => (follower.leader, Standing::Following, Next::Stay),
             Role::Leading(leader) => {
-                let next = leader.hears_vote(&self.core, &notification);
+                let next = leader.hears_vote(&self.core, from, &notification);
                 (self.core.me(), Standing::Leading, next)
             }
             Role::Looking(_) => unreachable!("answered above"),

@@ -3,7 +3,8 @@
 //! By the learner's last zxid: the missing entries (DIFF), from memory or from the log on disk; or first a cut, where the
 //! learner has more of an epoch than the leader (TRUNC); or else a snapshot (SNAP), then the entries after it. Each
 //! step moves the learner to a position in the leader's history, and the next step is chosen from there. The leader may
-//! meanwhile propose; the last step, from memory, catches up with that and is the only one that ends it.
+//! meanwhile propose; the last step, from memory, catches up with that and is the only one that ends it. Those who do not
+//! vote are brought to what is committed, and no further.
 
 use super::core::Core;
 use super::leader::{Leader, Stage};
@@ -45,6 +46,15 @@ fn choose(core: &Core, last: Zxid) -> Step {
     }
 }
 
+/// How far a learner's synchronisation goes.
+fn end_for(core: &Core, id: NodeId) -> Zxid {
+    if core.members().votes(id) {
+        core.log.last()
+    } else {
+        core.delivered
+    }
+}
+
 impl Leader {
     /// The learner has the leader's history up to `last`, if `last` is in it: takes the next step.
     pub(super) fn sync(&mut self, core: &mut Core, id: NodeId, last: Zxid) {
@@ -63,7 +73,8 @@ impl Leader {
     fn sync_from_memory(&mut self, core: &mut Core, id: NodeId, last: Zxid) {
         let learner = self.learners.get_mut(&id).expect("a learner of ours");
         let (session, mut after) = (learner.session, last);
-        let entries: Vec<Entry> = core.log.range(last, core.log.last()).cloned().collect();
+        let end = end_for(core, id);
+        let entries: Vec<Entry> = core.log.range(last, end).cloned().collect();
         for entry in entries {
             let zxid = entry.zxid;
             core.tell_learner(id, session, FromLeader::Propose { after, entry });
@@ -71,7 +82,7 @@ impl Leader {
         }
         learner.stage = Stage::Told;
         // Its acknowledgement of the new leader says that it has all this.
-        learner.acked = after;
+        (learner.acked, learner.told) = (after, after);
         core.tell_learner(id, session, FromLeader::NewLeader);
     }
 
@@ -108,7 +119,8 @@ impl Leader {
             // The learner's last zxid is not in our history, or no longer on our disk.
             return self.ask_snapshot(core, id);
         };
-        for entry in entries {
+        let end = end_for(core, id);
+        for entry in entries.into_iter().take_while(|entry| entry.zxid <= end) {
             let zxid = entry.zxid;
             core.tell_learner(id, session, FromLeader::Propose { after, entry });
             after = zxid;

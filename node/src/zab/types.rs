@@ -1,5 +1,6 @@
 //! The words of the protocol: identifiers, entries of the log, and what the core takes in and gives out.
 
+use super::members::Members;
 use super::message::Message;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -119,8 +120,8 @@ pub struct Recovered {
 pub struct Config {
     /// This replica.
     pub id: NodeId,
-    /// All voters, this replica among them.
-    pub voters: Vec<NodeId>,
+    /// The ensemble, this replica among it.
+    pub members: Members,
     /// Between two heartbeats of a leader, and two notifications of a replica that looks for one.
     pub tick: u64,
     /// A leader that does not hear a quorum for so long steps down; a follower that does not hear its leader looks.

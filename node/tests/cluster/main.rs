@@ -1,7 +1,7 @@
 //! The real binary as real processes on loopback, asked by a tiny client of its own.
 //!
 //! `stories`: what one server owes a client. `ensemble`: what three owe together. `hostile`: bytes that make no
-//! sense. `watches`: events, and when they come. `access`: who may do what. `operations`: what there is beside create,
+//! sense. `observers`: what those owe that do not vote. `watches`: events, and when they come. `access`: who may do what. `operations`: what there is beside create,
 //! read and write.
 //! Every wait has a condition and a generous limit; every process is ended by its handle.
 
@@ -11,6 +11,7 @@ mod access;
 mod client;
 mod ensemble;
 mod hostile;
+mod observers;
 mod operations;
 mod process;
 mod stories;

@@ -110,7 +110,7 @@ impl Server {
         std::fs::read_to_string(self.config.with_extension("log")).unwrap()
     }
 
-    /// leader or follower; `None` while it does not serve.
+    /// leader, follower or observer; `None` while it does not serve.
     pub(crate) fn mode(&self) -> Option<String> {
         let answer = word(self.address, "srvr")?;
         answer
@@ -133,10 +133,16 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// So many servers, formatted, started, and serving. `limits` is added to each configuration.
     pub(crate) fn start(size: usize, limits: &str) -> Cluster {
+        Cluster::with_observers(size, 0, limits)
+    }
+
+    /// So many voters, and behind them so many observers.
+    pub(crate) fn with_observers(voters: usize, observers: usize, limits: &str) -> Cluster {
+        let size = voters + observers;
         let dir = tempfile::tempdir().unwrap();
         let ports = free_ports(2 * size);
         let members: String = (0..size)
-            .map(|n| member(n as u64 + 1, ports[n], ports[size + n]))
+            .map(|n| member(n as u64 + 1, ports[n], ports[size + n], n < voters))
             .collect();
         let mut cluster = Cluster {
             servers: Vec::new(),
@@ -196,9 +202,10 @@ impl Cluster {
     }
 }
 
-fn member(id: u64, client: u16, peer: u16) -> String {
+fn member(id: u64, client: u16, peer: u16, votes: bool) -> String {
+    let role = if votes { "voter" } else { "observer" };
     format!(
-        "[[members]]\nid = {id}\nclient_address = \"127.0.0.1:{client}\"\npeer_address = \"127.0.0.1:{peer}\"\n"
+        "[[members]]\nid = {id}\nclient_address = \"127.0.0.1:{client}\"\npeer_address = \"127.0.0.1:{peer}\"\nrole = \"{role}\"\n"
     )
 }
 

@@ -18,6 +18,9 @@ pub(crate) enum Situation {
     OneWayCut,
     Pause,
     SyncConfirmed,
+    Informed,
+    ObserverSnap,
+    ObserverChangesLeader,
 }
 
 use Situation::*;
@@ -40,6 +43,12 @@ pub(crate) const ALL: &[(Situation, &str)] = &[
     (OneWayCut, "one-way cut"),
     (Pause, "pause"),
     (SyncConfirmed, "sync confirmed by a majority"),
+    (Informed, "commit told to an observer"),
+    (ObserverSnap, "SNAP to an observer"),
+    (
+        ObserverChangesLeader,
+        "observer that serves under another leader than before",
+    ),
 ];
 
 /// Counts.

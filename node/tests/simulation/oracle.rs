@@ -62,6 +62,16 @@ impl Oracle {
         ))
     }
 
+    /// A node that does not vote hears of nothing but what is committed.
+    pub(crate) fn hears(&self, node: usize, zxid: Zxid) -> Result<(), String> {
+        match self.chain.binary_search_by_key(&zxid, |entry| entry.zxid) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(format!(
+                "node {node} does not vote, and has {zxid:?} in its log, which is not committed"
+            )),
+        }
+    }
+
     /// How many of the committed transactions, from the first on without a gap, a disk holds.
     pub(crate) fn held(&self, durable: &Durable) -> usize {
         self.chain

@@ -9,8 +9,8 @@ use crate::oracle::Oracle;
 use bytes::Bytes;
 use keelhaul_node::storage::{LogRead, Store, StoreOptions};
 use keelhaul_node::zab::{
-    Config, DiskOp, Entry, FromLeader, Input, Message, Millis, NodeId, Output, Replica, Snapshot,
-    Status, Zxid,
+    Config, DiskOp, Entry, FromLeader, Input, Members, Message, Millis, NodeId, Output, Replica,
+    Snapshot, Status, Zxid,
 };
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -89,6 +89,8 @@ struct Node {
     /// What arrived while it was paused.
     inbox: Vec<Event>,
     amnesiac: bool,
+    /// The last leader under which it served.
+    leader: Option<NodeId>,
     /// How fast its clock runs, in percent: no promise may rest on clocks.
     clock_rate: u64,
 }
@@ -154,10 +156,14 @@ fn index(id: NodeId) -> usize {
 impl World {
     pub(crate) fn new(setting: Setting) -> World {
         let mut rng = ChaCha8Rng::seed_from_u64(setting.seed);
-        let count = if rng.random_bool(0.5) { 3 } else { 5 };
+        let voters = if rng.random_bool(0.5) { 3 } else { 5 };
+        let count = voters + *[0, 0, 1, 2].choose(&mut rng).expect("not empty");
         let config = Config {
             id: id(0),
-            voters: (0..count).map(id).collect(),
+            members: Members {
+                voters: (0..voters).map(id).collect(),
+                observers: (voters..count).map(id).collect(),
+            },
             tick: 50,
             sync_limit: 300,
             init_limit: 1500,
@@ -205,6 +211,7 @@ impl World {
                 paused: false,
                 inbox: Vec::new(),
                 amnesiac: false,
+                leader: None,
                 clock_rate: if drift {
                     self.rng.random_range(60..160)
                 } else {
@@ -251,6 +258,19 @@ impl World {
                 .as_ref()
                 .is_some_and(|r| r.status.serving() && r.app.count == all)
         })
+    }
+
+    fn votes(&self, node: usize) -> bool {
+        self.config.members.votes(id(node))
+    }
+
+    fn voters(&self) -> impl Iterator<Item = &Node> {
+        let votes = |(node, _): &(usize, &Node)| self.votes(*node);
+        self.nodes
+            .iter()
+            .enumerate()
+            .filter(votes)
+            .map(|(_, node)| node)
     }
 
     fn show(&self) -> String {
@@ -536,8 +556,8 @@ impl World {
             true => n.lost.has(zxid),
             false => n.durable.has(zxid),
         };
-        let holders = self.nodes.iter().filter(holds).count();
-        if holders > self.nodes.len() / 2 {
+        let holders = self.voters().filter(holds).count();
+        if holders > self.voters().count() / 2 {
             return Ok(());
         }
         Err(format!(
@@ -556,10 +576,24 @@ impl World {
             self.coverage.hit(Situation::LeaderResigned);
         }
         match status {
+            Status::Leading { .. } if !self.votes(node) => {
+                Err(format!("node {node} stands as leader, and does not vote"))
+            }
             Status::Leading {
                 epoch,
                 serving: true,
             } => self.oracle.leads(node, epoch),
+            Status::Following {
+                leader,
+                serving: true,
+                ..
+            } => {
+                let before = self.nodes[node].leader.replace(leader);
+                if !self.votes(node) && before.is_some_and(|before| before != leader) {
+                    self.coverage.hit(Situation::ObserverChangesLeader);
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -752,7 +786,7 @@ impl World {
                 if self.network.connection(to, from) == Some(connection) =>
             {
                 self.trace(|| format!("{from} tells {to}: {message:?}"));
-                self.saw_message(&message);
+                self.saw_message(to, &message)?;
                 self.step(
                     to,
                     Input::Message {
@@ -776,15 +810,28 @@ impl World {
         self.step(node, Input::PeerUp(id(peer)))
     }
 
-    fn saw_message(&mut self, message: &Message) {
+    fn saw_message(&mut self, to: usize, message: &Message) -> Result<(), String> {
         let Message::FromLeader { body, .. } = message else {
-            return;
+            return Ok(());
         };
         match body {
             FromLeader::Truncate { .. } => self.coverage.hit(Situation::Trunc),
-            FromLeader::Snap { last: true, .. } => self.coverage.hit(Situation::Snap),
+            FromLeader::Snap { last: true, .. } => {
+                self.coverage.hit(Situation::Snap);
+                if !self.votes(to) {
+                    self.coverage.hit(Situation::ObserverSnap);
+                }
+            }
+            FromLeader::Inform { .. } => self.coverage.hit(Situation::Informed),
+            FromLeader::Propose { entry, .. } if !self.votes(to) => {
+                self.oracle.hears(to, entry.zxid)?;
+            }
             _ => {}
         }
+        if let FromLeader::Inform { entry, .. } = body {
+            self.oracle.hears(to, entry.zxid)?;
+        }
+        Ok(())
     }
 
     fn dial(&mut self, node: usize, peer: usize) {
@@ -963,9 +1010,9 @@ impl World {
     /// A disk is replaced, unless with it a majority would have lost its memory: then nothing is promised.
     fn wipe(&mut self, node: usize) -> Result<(), String> {
         let amnesiac: BTreeSet<usize> = (0..self.nodes.len())
-            .filter(|&n| self.nodes[n].amnesiac || n == node)
+            .filter(|&n| self.votes(n) && (self.nodes[n].amnesiac || n == node))
             .collect();
-        if amnesiac.len() > (self.nodes.len() - 1) / 2 {
+        if amnesiac.len() > (self.voters().count() - 1) / 2 {
             return Ok(());
         }
         self.crash(node);
