@@ -3,6 +3,7 @@
 //! Bytes that make no sense end their connection, with a line in the log.
 
 use super::event::{ConnectionId, Event};
+use super::metrics::Metrics;
 use crate::config::{Limits, NodeConfig};
 use crate::jute::{ConnectRequest, Frame, Garbage, Request, Word, next_frame};
 use bytes::{Bytes, BytesMut};
@@ -11,7 +12,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -129,6 +130,7 @@ impl Drop for Place {
 pub(super) async fn listen(
     listener: TcpListener,
     config: Arc<NodeConfig>,
+    metrics: Arc<Metrics>,
     events: mpsc::Sender<Event>,
 ) {
     let slots = Arc::new(Semaphore::new(config.limits.connections));
@@ -152,22 +154,32 @@ pub(super) async fn listen(
         };
         let limit = config.limits.connections_per_address;
         let Some(place) = Place::take(&places, address.ip(), limit) else {
+            metrics.connection_rejected.inc();
             tracing::warn!(client = %address, limit, "refused: too many connections from its address");
             continue;
         };
-        let (config, events) = (config.clone(), events.clone());
+        match address.ip().to_canonical().is_loopback() {
+            true => metrics.local_connections.inc(),
+            false => metrics.remote_connections.inc(),
+        }
+        let (config, metrics, events) = (config.clone(), metrics.clone(), events.clone());
         connections.spawn(async move {
             let result = serve(
                 stream,
                 address,
                 ConnectionId(number),
                 &config.limits,
+                &metrics,
                 &events,
             )
             .await;
+            metrics.connection_drop_count.inc();
             match result {
                 Ok(()) => tracing::debug!(client = %address, "closed"),
                 Err(Closed::Garbage(problem)) => {
+                    if matches!(problem, Garbage::Length { length, .. } if length > 0) {
+                        metrics.large_requests_rejected.inc();
+                    }
                     tracing::warn!(client = %address, %problem, "closed: garbage")
                 }
                 Err(problem) => tracing::debug!(client = %address, %problem, "closed"),
@@ -182,6 +194,7 @@ async fn serve(
     address: SocketAddr,
     id: ConnectionId,
     limits: &Limits,
+    metrics: &Metrics,
     events: &mpsc::Sender<Event>,
 ) -> Result<(), Closed> {
     stream.set_nodelay(true)?;
@@ -189,7 +202,11 @@ async fn serve(
     let mut buffer = BytesMut::with_capacity(READ);
     let greeting = greet(&mut read, &mut buffer, limits.frame_bytes);
     let greeting = tokio::time::timeout(Duration::from_millis(limits.greeting_ms), greeting).await;
-    match greeting.map_err(|_| Closed::Silent(limits.greeting_ms))?? {
+    let greeting = greeting.map_err(|_| {
+        metrics.sessionless_connections_expired.inc();
+        Closed::Silent(limits.greeting_ms)
+    })??;
+    match greeting {
         Greeting::Gone => Ok(()),
         Greeting::Word(word) => answer_word(word, &mut write, events).await,
         Greeting::Connect(request) => {
@@ -206,7 +223,7 @@ async fn serve(
             send(events, Event::Connect { id, link, request }).await?;
             let outstanding = Semaphore::new(limits.outstanding);
             let result = tokio::select! {
-                result = read_requests(&mut read, buffer, id, limits, &outstanding, events) => result,
+                result = read_requests(&mut read, buffer, id, limits, &outstanding, metrics, events) => result,
                 result = write_replies(&mut write, replies, id, limits, &unsent, &outstanding, events) => result,
                 () = abort.notified() => Err(Closed::Drowned(limits.unsent_event_bytes)),
             };
@@ -266,8 +283,10 @@ async fn read_requests(
     id: ConnectionId,
     limits: &Limits,
     outstanding: &Semaphore,
+    metrics: &Metrics,
     events: &mpsc::Sender<Event>,
 ) -> Result<(), Closed> {
+    let mut came = Instant::now();
     let mut requests = Vec::new();
     loop {
         while let Frame::Whole(frame) = next_frame(&mut buffer, limits.frame_bytes)? {
@@ -275,24 +294,29 @@ async fn read_requests(
                 Ok(permit) => permit,
                 Err(_) => {
                     // What is decoded must be answered first, or nothing ever makes room.
-                    hand_over(id, &mut requests, events).await?;
+                    metrics.request_throttle_wait_count.inc();
+                    hand_over(id, &mut requests, came, events).await?;
                     outstanding.acquire().await.expect("nobody closes it")
                 }
             };
             permit.forget();
             requests.push(Request::decode(frame)?);
         }
-        hand_over(id, &mut requests, events).await?;
+        hand_over(id, &mut requests, came, events).await?;
         buffer.reserve(READ);
-        if read.read_buf(&mut buffer).await? == 0 {
+        let bytes = read.read_buf(&mut buffer).await?;
+        if bytes == 0 {
             return Ok(());
         }
+        metrics.bytes_received_count.add(bytes as u64);
+        came = Instant::now();
     }
 }
 
 async fn hand_over(
     id: ConnectionId,
     requests: &mut Vec<Request>,
+    came: Instant,
     events: &mpsc::Sender<Event>,
 ) -> Result<(), Closed> {
     if requests.is_empty() {
@@ -303,6 +327,7 @@ async fn hand_over(
         Event::Requests {
             id,
             requests: std::mem::take(requests),
+            came,
         },
     )
     .await

@@ -5,22 +5,36 @@
 
 use super::NodeError;
 use super::event::Event;
-use crate::storage::{StorageError, Store};
+use super::metrics::{Metrics, SLOW_SYNC};
+use crate::storage::{StorageError, Store, Timing};
 use crate::zab::DiskOp;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc as blocking;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// The engine's end.
 #[derive(Debug)]
 pub(super) struct Disk {
-    queue: blocking::Sender<Vec<DiskOp>>,
+    queue: blocking::Sender<Handed>,
     pending: Vec<DiskOp>,
+    /// Operations that were handed over and are not done.
+    waiting: Arc<AtomicUsize>,
+    metrics: Arc<Metrics>,
 }
 
+/// Operations, and when they were handed over.
+type Handed = (Vec<DiskOp>, Instant);
+
 impl Disk {
+    /// Where its times are counted.
+    pub(super) fn metrics(&self) -> Arc<Metrics> {
+        self.metrics.clone()
+    }
+
     /// To be handed over with the next [`Disk::flush`].
     pub(super) fn push(&mut self, op: DiskOp) {
         self.pending.push(op);
@@ -29,8 +43,14 @@ impl Disk {
     /// Hands everything over.
     pub(super) fn flush(&mut self) {
         if !self.pending.is_empty() {
+            let count = self.pending.len();
+            let before = self.waiting.fetch_add(count, Ordering::Relaxed);
+            self.metrics.sync_processor_queue_size.add(before as u64);
+            self.metrics.sync_processor_request_queued.add(count as u64);
             // The thread is gone only after an error, of which the engine hears by an event.
-            let _ = self.queue.send(std::mem::take(&mut self.pending));
+            let _ = self
+                .queue
+                .send((std::mem::take(&mut self.pending), Instant::now()));
         }
     }
 }
@@ -39,13 +59,21 @@ impl Disk {
 pub(super) fn start(
     store: Store,
     patience: Duration,
+    metrics: Arc<Metrics>,
     events: mpsc::Sender<Event>,
 ) -> Result<(Disk, JoinHandle<()>), NodeError> {
     let (queue, work) = blocking::channel();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let disk = Disk {
+        queue,
+        pending: Vec::new(),
+        waiting: waiting.clone(),
+        metrics: metrics.clone(),
+    };
     let thread = std::thread::Builder::new()
         .name("disk".into())
         .spawn(move || {
-            let work = || perform_all(store, patience, &work, &events);
+            let work = || perform_all(store, patience, &work, &waiting, &metrics, &events);
             // A node whose disk does nothing any more must not go on as if it were only slow.
             if catch_unwind(AssertUnwindSafe(work)).is_err() {
                 let _ = events.blocking_send(Event::DiskFailed(StorageError::Panicked));
@@ -55,37 +83,63 @@ pub(super) fn start(
             what: "a thread for the disk",
             problem: e.to_string(),
         })?;
-    Ok((
-        Disk {
-            queue,
-            pending: Vec::new(),
-        },
-        thread,
-    ))
+    Ok((disk, thread))
 }
 
 fn perform_all(
     mut store: Store,
     patience: Duration,
-    work: &blocking::Receiver<Vec<DiskOp>>,
+    work: &blocking::Receiver<Handed>,
+    waiting: &AtomicUsize,
+    metrics: &Metrics,
     events: &mpsc::Sender<Event>,
 ) {
     let mut count = 0;
-    while let Ok(mut ops) = work.recv() {
+    let mut handed: Vec<Instant> = Vec::new();
+    while let Ok((mut ops, at)) = work.recv() {
+        handed.push(at);
         if !patience.is_zero() && ops.iter().all(|op| matches!(op, DiskOp::Append(_))) {
             std::thread::sleep(patience);
         }
-        while let Ok(more) = work.try_recv() {
+        while let Ok((more, at)) = work.try_recv() {
+            handed.push(at);
             ops.extend(more);
         }
-        count += ops.len() as u64;
+        let (batch, start) = (ops.len(), Instant::now());
+        count += batch as u64;
         let event = match store.perform(ops) {
             Ok(reads) => Event::DiskDone { count, reads },
             Err(error) => Event::DiskFailed(error),
         };
+        waiting.fetch_sub(batch, Ordering::Relaxed);
+        metrics.sync_processor_batch_size.add(batch as u64);
+        metrics
+            .sync_processor_queue_flush_time_ms
+            .add(micros(start.elapsed()));
+        for at in handed.drain(..) {
+            let took = micros(at.elapsed());
+            metrics.sync_processor_queue_and_flush_time_ms.add(took);
+        }
         let failed = matches!(event, Event::DiskFailed(_));
         if events.blocking_send(event).is_err() || failed {
             return;
         }
     }
+}
+
+/// Counts what the store's files say about their times.
+pub(super) fn count(metrics: &Metrics, timing: Timing) {
+    match timing {
+        Timing::LogSynced(took) => {
+            metrics.fsynctime.add(micros(took));
+            if micros(took) > SLOW_SYNC {
+                metrics.slow_syncs.inc();
+            }
+        }
+        Timing::SnapshotWritten(took) => metrics.snapshottime.add(micros(took)),
+    }
+}
+
+pub(super) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).expect("no process runs for 500,000 years")
 }

@@ -6,9 +6,10 @@ use super::disk::Disk;
 use super::event::{ConnectionId, Event};
 use super::forward::{Downward, Upward};
 use super::leading::Leader;
+use super::metrics::{Metrics, Passing, TURN_MS};
 use super::peer::PeerLink;
 use super::pipeline::Clients;
-use super::{Clock, NodeError};
+use super::{Clock, Micros, NodeError};
 use crate::config::NodeConfig;
 use crate::request::SessionId;
 use crate::storage::LogRead;
@@ -37,7 +38,11 @@ pub(super) struct Engine {
     pub(super) incarnation: Incarnation,
     pub(super) random: ChaCha8Rng,
     pub(super) now: Millis,
+    /// The time at which the event in hand was taken.
+    pub(super) at: Micros,
     clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) passing: Passing,
     pub(super) replica: Replica,
     pub(super) tree: Tree,
     pub(super) status: Status,
@@ -56,6 +61,7 @@ pub(super) struct Engine {
     pub(super) late: BTreeMap<Zxid, Vec<ConnectionId>>,
     next_tick: Millis,
     next_report: Millis,
+    next_turn: Millis,
     pub(super) stopped: Option<NodeError>,
     #[cfg(feature = "bugs")]
     pub(super) bug: Option<crate::zab::Bug>,
@@ -71,15 +77,20 @@ impl Engine {
         tree: Tree,
         disk: Disk,
     ) -> Engine {
+        let (at, metrics) = (clock.micros(), disk.metrics());
+        let passing = Passing::new(metrics.clone(), replica.is_voter(), at);
         Engine {
             incarnation,
             random,
             now: clock.now(),
+            at,
             clock,
             status: replica.status(),
             replica,
             tree,
-            clients: Clients::new(config.security.super_digest.clone()),
+            clients: Clients::new(config.security.super_digest.clone(), metrics.clone()),
+            passing,
+            metrics,
             leader: None,
             peers: BTreeMap::new(),
             disk,
@@ -90,6 +101,7 @@ impl Engine {
             late: BTreeMap::new(),
             next_tick: Millis::default(),
             next_report: Millis::default(),
+            next_turn: Millis(TURN_MS),
             stopped: None,
             config,
             #[cfg(feature = "bugs")]
@@ -118,8 +130,10 @@ impl Engine {
                 _ = inbox.recv_many(&mut events, TURN) => {}
                 _ = ticker.tick() => {}
             }
-            self.now = self.clock.now();
+            self.at = self.clock.micros();
+            self.now = Millis(self.at.0 / 1000);
             for event in events.drain(..) {
+                self.at = self.clock.micros();
                 self.take(event);
                 self.carry_out()?;
             }
@@ -134,12 +148,22 @@ impl Engine {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Connect { id, link, request } => self.connect(id, link, request),
-            Event::Requests { id, requests } => self.requests(id, requests),
+            Event::Connect { id, link, request } => {
+                self.metrics.packets_received.inc();
+                self.connect(id, link, request);
+            }
+            Event::Requests { id, requests, came } => {
+                self.metrics.packets_received.add(requests.len() as u64);
+                self.requests(id, requests, self.clock.at(came));
+            }
             Event::Drained(id) => self.pump(id),
             Event::Gone(id) => self.clients.close(id),
             // Who asked may be gone already.
-            Event::Word { word, answer } => drop(answer.send(self.word(word))),
+            Event::Word { word, answer } => {
+                self.metrics.packets_received.inc();
+                drop(answer.send(self.word(word)));
+                self.metrics.packets_sent.inc();
+            }
             Event::PeerUp { peer, link } => self.peer_up(peer, link),
             Event::PeerSaid { peer, id, messages } => self.peer_said(peer, id, messages),
             Event::PeerGone { peer, id } => self.peer_gone(peer, id),
@@ -164,6 +188,11 @@ impl Engine {
             self.report_sessions();
         }
         self.remove_perished();
+        if self.now >= self.next_turn {
+            self.next_turn = Millis(self.now.0 + TURN_MS);
+            self.metrics.turn();
+            self.passing.turn();
+        }
     }
 
     /// Tells the leader, or notes as leader, which sessions live; as leader, closes those that do not.

@@ -5,6 +5,7 @@ use super::peer::PeerLink;
 use crate::jute::{ConnectRequest, Request, Word};
 use crate::storage::{LogRead, StorageError};
 use crate::zab::{Message, NodeId};
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// A connection, of a client or a peer: never used twice in a process.
@@ -24,6 +25,8 @@ pub(super) enum Event {
     Requests {
         id: ConnectionId,
         requests: Vec<Request>,
+        /// When the last of them was read.
+        came: Instant,
     },
     /// A client has read enough for more answers.
     Drained(ConnectionId),

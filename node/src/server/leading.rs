@@ -58,6 +58,11 @@ impl Leader {
         }
     }
 
+    /// Syncs that wait for a majority's confirmation.
+    pub(super) fn pending_syncs(&self) -> usize {
+        self.syncs.len() + self.confirming.values().map(Vec::len).sum::<usize>()
+    }
+
     /// A transaction was applied; `timeout_ms` is that of the session that it opened, if it did.
     pub(super) fn applied(
         &mut self,
@@ -109,6 +114,7 @@ impl Engine {
                 session,
                 password,
             } => {
+                self.metrics.revalidate_count.inc();
                 let timeout_ms = self.revalidate(from, session, &password);
                 self.reply(
                     from,
@@ -157,8 +163,12 @@ impl Engine {
             body,
         };
         // Without a zxid this server leads no longer, and everything here is about to be forgotten.
-        let zxid = self.replica.propose(self.now, txn.encode());
+        let bytes = txn.encode();
+        let size = bytes.len();
+        let zxid = self.replica.propose(self.now, bytes);
         if let (Some(zxid), Some(leader)) = (zxid, &mut self.leader) {
+            self.passing.proposed(zxid, size, self.at);
+            self.metrics.outstanding_changes_queued.inc();
             leader.overlay.proposed(zxid, changes);
         }
     }
@@ -224,6 +234,7 @@ impl Engine {
             let Some(leader) = &mut self.leader else {
                 return;
             };
+            self.metrics.stale_sessions_expired.inc();
             tracing::info!(%session, "session expired");
             let prepared = prep::close_session(&self.tree, &leader.overlay, session);
             leader.sessions.closing(session);
@@ -281,7 +292,7 @@ impl Engine {
 }
 
 /// Milliseconds since 1970. Only for what clients see as times: no promise rests on it.
-fn wall_clock_ms() -> i64 {
+pub(super) fn wall_clock_ms() -> i64 {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -30,6 +30,7 @@ impl Engine {
             if self.peers.get(&peer).is_none_or(|link| link.id != id) {
                 return;
             }
+            self.passing.received(peer, &message, self.at);
             self.step(Input::Message {
                 from: peer,
                 message,

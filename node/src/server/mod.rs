@@ -15,7 +15,7 @@
 //!   `links`, `forward`: what servers tell each other about their clients.
 //! - `peer`, `wire`: connections between members, and their frames. `disk`: the disk thread.
 //! - `belonging`: whose data directory it is.
-//! - `words`, `listings`: the four-letter words.
+//! - `words`, `listings`: the four-letter words. `metrics`: what is counted.
 
 mod belonging;
 mod client;
@@ -26,6 +26,12 @@ mod forward;
 mod leading;
 mod links;
 mod listings;
+#[allow(
+    unused_imports,
+    dead_code,
+    reason = "JSON and Prometheus text are for the admin server"
+)]
+mod metrics;
 mod outputs;
 mod peer;
 mod pipeline;
@@ -41,6 +47,7 @@ use crate::tree::{Diverged, ImageError, Tree};
 use crate::txn::{Incarnation, TxnError};
 use crate::zab::{Config as ZabConfig, Millis, Replica, Zxid};
 use engine::Engine;
+use metrics::Metrics;
 use rand::{RngExt, SeedableRng, TryRng};
 use rand_chacha::ChaCha8Rng;
 use std::future::Future;
@@ -103,7 +110,27 @@ pub enum NodeError {
 #[derive(Debug, Clone, Copy)]
 struct Clock(Instant);
 
+/// The same clock, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Micros(u64);
+
+impl Micros {
+    /// The time that has passed since `earlier`; 0 if `earlier` is later.
+    fn since(self, earlier: Micros) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 impl Clock {
+    fn micros(self) -> Micros {
+        self.at(Instant::now())
+    }
+
+    fn at(self, instant: Instant) -> Micros {
+        let passed = instant.saturating_duration_since(self.0);
+        Micros(u64::try_from(passed.as_micros()).expect("no process runs for 500,000 years"))
+    }
+
     fn now(self) -> Millis {
         Millis(
             u64::try_from(self.0.elapsed().as_millis())
@@ -127,8 +154,12 @@ pub async fn run(
         segment_bytes: config.log.segment_bytes,
     };
     belonging::check(&config)?;
-    let (store, recovered) = Store::open(&config.data_dir, options)?;
+    let metrics = Arc::new(Metrics::default());
+    let (timed, start) = (metrics.clone(), Instant::now());
+    let hear = move |timing| disk::count(&timed, timing);
+    let (store, recovered) = Store::open_timed(&config.data_dir, options, hear)?;
     belonging::claim(&config)?;
+    let read = Instant::now();
     let tree = match &recovered.snapshot {
         Some(snapshot) => Tree::restore(&snapshot.state).map_err(|source| NodeError::Image {
             zxid: snapshot.zxid,
@@ -136,6 +167,13 @@ pub async fn run(
         })?,
         None => Tree::new(),
     };
+    metrics
+        .startup_txns_loaded
+        .add(recovered.entries.len() as u64);
+    metrics
+        .startup_snap_load_time
+        .add(disk::micros(read.elapsed()));
+    metrics.dbinittime.add(disk::micros(start.elapsed()));
     let clients = listen("clients", "client_address", config.client_address).await?;
     let peers = listen("peers", "peer_address", config.peer_address).await?;
     tracing::info!(
@@ -149,11 +187,16 @@ pub async fn run(
     let bug = zab.bug;
     let replica = Replica::new(zab, recovered, clock.now());
     let (events, inbox) = mpsc::channel(4096);
-    let (disk, disk_thread) = disk::start(store, patience, events.clone())?;
+    let (disk, disk_thread) = disk::start(store, patience, metrics.clone(), events.clone())?;
     let config = Arc::new(config);
     // The tasks below end with this function.
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(client::listen(clients, config.clone(), events.clone()));
+    tasks.spawn(client::listen(
+        clients,
+        config.clone(),
+        metrics.clone(),
+        events.clone(),
+    ));
     peer::start(
         &mut tasks,
         peers,

@@ -2,7 +2,7 @@
 
 use super::NodeError;
 use super::engine::Engine;
-use super::leading::Leader;
+use super::leading::{Leader, wall_clock_ms};
 use super::pipeline::Answer;
 use crate::tree::{Outcome, Tree};
 use crate::txn::{Body, Txn};
@@ -26,6 +26,7 @@ impl Engine {
         match output {
             Output::Send { to, message } => {
                 if let Some(link) = self.peers.get_mut(&to) {
+                    self.passing.sent(to, &message);
                     link.push(&message);
                 }
             }
@@ -59,11 +60,14 @@ impl Engine {
         let zxid = entry.zxid;
         let txn = Txn::decode(&entry.txn).map_err(|source| NodeError::Txn { zxid, source })?;
         let (origin, timeout) = (txn.origin, session_timeout(&txn));
+        self.passing
+            .applied(zxid, txn.time_ms, wall_clock_ms(), self.at);
         let clients = &mut self.clients;
         let outcome = self
             .tree
             .apply_observed(zxid, txn, &mut |change| clients.changed(change))?;
         if let Some(leader) = &mut self.leader {
+            self.metrics.outstanding_changes_removed.inc();
             leader.applied(zxid, origin.node, &outcome, timeout, self.now);
         }
         let closed = match outcome {
@@ -122,6 +126,7 @@ impl Engine {
         tracing::info!(?status, zxid = %self.tree.zxid(), "status");
         let served = self.status.serving();
         self.status = status;
+        self.passing.status(status, self.at);
         if served && !status.serving() {
             // What is under way may or may not happen; only silence is an honest answer.
             self.clients.close_all();

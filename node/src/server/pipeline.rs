@@ -6,7 +6,8 @@
 
 use super::client::ClientLink;
 use super::event::ConnectionId;
-use super::{reads, watching};
+use super::metrics::{Metrics, Sizes};
+use super::{Micros, reads, watching};
 use crate::acl;
 use crate::jute::{Operation, ReplyBuffer, ReplyKind, Request};
 use crate::request::{ErrorCode, Identity, Read, SessionId, WatchRequest};
@@ -16,6 +17,7 @@ use crate::zab::{Millis, Zxid};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// An answer from beyond this server.
 #[derive(Debug)]
@@ -61,7 +63,7 @@ pub(super) enum Waiting {
 #[derive(Debug)]
 struct Item {
     xid: i32,
-    since: Millis,
+    since: Micros,
     waiting: Waiting,
 }
 
@@ -94,9 +96,11 @@ pub(super) struct Surroundings<'a> {
 struct Common<'a> {
     tree: &'a Tree,
     watches: &'a mut Watches,
-    latency: &'a mut Latency,
+    metrics: &'a Metrics,
+    response_sizes: &'a mut Sizes,
     super_digest: Option<&'a str>,
     now: Millis,
+    at: Micros,
 }
 
 /// One client.
@@ -110,8 +114,8 @@ pub(super) struct Client {
     pub(super) read_only_flag: bool,
     pub(super) identity: Identity,
     queue: VecDeque<Item>,
-    /// What has come and is not yet begun.
-    unbegun: VecDeque<Request>,
+    /// What has come and is not yet begun, and when it came.
+    unbegun: VecDeque<(Request, Micros)>,
     pub(super) traffic: Traffic,
     replies: ReplyBuffer,
     answered: usize,
@@ -176,18 +180,29 @@ impl Client {
                 .queue
                 .pop_front()
                 .expect("it has a front, as the lines above found");
-            let took = common.now.since(item.since);
-            common.latency.add(took);
-            self.traffic.answered(&item, took, common);
+            let took = common.at.since(item.since);
+            let metrics = common.metrics;
+            metrics.latency.add(took);
+            match item.waiting {
+                Waiting::Write { .. } => metrics.updatelatency.add(took),
+                _ => metrics.readlatency.add(took),
+            }
+            self.traffic.answered(&item, took / 1000, common);
             self.answered += 1;
+            let before = self.replies.len();
             self.reply(common, watcher, item);
+            let bytes = self.replies.len() - before;
+            metrics.packets_sent.inc();
+            metrics.response_bytes.add(bytes as u64);
+            common.response_sizes.add(bytes);
         }
     }
 
     /// The next request to begin. A write waits while something before it is still to be answered from the tree: that answer
     /// must not show what the session writes only later.
-    fn next(&mut self) -> Option<Request> {
-        let write = matches!(self.unbegun.front()?.operation, Operation::Write(..));
+    fn next(&mut self) -> Option<(Request, Micros)> {
+        let (first, _) = self.unbegun.front()?;
+        let write = matches!(first.operation, Operation::Write(..));
         let only_writes = |item: &Item| matches!(item.waiting, Waiting::Write { .. });
         if write && !self.queue.iter().all(only_writes) {
             return None;
@@ -224,6 +239,7 @@ impl Client {
                 match acl::authenticate(&mut self.identity, &scheme, shown, super_digest) {
                     Ok(()) => out.empty(xid, Zxid::ZERO),
                     Err(code) => {
+                        common.metrics.auth_failed.inc();
                         out.error(xid, Zxid::ZERO, code);
                         self.last = true;
                     }
@@ -372,15 +388,16 @@ pub(super) struct Clients {
     pub(super) watches: Watches,
     /// See [`crate::config::Security`].
     pub(super) super_digest: Option<String>,
-    pub(super) latency: Latency,
-    /// Requests received.
-    pub(super) received: u64,
+    pub(super) metrics: Arc<Metrics>,
+    /// Sizes of answers, in bytes.
+    pub(super) response_sizes: Sizes,
 }
 
 impl Clients {
-    pub(super) fn new(super_digest: Option<String>) -> Clients {
+    pub(super) fn new(super_digest: Option<String>, metrics: Arc<Metrics>) -> Clients {
         Clients {
             super_digest,
+            metrics,
             ..Clients::default()
         }
     }
@@ -418,8 +435,8 @@ impl Clients {
 
     /// Begins the server's statistics anew.
     pub(super) fn reset_totals(&mut self) {
-        self.latency = Latency::default();
-        self.received = 0;
+        self.metrics.reset();
+        self.response_sizes = Sizes::default();
     }
 
     /// Requests without an answer yet.
@@ -438,30 +455,32 @@ impl Clients {
     }
 
     /// Adds a request to its client's queue.
-    pub(super) fn enqueue(&mut self, id: ConnectionId, xid: i32, waiting: Waiting, now: Millis) {
-        self.received += 1;
+    pub(super) fn enqueue(&mut self, id: ConnectionId, xid: i32, waiting: Waiting, since: Micros) {
         if let Some(client) = self.open.get_mut(&id) {
             client.traffic.received += 1;
             client.queue.push_back(Item {
                 xid,
-                since: now,
+                since,
                 waiting,
             });
         }
     }
 
     /// Keeps requests until they are begun.
-    pub(super) fn keep(&mut self, id: ConnectionId, requests: Vec<Request>) {
+    pub(super) fn keep(&mut self, id: ConnectionId, requests: Vec<Request>, came: Micros) {
         if let Some(client) = self.open.get_mut(&id) {
-            client.unbegun.extend(requests);
+            client
+                .unbegun
+                .extend(requests.into_iter().map(|request| (request, came)));
         }
     }
 
-    /// The client's next request to begin now, if there is one, with its session.
-    pub(super) fn next(&mut self, id: ConnectionId) -> Option<(SessionId, Request)> {
+    /// The client's next request to begin now, if there is one, with its session, and when it came.
+    pub(super) fn next(&mut self, id: ConnectionId) -> Option<(SessionId, Request, Micros)> {
         let client = self.open.get_mut(&id)?;
         let session = client.session()?;
-        Some((session, client.next()?))
+        let (request, came) = client.next()?;
+        Some((session, request, came))
     }
 
     /// Who the client is.
@@ -492,16 +511,18 @@ impl Clients {
     }
 
     /// Answers what can be answered, and closes the client after its last answer.
-    pub(super) fn pump(&mut self, id: ConnectionId, tree: &Tree, now: Millis) {
+    pub(super) fn pump(&mut self, id: ConnectionId, tree: &Tree, now: Millis, at: Micros) {
         let Some(client) = self.open.get_mut(&id) else {
             return;
         };
         let mut common = Common {
             tree,
             watches: &mut self.watches,
-            latency: &mut self.latency,
+            metrics: &self.metrics,
+            response_sizes: &mut self.response_sizes,
             super_digest: self.super_digest.as_deref(),
             now,
+            at,
         };
         client.pump(&mut common, Watcher(id.0));
         if client.last {

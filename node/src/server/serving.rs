@@ -1,5 +1,6 @@
 //! Clients' events: connects, reconnects, requests.
 
+use super::Micros;
 use super::client::ClientLink;
 use super::engine::Engine;
 use super::event::ConnectionId;
@@ -13,6 +14,7 @@ impl Engine {
     /// A client's first frame: a new session, or one that goes on here.
     pub(super) fn connect(&mut self, id: ConnectionId, link: ClientLink, request: ConnectRequest) {
         if !self.status.serving() {
+            self.metrics.cnxn_closed_without_zk_server_running.inc();
             tracing::debug!(client = %link.address, "refused: not serving");
             return;
         }
@@ -21,6 +23,10 @@ impl Engine {
             let (seen, ours) = (request.last_zxid_seen, self.tree.zxid());
             tracing::info!(client = %link.address, "refused: it has seen 0x{seen:x}, and this server {ours}");
             return;
+        }
+        self.metrics.connection_request_count.inc();
+        if request.session != 0 {
+            self.metrics.connection_revalidate_count.inc();
         }
         let limits = &self.config.limits;
         let timeout_ms = request
@@ -81,6 +87,7 @@ impl Engine {
         client
             .replies()
             .connected(session, timeout_ms, &password, flag);
+        self.metrics.packets_sent.inc();
         tracing::debug!(client = %client.link.address, %session, timeout_ms, "session");
         let held = match std::mem::replace(&mut client.stage, Stage::Open(session)) {
             Stage::Connecting { held, .. } => held,
@@ -88,7 +95,7 @@ impl Engine {
         };
         self.clients.opened(id, session);
         self.clients.touch(id);
-        self.requests(id, held);
+        self.requests(id, held, self.at);
     }
 
     /// The leader's word on a session that wants to go on here.
@@ -120,27 +127,27 @@ impl Engine {
     }
 
     /// A client's further frames.
-    pub(super) fn requests(&mut self, id: ConnectionId, mut requests: Vec<Request>) {
+    pub(super) fn requests(&mut self, id: ConnectionId, mut requests: Vec<Request>, came: Micros) {
         let session = match self.clients.get(id).map(|client| &mut client.stage) {
             None => return,
             Some(Stage::Connecting { held, .. }) => return held.append(&mut requests),
             Some(Stage::Open(session)) => *session,
         };
         self.touched.insert(session);
-        self.clients.keep(id, requests);
+        self.clients.keep(id, requests, came);
         self.pump(id);
     }
 
     /// Answers a client what can be answered, and begins what can be begun, until neither goes on.
     pub(super) fn pump(&mut self, id: ConnectionId) {
         loop {
-            self.clients.pump(id, &self.tree, self.now);
-            let Some((session, request)) = self.clients.next(id) else {
+            self.clients.pump(id, &self.tree, self.now, self.at);
+            let Some((session, request, came)) = self.clients.next(id) else {
                 return;
             };
-            self.request(id, session, request);
-            while let Some((session, request)) = self.clients.next(id) {
-                self.request(id, session, request);
+            self.request(id, session, request, came);
+            while let Some((session, request, came)) = self.clients.next(id) {
+                self.request(id, session, request, came);
             }
         }
     }
@@ -150,6 +157,7 @@ impl Engine {
         id: ConnectionId,
         session: SessionId,
         Request { xid, operation }: Request,
+        came: Micros,
     ) {
         let (waiting, question) = match operation {
             Operation::Read(read) => (Waiting::Read(read), None),
@@ -199,7 +207,7 @@ impl Engine {
                 )
             }
         };
-        self.clients.enqueue(id, xid, waiting, self.now);
+        self.clients.enqueue(id, xid, waiting, came);
         if let Some(question) = question {
             self.submit(question);
         }

@@ -99,12 +99,27 @@ impl Clients {
 
     /// Who may not read the znode is not told that it exists.
     fn tell(&mut self, told: &[Watcher], kind: EventKind, path: &str, list: Option<&[Acl]>) {
+        if told.is_empty() {
+            return;
+        }
+        let metrics = self.metrics.clone();
+        match kind {
+            EventKind::Created => &metrics.node_created_watch_count,
+            EventKind::Deleted => &metrics.node_deleted_watch_count,
+            EventKind::DataChanged => &metrics.node_changed_watch_count,
+            EventKind::ChildrenChanged => &metrics.node_children_watch_count,
+        }
+        .add(told.len() as u64);
         for watcher in told {
             let id = ConnectionId(watcher.0);
             if let Some(client) = self.get(id)
                 && acl::check(list, Permission::READ, &client.identity).is_ok()
             {
+                let before = client.replies().len();
                 client.replies().event(kind, path);
+                let bytes = client.replies().len() - before;
+                metrics.watch_bytes.add(bytes as u64);
+                metrics.packets_sent.inc();
                 self.touch(id);
             }
         }

@@ -1,12 +1,13 @@
 //! The four-letter words, in the shape that ZooKeeper's tools read.
 
 use super::engine::Engine;
+use super::metrics::{java_float, mntr_lines};
 use crate::jute::Word;
 use crate::zab::Status;
 use std::fmt::{Arguments, Write};
 
 /// The version of ZooKeeper whose protocol is spoken, and ours.
-const VERSION: &str = concat!(
+pub(super) const VERSION: &str = concat!(
     "3.8.0-keelhaul-",
     env!("CARGO_PKG_VERSION"),
     ", built on unknown"
@@ -31,7 +32,7 @@ impl Engine {
             _ if !self.status.serving() => NOT_SERVING.into(),
             "srvr" => self.srvr(None),
             "stat" => self.srvr(Some(self.clients_in_short())),
-            "mntr" => self.mntr(),
+            "mntr" => mntr_lines(&self.readings()),
             "dirs" => self.dirs(),
             "cons" => self.cons(),
             "dump" => self.dump(),
@@ -43,14 +44,15 @@ impl Engine {
                 "Connection stats reset.\n".into()
             }
             "srst" => {
-                self.clients.reset_totals();
+                self.reset_statistics();
                 "Server stats reset.\n".into()
             }
             other => unreachable!("{other} is none of the words"),
         }
     }
 
-    fn mode(&self) -> &'static str {
+    /// What this server is, as ZooKeeper calls it.
+    pub(super) fn mode(&self) -> &'static str {
         match self.status {
             Status::Leading { .. } => "leader",
             _ if self.replica.is_voter() => "follower",
@@ -59,23 +61,40 @@ impl Engine {
     }
 
     fn srvr(&self, clients: Option<String>) -> String {
-        let latency = &self.clients.latency;
-        let clients = clients.unwrap_or_default();
-        format!(
+        let latency = self.metrics.latency.read();
+        let (ms, clients) = (|us: u64| us / 1000, clients.unwrap_or_default());
+        let mut out = format!(
             "Zookeeper version: {VERSION}\n{clients}\
-             Latency min/avg/max: {}/{:.1}/{}\n\
+             Latency min/avg/max: {}/{}/{}\n\
              Received: {}\nSent: {}\nConnections: {}\nOutstanding: {}\nZxid: {}\nMode: {}\nNode count: {}\n",
-            latency.min,
-            latency.average(),
-            latency.max,
-            self.clients.received,
-            latency.count,
+            ms(latency.min),
+            java_float(latency.average() / 1000.0),
+            ms(latency.max),
+            self.metrics.packets_received.get(),
+            self.metrics.packets_sent.get(),
             self.clients.len(),
             self.clients.outstanding(),
             self.tree.zxid(),
             self.mode(),
             self.tree.znode_count(),
-        )
+        );
+        if self.leader.is_some() {
+            let sizes = &self.passing.proposal_sizes;
+            put(
+                &mut out,
+                format_args!(
+                    "Proposal sizes last/min/max: {}/{}/{}\n",
+                    sizes.last, sizes.min, sizes.max
+                ),
+            );
+        }
+        out
+    }
+
+    /// Begins all that is counted anew.
+    pub(super) fn reset_statistics(&mut self) {
+        self.clients.reset_totals();
+        self.passing.reset();
     }
 
     fn conf(&self) -> String {
@@ -132,41 +151,6 @@ impl Engine {
             }
         }
         format!("datadir_size: {snapshots}\nlogdir_size: {log}\n")
-    }
-
-    fn mntr(&self) -> String {
-        let latency = &self.clients.latency;
-        let mut out = String::new();
-        let mut line = |key: &str, value: String| {
-            put(&mut out, format_args!("zk_{key}\t{value}\n"));
-        };
-        line("version", VERSION.into());
-        line("server_state", self.mode().into());
-        line("avg_latency", format!("{:.1}", latency.average()));
-        line("min_latency", latency.min.to_string());
-        line("max_latency", latency.max.to_string());
-        line("packets_received", self.clients.received.to_string());
-        line("packets_sent", latency.count.to_string());
-        line("num_alive_connections", self.clients.len().to_string());
-        line(
-            "outstanding_requests",
-            self.clients.outstanding().to_string(),
-        );
-        line("znode_count", self.tree.znode_count().to_string());
-        line("local_sessions", "0".into());
-        line("watch_count", self.clients.watches.len().to_string());
-        line("ephemerals_count", self.tree.ephemeral_count().to_string());
-        line("approximate_data_size", self.tree.data_bytes().to_string());
-        line("global_sessions", self.tree.sessions().count().to_string());
-        line("uptime", self.now.0.to_string());
-        if self.leader.is_some() {
-            line(
-                "quorum_size",
-                self.config.zab_members().voters.len().to_string(),
-            );
-            line("connected_peers", self.peers.len().to_string());
-        }
-        out
     }
 }
 

@@ -17,6 +17,7 @@ mod promises;
 mod record;
 mod segments;
 mod snapshots;
+mod timed;
 
 use crate::zab::{DiskOp, Entry, Epochs, Recovered, Snapshot, Ticket, Zxid};
 use promises::Promises;
@@ -24,6 +25,7 @@ use segments::Segments;
 use std::path::{Path, PathBuf};
 
 pub use files::Files;
+pub use timed::Timing;
 
 /// Why the disk cannot be used. The node stops: it never acknowledges what it could not write.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +135,15 @@ impl Store {
     /// Opens the data directory and reads what is there. A directory that was never formatted makes an amnesiac.
     pub fn open(dir: &Path, options: StoreOptions) -> Result<(Store, Recovered), StorageError> {
         Store::open_on(lock(dir)?, options)
+    }
+
+    /// [`Store::open`], and `hear` is told how long the disk takes.
+    pub fn open_timed(
+        dir: &Path,
+        options: StoreOptions,
+        hear: impl Fn(Timing) + Send + 'static,
+    ) -> Result<(Store, Recovered), StorageError> {
+        Store::open_on(Box::new(timed::Timed::new(lock(dir)?, hear)), options)
     }
 
     /// [`Store::format`] on given files.

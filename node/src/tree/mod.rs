@@ -236,6 +236,11 @@ impl Tree {
         self.sessions.get(&id)
     }
 
+    /// How many sessions are open.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
     /// All open sessions, by id.
     pub fn sessions(&self) -> impl Iterator<Item = (SessionId, &Session)> {
         self.sessions.iter().map(|(id, session)| (*id, session))

@@ -17,7 +17,7 @@ mod types;
 
 pub use members::Members;
 pub use message::{FromLeader, Message, Notification, Standing, ToLeader, Vote};
-pub use replica::Replica;
+pub use replica::{Learning, Replica};
 pub use types::{
     Config, DiskOp, Entry, Epoch, Epochs, Input, Millis, NodeId, Output, Recovered, Snapshot,
     Status, Ticket, Zxid,

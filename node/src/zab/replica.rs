@@ -24,6 +24,17 @@ pub struct Replica {
     sessions: u64,
 }
 
+/// Who learns from a leader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Learning {
+    /// Who it is.
+    pub id: NodeId,
+    /// Whether it is a voter; else it is an observer.
+    pub votes: bool,
+    /// Whether it has been brought up to date.
+    pub synced: bool,
+}
+
 impl Replica {
     /// A replica that starts with what it found on its disk. The layer above must already hold
     /// `recovered.snapshot`'s state.
@@ -121,6 +132,19 @@ impl Replica {
     /// Whether this replica is a voter; else it is an observer.
     pub fn is_voter(&self) -> bool {
         self.core.members().votes(self.core.me())
+    }
+
+    /// Those who learn from this replica, if it leads.
+    pub fn learners(&self) -> Vec<Learning> {
+        let Role::Leading(leader) = &self.role else {
+            return Vec::new();
+        };
+        let learning = |&id: &NodeId| Learning {
+            id,
+            votes: self.core.members().votes(id),
+            synced: leader.is_active(id),
+        };
+        leader.learners.keys().map(learning).collect()
     }
 
     /// The last zxid given to the layer above.

@@ -1,8 +1,8 @@
 //! The real binary as real processes on loopback, asked by a tiny client of its own.
 //!
 //! `stories`: what one server owes a client. `ensemble`: what three owe together. `hostile`: bytes that make no
-//! sense. `observers`: what those owe that do not vote. `watches`: events, and when they come. `access`: who may do what. `operations`: what there is beside create,
-//! read and write.
+//! sense. `observers`: what those owe that do not vote. `watches`: events, and when they come. `access`: who may do what.
+//! `metrics`: what is counted. `operations`: what there is beside create, read and write.
 //! Every wait has a condition and a generous limit; every process is ended by its handle.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -11,6 +11,7 @@ mod access;
 mod client;
 mod ensemble;
 mod hostile;
+mod metrics;
 mod observers;
 mod operations;
 mod process;
