@@ -247,7 +247,7 @@ const ROWS: &[Row] = &[
         info: CheckerInfo {
             name: "watch",
             aliases: &[],
-            about: "one-shot watches: each fires once if its znode changed, before the session sees the change, and never without one",
+            about: "watches: each change is told once, before the session sees it, to those that wait for it and to nobody else",
             model: true,
         },
         build: |parameters| Box::new(Watch::new(parameters)),

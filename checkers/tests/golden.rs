@@ -19,6 +19,49 @@ const GOLDEN: &[(&str, &str, &str)] = &[
     ("watch-event-after-the-data", "watch", "data-before-event"),
     ("watch-event-twice", "watch", "unregistered-event"),
     ("watch-event-of-nothing", "watch", "event-without-change"),
+    ("watch-persistent-fires-only-once", "watch", "missed-event"),
+    (
+        "watch-persistent-tells-a-change-twice",
+        "watch",
+        "event-twice",
+    ),
+    (
+        "watch-recursive-tells-of-everything-below",
+        "watch",
+        "valid",
+    ),
+    (
+        "watch-recursive-tells-nothing-of-children",
+        "watch",
+        "unregistered-event",
+    ),
+    (
+        "watch-event-after-its-removal",
+        "watch",
+        "unregistered-event",
+    ),
+    (
+        "watch-half-removed-still-tells-of-data",
+        "watch",
+        "missed-event",
+    ),
+    ("watch-events-out-of-order", "watch", "events-out-of-order"),
+    (
+        "watch-read-that-is-older-than-an-event",
+        "watch",
+        "stale-read-after-event",
+    ),
+    (
+        "watch-persistent-replays-nothing-after-reconnecting",
+        "watch",
+        "valid",
+    ),
+    (
+        "watch-persistent-stands-again-after-reconnecting",
+        "watch",
+        "missed-event",
+    ),
+    ("watch-fires-for-a-later-change", "watch", "missed-event"),
     (
         "watch-change-before-the-next-registration-is-unseen",
         "watch",

@@ -192,6 +192,8 @@ pub(super) enum Code {
     BadVersion,
     NotEmpty,
     NoChildrenForEphemerals,
+    /// No watch stood that was to be removed: not the tree's own word.
+    NoWatcher,
     /// A part after the one that failed.
     RuntimeInconsistency,
 }
@@ -204,6 +206,7 @@ impl Code {
             "BadVersion" => Code::BadVersion,
             "NotEmpty" => Code::NotEmpty,
             "NoChildrenForEphemerals" => Code::NoChildrenForEphemerals,
+            "NoWatcher" => Code::NoWatcher,
             "RuntimeInconsistency" => Code::RuntimeInconsistency,
             _ => return None,
         })
@@ -216,6 +219,7 @@ impl Code {
             Code::BadVersion => "BadVersion",
             Code::NotEmpty => "NotEmpty",
             Code::NoChildrenForEphemerals => "NoChildrenForEphemerals",
+            Code::NoWatcher => "NoWatcher",
             Code::RuntimeInconsistency => "RuntimeInconsistency",
         }
     }

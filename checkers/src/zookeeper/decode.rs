@@ -160,7 +160,7 @@ impl<'h> Decoded<'h> {
         let asked = operation.invocation();
         let value = operation.argument();
         let f = operation.f();
-        if matches!(f, "sync" | "connect") {
+        if matches!(f, "sync" | "connect" | "add-watch" | "remove-watches") {
             return Ok(Call::Other);
         }
         if f == "close" {
@@ -204,7 +204,7 @@ impl<'h> Decoded<'h> {
             other => {
                 return Err(format!(
                     "is `{other}`, which the tree does not have: it knows create, set (write, cas), delete, check, multi, \
-                     get (read), exists, children, sync, connect and close"
+                     get (read), exists, children, sync, connect, close, add-watch and remove-watches"
                 ));
             }
         };
@@ -306,7 +306,7 @@ impl<'h> Decoded<'h> {
         };
         if let Some(error) = operation.error() {
             let code = Code::of(error).ok_or_else(|| {
-                format!("is ok with the error {error}, which the tree cannot explain: it knows NoNode, NodeExists, BadVersion, NotEmpty and NoChildrenForEphemerals")
+                format!("is ok with the error {error}, which the tree cannot explain: it knows NoNode, NodeExists, BadVersion, NotEmpty, NoChildrenForEphemerals and NoWatcher")
             })?;
             return Ok(Outcome::Refused(code, codes(answer)?));
         }

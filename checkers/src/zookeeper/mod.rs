@@ -7,7 +7,7 @@
 //! | [`ZxidAudit`] | what each Stat says of the zxids and versions of a znode agrees with all others, and with the writes |
 //! | [`Sequence`] | numbers of sequential znodes |
 //! | [`Ephemeral`] | a session's ephemeral znodes go all at once, with the session, neither too early nor too late |
-//! | [`Watch`] | one-shot watches: an event for each that was due, before the data that it announces, and none that was not |
+//! | [`Watch`] | one-shot and persistent watches: an event for each change that was due, before the data that it announces, and none that was not |
 //! | [`Fencing`] | `lock` and `election`: effects are accepted in the order of the tokens that guard them |
 //!
 //! # The shape of operations on the tree
@@ -22,6 +22,8 @@
 //! | `get` (`read`), `exists`, `children` | `value`: null; `mode`: `local`, `sync`, `fenced` (absent: linearizable) | `value`: data, null, list of names; Stat |
 //! | `multi` | `value`: `[["check",path,version], ["create",path,data,{"ephemeral":true}], ["set",path,data,version], ["delete",path,version]]` | `results`: for each part null, the path made, or the new version |
 //! | `check` | `expected`: version | |
+//! | `add-watch` | `value`: `persistent` or `persistent-recursive` | |
+//! | `remove-watches` | `value`: `data`, `children`, `persistent`, `persistent-recursive` or `any` | |
 //! | `sync`, `connect`, `close` | no key; `connect` begins or resumes a session, `close` ends it | |
 //!
 //! A Stat is any of `czxid`, `mzxid`, `pzxid`, `version`, `cversion`, `aversion`, `numChildren`, `ephemeralOwner` (the owner's

@@ -10,4 +10,6 @@ mod fencing;
 mod promises;
 mod sim;
 mod watch;
+mod watch_oracle;
+mod watch_server;
 mod znodes;
