@@ -12,5 +12,6 @@ pub mod server;
 pub mod storage;
 pub mod tree;
 pub mod txn;
+pub mod warn;
 pub mod watches;
 pub mod zab;

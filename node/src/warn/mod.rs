@@ -1,0 +1,396 @@
+//! Early warning: notices what is going wrong before clients do, says so once, and says where acting is safe.
+//!
+//! Pure: observations with their time in ([`Observation`]), changes of alerts ([`Change`]) and [`Advice`] out. No clock, thread or
+//! socket is reached from here; the same observations give the same alerts.
+//!
+//! ```text
+//! Observation ──► detectors ──► Reading (sign, numbers) ──► gate ──► Change: raised, updated, cleared
+//!                 peers, clock, disk, lag, requests, space,  │
+//!                 stall, expiry, flapping, margin            └─ hysteresis, holding times, doubling
+//! ```
+//!
+//! - [`Alert`]: what an alert is. [`Observation`], [`Beat`]: what the lookout is told, and what lookouts tell each other.
+//! - `accrual`, `window`, `pending`: what limits are learned from. `gate`, `post`: from a measure that shakes to an alert that does not.
+//! - `board`: alerts that were cleared of late, and those of the peers. `advice`: what may be done about it.
+//!
+//! **The time that counts.** All but the loop's own gaps is judged by the time in which this server ran (*awake* time): a gap between two
+//! turns counts for 50 ms at most. A server that was stopped for an hour does not think that all others were silent for an hour, and one that
+//! seldom gets a processor is slower to accuse: its judgement adapts to the machine.
+//!
+//! **Safety rests on none of this.** Advice makes a leader resign or a follower look for another leader, which each may do at
+//! any time; what is promised and committed is decided by epochs and majorities alone.
+
+mod accrual;
+mod advice;
+mod alert;
+mod board;
+mod clock;
+mod disk;
+mod expiry;
+mod flapping;
+mod gate;
+mod lag;
+mod margin;
+mod observation;
+mod peers;
+mod pending;
+mod post;
+mod requests;
+mod space;
+mod stall;
+#[cfg(test)]
+mod tests;
+mod window;
+
+pub use advice::Advice;
+pub use alert::{Alert, Change, Event, Evidence, Kind, Severity, Subject};
+pub use observation::{Beat, Echo, Moment, Observation, Standing, Wall};
+
+use crate::zab::{Millis, NodeId};
+use board::Board;
+use disk::Disk;
+use expiry::Expiry;
+use flapping::Flapping;
+use lag::Progress;
+use peers::Peer;
+use post::{Post, Reading};
+use requests::Requests;
+use space::Space;
+use stall::Stall;
+use std::collections::BTreeMap;
+
+/// How much of a gap between two turns counts as time, in milliseconds.
+const STEP_MS: u64 = 50;
+
+/// Between two judgements, in milliseconds.
+const JUDGE_MS: u64 = 50;
+
+/// Every so many beats carry all alerts, changed or not.
+const TOLD_EVERY: u64 = 20;
+
+/// How long a new ensemble may take to find its first leader, in milliseconds.
+const FIRST_LEADER_MS: u64 = 15_000;
+
+/// What the lookout must know.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// This server.
+    pub id: NodeId,
+    /// Between two beats, in milliseconds; the same on every member.
+    pub beat_ms: u64,
+    /// How long a leader that does not run keeps its followers, in milliseconds.
+    pub lease_ms: u64,
+}
+
+/// Keeps a lookout, on one server.
+#[derive(Debug)]
+pub struct Lookout {
+    options: Options,
+    turned: Millis,
+    awake: Millis,
+    judged: Millis,
+    voter: bool,
+    peers: BTreeMap<NodeId, Peer>,
+    standing: Standing,
+    ever_led: bool,
+    progress: Progress,
+    disk: Disk,
+    space: Space,
+    stall: Stall,
+    overslept: bool,
+    requests: Requests,
+    expiry: Expiry,
+    flapping: Flapping,
+    posts: BTreeMap<Subject, Post>,
+    board: Board,
+    certain: Vec<NodeId>,
+    /// The peers' own alerts have changed since all were told.
+    news: bool,
+    beats: u64,
+}
+
+impl Lookout {
+    /// Begins at this time.
+    pub fn new(options: Options, now: Millis) -> Lookout {
+        let awake = Millis::default();
+        Lookout {
+            options,
+            turned: now,
+            awake,
+            judged: awake,
+            voter: false,
+            peers: BTreeMap::new(),
+            standing: Standing::default(),
+            ever_led: false,
+            progress: Progress::default(),
+            disk: Disk::default(),
+            space: Space::default(),
+            stall: Stall::default(),
+            overslept: false,
+            requests: Requests::new(awake),
+            expiry: Expiry::new(awake),
+            flapping: Flapping::default(),
+            posts: BTreeMap::new(),
+            board: Board::default(),
+            certain: Vec::new(),
+            news: false,
+            beats: 0,
+        }
+    }
+
+    /// The server's loop turns: to be called at each turn, first of all.
+    pub fn turn(&mut self, now: Millis) {
+        let gap = now.since(self.turned);
+        self.turned = now;
+        self.awake.0 += gap.min(STEP_MS);
+        self.stall.turned(now, gap);
+        self.overslept |= gap > self.options.lease_ms;
+    }
+
+    /// Something was seen in this turn.
+    pub fn observe(&mut self, observation: Observation) {
+        let now = self.awake;
+        match observation {
+            Observation::Members { voters, observers } => self.members(&voters, &observers),
+            Observation::PeerUp(peer) => self.peer(peer, |peer| peer.up(now)),
+            Observation::PeerDown(peer) => self.peer(peer, Peer::down),
+            Observation::Beat {
+                from,
+                beat,
+                received,
+            } => {
+                let mut beat = *beat;
+                if let Some(alerts) = beat.alerts.take() {
+                    self.board.told(now, from, alerts);
+                }
+                self.peer(from, |peer| peer.beat(now, beat, received));
+            }
+            Observation::Proposed { to, zxid } => self.peer(to, |peer| peer.proposed(zxid, now)),
+            Observation::Acked { from, zxid } => self.peer(from, |peer| peer.acked(zxid, now)),
+            Observation::DiskAsked(count) => self.disk.asked(count, now),
+            Observation::DiskDone(count) => self.disk.done(count, now),
+            Observation::CanarySent(number) => self.disk.canary_sent(number, now),
+            Observation::CanaryBack(number) => self.disk.canary_back(number, now),
+            Observation::Space { free, total } => self.space.observe(self.turned, free, total),
+            Observation::Requests {
+                outstanding,
+                answered,
+            } => self.requests.observe(now, outstanding, answered),
+            Observation::SessionsExpired { expired, open } => {
+                self.expiry.observe(now, expired, open)
+            }
+            Observation::Standing(standing) => self.stands(standing),
+        }
+    }
+
+    fn peer(&mut self, id: NodeId, change: impl FnOnce(&mut Peer)) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            change(peer);
+        }
+    }
+
+    fn members(&mut self, voters: &[NodeId], observers: &[NodeId]) {
+        let (me, now, beat_ms) = (self.options.id, self.awake, self.options.beat_ms);
+        self.voter = voters.contains(&me);
+        self.peers
+            .retain(|id, _| voters.contains(id) || observers.contains(id));
+        for id in voters.iter().chain(observers).filter(|id| **id != me) {
+            let voter = voters.contains(id);
+            let peer = self
+                .peers
+                .entry(*id)
+                .or_insert_with(|| Peer::new(now, beat_ms, voter));
+            peer.set_voter(voter);
+        }
+    }
+
+    fn stands(&mut self, standing: Standing) {
+        let led = |standing: &Standing| (standing.leader, standing.epoch, standing.serving);
+        if led(&standing) != led(&self.standing) {
+            self.progress.clear();
+            self.peers.values_mut().for_each(Peer::forget_acks);
+            if let (Some(leader), true) = (standing.leader, standing.serving) {
+                self.ever_led = true;
+                self.flapping.led_by(self.awake, leader, standing.epoch);
+            }
+        }
+        self.standing = standing;
+        if self.leads() {
+            self.progress.note(self.awake, standing.delivered);
+        }
+    }
+
+    fn leads(&self) -> bool {
+        self.standing.serving && self.standing.leader == Some(self.options.id)
+    }
+
+    /// Judges what was seen, every now and then; to be called at each turn, last of all.
+    pub fn judge(&mut self, moment: Moment) -> Vec<Change> {
+        if self.awake.since(self.judged) < JUDGE_MS {
+            return Vec::new();
+        }
+        self.judged = self.awake;
+        let now = self.awake;
+        self.certain = self
+            .peers_that(|peer| peer.is_certainly_silent(now))
+            .collect();
+        let mut changes = Vec::new();
+        let readings = self.readings();
+        // A member that is gone, or a question that is no longer asked, has no reading: its alert goes too.
+        let me = self.options.id;
+        let subject = |kind, about| Subject {
+            kind,
+            about,
+            by: me,
+        };
+        for (kind, about, reading) in &readings {
+            let subject = subject(*kind, *about);
+            let post = self.posts.entry(subject).or_default();
+            changes.extend(post.judge(now, moment, subject, reading.clone()));
+        }
+        for (subject, post) in &mut self.posts {
+            let read = readings
+                .iter()
+                .any(|(kind, about, _)| (*kind, *about) == (subject.kind, subject.about));
+            if !read {
+                changes.extend(post.clear(moment));
+            }
+        }
+        for change in changes
+            .iter()
+            .filter(|change| change.event == Event::Cleared)
+        {
+            self.board.cleared(now, change.alert.clone());
+        }
+        self.news |= self.board.forget(now) | !changes.is_empty();
+        changes
+    }
+
+    /// What every detector says now.
+    fn readings(&mut self) -> Vec<(Kind, NodeId, Reading)> {
+        let (me, now) = (self.options.id, self.awake);
+        let mut readings = Vec::new();
+        for (id, peer) in &self.peers {
+            readings.push((Kind::PeerSilent, *id, peer.silence(now)));
+            readings.push((Kind::PeerDeaf, *id, peer.deafness(now)));
+        }
+        if self.leads() {
+            let ours = self.standing.delivered;
+            for (id, peer) in &mut self.peers {
+                readings.push((Kind::AcksLate, *id, peer.acks(now)));
+                if peer.is_heard(now) {
+                    let theirs = peer.standing.delivered;
+                    let lag = lag::reading(&self.progress, &mut peer.usual_lag, now, ours, theirs);
+                    readings.push((Kind::ReplicaLag, *id, lag));
+                }
+            }
+            readings.push((Kind::SessionsExpiring, me, self.expiry.reading(now)));
+        }
+        readings.push((Kind::DiskStalled, me, self.disk.reading(now)));
+        readings.extend(
+            self.space
+                .reading()
+                .map(|reading| (Kind::DiskSpace, me, reading)),
+        );
+        readings.push((
+            Kind::LoopStalled,
+            me,
+            self.stall.reading(self.options.lease_ms),
+        ));
+        readings.push((Kind::RequestsWaiting, me, self.requests.reading(now)));
+        readings.push((Kind::LeaderFlapping, me, self.flapping.reading(now)));
+        readings.extend(self.clock(now));
+        readings.extend(
+            self.margin(now)
+                .map(|reading| (Kind::QuorumMargin, me, reading)),
+        );
+        readings
+    }
+
+    fn clock(&self, now: Millis) -> Option<(Kind, NodeId, Reading)> {
+        let offset = |(id, peer): (&NodeId, &Peer)| Some((*id, peer.clock.offset_ms(now)?));
+        let known: Vec<(NodeId, (f64, f64))> = self.peers.iter().filter_map(offset).collect();
+        match &known[..] {
+            [] => None,
+            [(id, offset)] => Some((Kind::ClockOffset, *id, clock::other(*offset))),
+            many => {
+                let offsets: Vec<(f64, f64)> = many.iter().map(|(_, offset)| *offset).collect();
+                Some((Kind::ClockOffset, self.options.id, clock::own(&offsets)?))
+            }
+        }
+    }
+
+    /// The leader knows; who follows leaves it to the leader; who looks knows that there is none.
+    fn margin(&self, now: Millis) -> Option<Reading> {
+        let leads = self.standing.leader == Some(self.options.id);
+        let starts = !self.ever_led && now.0 < FIRST_LEADER_MS;
+        if starts || !(leads || self.standing.leader.is_none()) {
+            return None;
+        }
+        let me = self.options.id;
+        let follows = |peer: &Peer| {
+            peer.is_voter()
+                && peer.is_near(now)
+                && peer.standing.serving
+                && peer.standing.leader == Some(me)
+        };
+        let live = self.leads().then(|| 1 + self.peers_that(follows).count());
+        let near = self
+            .peers_that(|peer| peer.is_voter() && peer.is_heard(now))
+            .count();
+        Some(margin::reading(live, near, self.voters()))
+    }
+
+    fn peers_that(&self, is: impl Fn(&Peer) -> bool) -> impl Iterator<Item = NodeId> {
+        let found = self.peers.iter().filter(move |(_, peer)| is(peer));
+        found.map(|(id, _)| *id)
+    }
+
+    fn voters(&self) -> usize {
+        self.peers_that(Peer::is_voter).count() + usize::from(self.voter)
+    }
+
+    fn quorum(&self) -> usize {
+        self.voters() / 2 + 1
+    }
+
+    /// Whether all should hear at once what has changed.
+    pub fn has_news(&self) -> bool {
+        self.news
+    }
+
+    /// What to tell each connected peer, now that a beat is due.
+    pub fn beats(&mut self, moment: Moment) -> Vec<(NodeId, Beat)> {
+        let now = self.awake;
+        self.beats += 1;
+        let told = std::mem::take(&mut self.news) || self.beats.is_multiple_of(TOLD_EVERY);
+        let own: Option<Vec<Alert>> = told.then(|| self.own_alerts().cloned().collect());
+        let fit = !self.disk.is_stuck(now);
+        let beat = |(id, peer): (&NodeId, &mut Peer)| {
+            let beat = Beat {
+                sent: moment.wall,
+                echo: peer.take_echo(),
+                hears_you: !peer.is_missed(now),
+                fit,
+                standing: self.standing,
+                certain: self.certain.clone(),
+                alerts: own.clone(),
+            };
+            (*id, beat)
+        };
+        self.peers.iter_mut().map(beat).collect()
+    }
+
+    fn own_alerts(&self) -> impl Iterator<Item = &Alert> {
+        let standing = self.posts.values().filter_map(|post| post.alert.as_ref());
+        standing.chain(self.board.own())
+    }
+
+    /// All alerts that this server knows of, its own first: those that stand, and those that were cleared within the last minute.
+    pub fn alerts(&self) -> Vec<Alert> {
+        self.own_alerts()
+            .chain(self.board.others())
+            .cloned()
+            .collect()
+    }
+}

@@ -1,0 +1,207 @@
+//! What is known of each other member: whether it is heard, whether it hears, how its acknowledgements come, its clock.
+
+use super::accrual::Accrual;
+use super::clock::Filter;
+use super::gate::{Hold, Sign};
+use super::observation::{Beat, Echo, Standing, Wall};
+use super::pending::Pending;
+use super::post::Reading;
+use super::window::Peaks;
+use crate::zab::{Millis, NodeId, Zxid};
+
+/// φ from which silence is suspicious.
+const SUSPICIOUS: f64 = 8.0;
+
+/// φ from which it is certain.
+const CERTAIN: f64 = 16.0;
+
+/// Silence after which a member does not come back by itself, in milliseconds.
+const LONG_MS: u64 = 5000;
+
+/// How long a member may take to appear for the first time, in milliseconds.
+const FIRST_MS: u64 = 15_000;
+
+/// Acknowledgements that come within this are never late, in milliseconds.
+const ACK_FLOOR_MS: f64 = 1000.0;
+
+/// Acknowledgements that take this long are always late, in milliseconds.
+const ACK_CEILING_MS: f64 = 4000.0;
+
+#[derive(Debug)]
+pub(super) struct Peer {
+    voter: bool,
+    beats: Accrual,
+    since: Millis,
+    met: bool,
+    connected: bool,
+    /// Since when it says that it does not hear us.
+    deaf_since: Option<Millis>,
+    pub(super) fit: bool,
+    pub(super) standing: Standing,
+    pub(super) certain: Vec<NodeId>,
+    echo: Option<Echo>,
+    pub(super) clock: Filter,
+    acks: Pending,
+    /// How far it usually is behind, in milliseconds.
+    pub(super) usual_lag: Peaks,
+}
+
+impl Peer {
+    pub(super) fn new(now: Millis, beat_ms: u64, voter: bool) -> Peer {
+        Peer {
+            voter,
+            beats: Accrual::new(now, beat_ms),
+            since: now,
+            met: false,
+            connected: false,
+            deaf_since: None,
+            fit: true,
+            standing: Standing::default(),
+            certain: Vec::new(),
+            echo: None,
+            clock: Filter::default(),
+            acks: Pending::default(),
+            usual_lag: Peaks::new(100),
+        }
+    }
+
+    pub(super) fn is_voter(&self) -> bool {
+        self.voter
+    }
+
+    pub(super) fn set_voter(&mut self, voter: bool) {
+        self.voter = voter;
+    }
+
+    pub(super) fn up(&mut self, now: Millis) {
+        self.connected = true;
+        self.deaf_since = None;
+        self.beats.restart(now);
+    }
+
+    pub(super) fn down(&mut self) {
+        self.connected = false;
+        self.acks.forget();
+        self.certain.clear();
+        self.echo = None;
+    }
+
+    pub(super) fn beat(&mut self, now: Millis, beat: Beat, received: Wall) {
+        if self.met {
+            self.beats.arrived(now);
+        } else {
+            self.beats.restart(now);
+        }
+        self.met = true;
+        if let Some(echo) = beat.echo {
+            self.clock.add(now, echo, beat.sent, received);
+        }
+        self.echo = Some(Echo {
+            sent: beat.sent,
+            received,
+        });
+        self.deaf_since = (!beat.hears_you).then(|| self.deaf_since.unwrap_or(now));
+        (self.fit, self.standing, self.certain) = (beat.fit, beat.standing, beat.certain);
+    }
+
+    /// The last beat, to be sent back; once, so that it is never old.
+    pub(super) fn take_echo(&mut self) -> Option<Echo> {
+        self.echo.take()
+    }
+
+    pub(super) fn proposed(&mut self, zxid: Zxid, now: Millis) {
+        self.acks.asked(zxid.0, now);
+    }
+
+    pub(super) fn acked(&mut self, zxid: Zxid, now: Millis) {
+        self.acks.answered(zxid.0, now, ACK_FLOOR_MS);
+    }
+
+    /// This server leads no longer, or its leadership is another one.
+    pub(super) fn forget_acks(&mut self) {
+        self.acks.forget();
+    }
+
+    /// Whether it is heard, as far as anybody can tell.
+    pub(super) fn is_heard(&self, now: Millis) -> bool {
+        self.met && self.beats.phi(now) < SUSPICIOUS
+    }
+
+    /// What to tell it about that: who was never heard may just have come.
+    pub(super) fn is_missed(&self, now: Millis) -> bool {
+        self.met && !self.is_heard(now)
+    }
+
+    /// Whether it is certain that nothing comes from it.
+    pub(super) fn is_certainly_silent(&self, now: Millis) -> bool {
+        self.met && self.beats.phi(now) >= CERTAIN
+    }
+
+    /// Whether both hear each other.
+    pub(super) fn is_near(&self, now: Millis) -> bool {
+        self.is_heard(now) && self.deaf_since.is_none()
+    }
+
+    pub(super) fn silence(&self, now: Millis) -> Reading {
+        let (phi, silent_ms) = (self.beats.phi(now), self.beats.silence_ms(now));
+        let sign = if !self.met && now.since(self.since) < FIRST_MS {
+            Sign::Calm
+        } else if phi >= SUSPICIOUS && silent_ms >= LONG_MS {
+            Sign::Critical
+        } else if phi >= SUSPICIOUS {
+            Sign::Warning
+        } else {
+            Sign::Calm
+        };
+        Reading {
+            sign,
+            hold: Hold {
+                raise_ms: 0,
+                clear_ms: 2000,
+            },
+            evidence: vec![
+                ("silent_ms", silent_ms as f64),
+                ("phi", phi.min(1000.0)),
+                ("connected", f64::from(u8::from(self.connected))),
+            ],
+        }
+    }
+
+    pub(super) fn deafness(&self, now: Millis) -> Reading {
+        let sign = match self.deaf_since {
+            _ if !self.is_heard(now) => Sign::Between,
+            None => Sign::Calm,
+            Some(_) => Sign::Warning,
+        };
+        let deaf_ms = self.deaf_since.map_or(0, |since| now.since(since));
+        Reading {
+            sign,
+            hold: Hold {
+                raise_ms: 0,
+                clear_ms: 2000,
+            },
+            evidence: vec![
+                ("deaf_ms", deaf_ms as f64),
+                ("heard_ms_ago", self.beats.silence_ms(now) as f64),
+            ],
+        }
+    }
+
+    pub(super) fn acks(&self, now: Millis) -> Reading {
+        let (age, usual) = (self.acks.age_ms(now), self.acks.usual());
+        let limit = usual.limit(4.0, (ACK_FLOOR_MS, ACK_CEILING_MS));
+        Reading {
+            sign: Sign::of(age, limit, 5.0 * limit),
+            hold: Hold {
+                raise_ms: 0,
+                clear_ms: 5000,
+            },
+            evidence: vec![
+                ("waiting_ms", age),
+                ("limit_ms", limit),
+                ("usual_mean_ms", usual.mean()),
+                ("usual_largest_ms", usual.largest()),
+            ],
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! One trouble at a time: who says it, about whom, how soon, and what is advised.
+
+use super::world::*;
+use crate::warn::{Kind, Severity};
+
+#[test]
+fn a_follower_that_stops_is_named_by_both_others_and_forgiven_when_it_is_back() {
+    let mut world = World::new(3, 1);
+    world.run(20_000);
+    assert_eq!(world.changes, []);
+    let since = world.now;
+    world.stopped.insert(id(3));
+    world.run(10_000);
+    for by in [id(1), id(2)] {
+        let raised = world.raised(since, by, Kind::PeerSilent, id(3)).unwrap();
+        assert!(raised < 700, "by {by} after {raised} ms");
+        assert_eq!(world.servers[&by].advice.unwrap().abandon, None);
+    }
+    // The leader counts: one more, and nothing is written any more.
+    let margin = world
+        .raised(since, id(1), Kind::QuorumMargin, id(1))
+        .unwrap();
+    assert!((1000..2500).contains(&margin), "{margin}");
+    assert!(
+        world.standing(id(1)).contains(&(Kind::ReplicaLag, id(3)))
+            || world
+                .raised(since, id(1), Kind::ReplicaLag, id(3))
+                .is_none()
+    );
+    let since = world.now;
+    world.stopped.clear();
+    world.run(15_000);
+    assert!(
+        world
+            .cleared(since, id(1), Kind::PeerSilent, id(3))
+            .unwrap()
+            < 4000
+    );
+    // It says of itself that it did not run, and accuses nobody for the time.
+    assert!(
+        world
+            .raised(since, id(3), Kind::LoopStalled, id(3))
+            .unwrap()
+            < 100
+    );
+    assert_eq!(
+        world.raised(0, id(3), Kind::PeerSilent, id(1)),
+        None,
+        "{}",
+        world.told()
+    );
+    world.run(15_000);
+    for by in 1..=3 {
+        assert_eq!(world.standing(id(by)), []);
+    }
+}
+
+#[test]
+fn a_link_that_is_cut_one_way_is_seen_from_both_ends() {
+    let mut world = World::new(3, 2);
+    world.run(20_000);
+    let since = world.now;
+    world.cut.insert((id(1), id(2)));
+    world.run(3000);
+    assert!(world.raised(since, id(2), Kind::PeerSilent, id(1)).unwrap() < 700);
+    assert!(world.raised(since, id(1), Kind::PeerDeaf, id(2)).unwrap() < 900);
+    assert_eq!(world.raised(since, id(1), Kind::PeerSilent, id(2)), None);
+    // One follower alone does not depose a leader that the other hears.
+    assert_eq!(world.servers[&id(2)].advice.unwrap().abandon, None);
+    world.cut.clear();
+    world.run(10_000);
+    assert_eq!(
+        (world.standing(id(1)), world.standing(id(2))),
+        (vec![], vec![]),
+        "{}",
+        world.told()
+    );
+}
+
+#[test]
+fn a_leader_that_stops_is_left_by_all_as_soon_as_a_majority_is_certain() {
+    for size in [3, 5] {
+        let mut world = World::new(size, 3);
+        world.run(20_000);
+        world.stopped.insert(id(1));
+        let since = world.now;
+        while !(2..=size).all(|n| world.servers[&id(n)].advice.unwrap().abandon == Some(id(1))) {
+            world.run(10);
+            assert!(
+                world.now - since < 800,
+                "they wait as long as they would without advice"
+            );
+        }
+        // It goes on after a while, and must not go on leading.
+        world.run(2000);
+        world.stopped.clear();
+        let mut resigned = false;
+        for _ in 0..20 {
+            world.run(10);
+            resigned |= world.servers[&id(1)].advice.unwrap().resign;
+        }
+        assert!(resigned);
+        for n in 2..=size {
+            assert!(!world.servers[&id(n)].advice.unwrap().resign);
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_stalls_is_seen_without_a_write_and_its_server_hands_over_if_others_can_do_better() {
+    let mut world = World::new(3, 4);
+    world.run(20_000);
+    let since = world.now;
+    world.stalled_disks.insert(id(1));
+    world.run(4000);
+    let raised = world
+        .raised(since, id(1), Kind::DiskStalled, id(1))
+        .unwrap();
+    assert!(raised < 1700, "{raised}");
+    assert!(!world.servers[&id(1)].advice.unwrap().fit);
+    assert!(world.servers[&id(2)].advice.unwrap().fit);
+    let critical = world.servers[&id(1)]
+        .lookout
+        .alerts()
+        .iter()
+        .any(|alert| alert.severity == Severity::Critical);
+    assert!(critical, "three times the limit is past");
+    // When all stall, it helps nobody to give up.
+    world.stalled_disks.extend([id(2), id(3)]);
+    world.run(4000);
+    for n in 1..=3 {
+        assert!(world.servers[&id(n)].advice.unwrap().fit, "{n}");
+    }
+    world.stalled_disks.clear();
+    world.run(20_000);
+    assert_eq!(world.standing(id(1)), [], "{}", world.told());
+}
+
+#[test]
+fn a_follower_that_applies_nothing_lags() {
+    let mut world = World::new(3, 5);
+    world.run(20_000);
+    let since = world.now;
+    world.lagging.insert(id(2));
+    world.run(5000);
+    let raised = world.raised(since, id(1), Kind::ReplicaLag, id(2)).unwrap();
+    assert!((2000..4000).contains(&raised), "{raised}");
+    assert_eq!(world.standing(id(1)), [(Kind::ReplicaLag, id(2))]);
+    world.lagging.clear();
+    world.run(10_000);
+    assert_eq!(world.standing(id(1)), []);
+}
+
+#[test]
+fn a_wrong_clock_is_told_by_its_own_server_and_of_two_each_names_the_other() {
+    let mut world = World::new(3, 6);
+    world.run(20_000);
+    let since = world.now;
+    world.clock_ms.insert(id(2), 700);
+    world.run(5000);
+    assert!(
+        world
+            .raised(since, id(2), Kind::ClockOffset, id(2))
+            .unwrap()
+            < 3500,
+        "{}",
+        world.told()
+    );
+    assert_eq!(world.changes.len(), 1, "{}", world.told());
+    let mut world = World::new(2, 6);
+    world.clock_ms.insert(id(2), -9000);
+    world.run(5000);
+    assert!(world.raised(0, id(1), Kind::ClockOffset, id(2)).is_some());
+    assert!(world.raised(0, id(2), Kind::ClockOffset, id(1)).is_some());
+}
+
+#[test]
+fn no_leader_is_said_by_everybody_and_a_leader_that_changes_again_and_again_too() {
+    let mut world = World::new(3, 7);
+    world.run(20_000);
+    let since = world.now;
+    world.leader = None;
+    world.run(5000);
+    for n in 1..=3 {
+        assert!(
+            (3000..4000).contains(
+                &world
+                    .raised(since, id(n), Kind::QuorumMargin, id(n))
+                    .unwrap()
+            )
+        );
+    }
+    for epoch in 2..=6 {
+        (world.leader, world.epoch) = (Some(id(u64::from(epoch) % 3 + 1)), epoch);
+        world.run(2000);
+    }
+    for n in 1..=3 {
+        assert!(
+            world
+                .standing(id(n))
+                .contains(&(Kind::LeaderFlapping, id(n))),
+            "{}",
+            world.told()
+        );
+    }
+    world.run(310_000);
+    for n in 1..=3 {
+        assert_eq!(world.standing(id(n)), []);
+    }
+}
+
+#[test]
+fn everybody_knows_everybodys_alerts() {
+    let mut world = World::new(3, 8);
+    world.run(20_000);
+    world.stalled_disks.insert(id(3));
+    world.run(2500);
+    for by in 1..=3 {
+        let alerts = world.servers[&id(by)].lookout.alerts();
+        let found = alerts
+            .iter()
+            .find(|alert| alert.subject.kind == Kind::DiskStalled);
+        assert_eq!(
+            found.map(|alert| alert.subject.by),
+            Some(id(3)),
+            "asked {by}"
+        );
+    }
+    world.stalled_disks.clear();
+    world.run(10_000);
+    let alerts = world.servers[&id(1)].lookout.alerts();
+    assert!(alerts[0].cleared_ms.is_some());
+    world.run(90_000);
+    assert_eq!(
+        world.servers[&id(1)].lookout.alerts(),
+        [],
+        "what is over is forgotten"
+    );
+}
