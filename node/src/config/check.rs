@@ -59,6 +59,7 @@ pub(super) fn check(file: File) -> Result<NodeConfig, Illegal> {
         znodes: file.znodes,
         security: file.security,
         admin: file.admin,
+        warn: file.warn,
     })
 }
 
@@ -226,6 +227,10 @@ fn check_numbers(file: &File) -> Result<(), Illegal> {
         file.znodes.container_check_ms,
         1,
     )?;
+    let beat_ms = file.warn.beat_ms;
+    if !(20..=1000).contains(&beat_ms) {
+        return illegal("warn.beat_ms", beat_ms, "20 to 1000");
+    }
     at_least("limits.greeting_ms", limits.greeting_ms, 1)?;
     at_least(
         "limits.peer_queue_bytes",

@@ -213,6 +213,28 @@ impl Default for Znodes {
     }
 }
 
+/// Early warning.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Warn {
+    /// Between two beats of each member to each other, in milliseconds.
+    pub beat_ms: u64,
+    /// Whether the server acts on what it sees: hands over, or leaves its leader.
+    pub act: bool,
+    /// Whether the leader keeps the alerts as znodes.
+    pub znodes: bool,
+}
+
+impl Default for Warn {
+    fn default() -> Warn {
+        Warn {
+            beat_ms: 100,
+            act: true,
+            znodes: true,
+        }
+    }
+}
+
 /// What operators can ask.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -224,7 +246,7 @@ pub struct Admin {
 impl Default for Admin {
     fn default() -> Admin {
         let words = [
-            "ruok", "srvr", "stat", "mntr", "isro", "conf", "envi", "dirs", "wchs",
+            "ruok", "srvr", "stat", "mntr", "isro", "conf", "envi", "dirs", "wchs", "warn",
         ];
         Admin {
             words: words.map(str::to_owned).to_vec(),
@@ -274,6 +296,8 @@ struct File {
     security: Security,
     #[serde(default)]
     admin: Admin,
+    #[serde(default)]
+    warn: Warn,
 }
 
 /// A whole, legal configuration.
@@ -305,6 +329,8 @@ pub struct NodeConfig {
     pub security: Security,
     /// What operators can ask.
     pub admin: Admin,
+    /// Early warning.
+    pub warn: Warn,
 }
 
 impl NodeConfig {

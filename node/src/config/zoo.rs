@@ -223,6 +223,7 @@ impl Reader<'_> {
                     .map(str::to_owned),
             },
             admin: self.admin(),
+            warn: super::Warn::default(),
         };
         let config = super::check::check(file).map_err(|illegal| ConfigError::Value {
             path: self.path.to_owned(),

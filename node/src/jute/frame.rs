@@ -5,15 +5,15 @@
 use super::Garbage;
 use bytes::{Buf, Bytes, BytesMut};
 
-/// One of ZooKeeper's four-letter words.
+/// A four-letter word: one of ZooKeeper's, or `warn`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Word([u8; 4]);
 
 impl Word {
-    /// All words of ZooKeeper 3.8.
-    pub const ALL: [&str; 18] = [
+    /// All words of ZooKeeper 3.8, and `warn`.
+    pub const ALL: [&str; 19] = [
         "conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "mntr", "ruok",
-        "srst", "srvr", "stat", "stmk", "wchc", "wchp", "wchs",
+        "srst", "srvr", "stat", "stmk", "wchc", "wchp", "wchs", "warn",
     ];
 
     /// The word in a connection's first four bytes, if it is one.

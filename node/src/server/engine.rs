@@ -15,6 +15,7 @@ use crate::request::SessionId;
 use crate::storage::LogRead;
 use crate::tree::Tree;
 use crate::txn::Incarnation;
+use crate::warn::{Lookout, Observation};
 use crate::zab::{Input, Millis, NodeId, Replica, Status, Zxid};
 use rand_chacha::ChaCha8Rng;
 use rustc_hash::FxHashSet;
@@ -51,6 +52,13 @@ pub(super) struct Engine {
     pub(super) leader: Option<Leader>,
     pub(super) peers: BTreeMap<NodeId, PeerLink>,
     pub(super) disk: Disk,
+    pub(super) lookout: Lookout,
+    /// When the next beats are due.
+    pub(super) next_beat: Millis,
+    /// When clients' requests are looked at next.
+    pub(super) next_count: Millis,
+    /// Operations given to the disk.
+    pub(super) disk_asked: u64,
     /// The last number given to a question to the leader.
     pub(super) number: u64,
     /// Sessions that showed signs of life since the last report.
@@ -94,6 +102,10 @@ impl Engine {
             leader: None,
             peers: BTreeMap::new(),
             disk,
+            lookout: super::lookout::begin(&config, clock.now()),
+            next_beat: Millis::default(),
+            next_count: Millis::default(),
+            disk_asked: 0,
             number: 0,
             touched: FxHashSet::default(),
             upward: Vec::new(),
@@ -132,6 +144,8 @@ impl Engine {
             }
             self.at = self.clock.micros();
             self.now = Millis(self.at.0 / 1000);
+            self.wake();
+            self.carry_out()?;
             for event in events.drain(..) {
                 self.at = self.clock.micros();
                 self.take(event);
@@ -165,12 +179,28 @@ impl Engine {
                 self.metrics.packets_sent.inc();
             }
             Event::PeerUp { peer, link } => self.peer_up(peer, link),
+            Event::PeerBeat {
+                peer,
+                id,
+                beat,
+                received,
+            } => self.peer_beat(peer, id, beat, received),
+            Event::CanarySent(number) => self.lookout.observe(Observation::CanarySent(number)),
+            Event::CanaryBack {
+                number,
+                free,
+                total,
+            } => {
+                self.lookout.observe(Observation::CanaryBack(number));
+                self.lookout.observe(Observation::Space { free, total });
+            }
             Event::PeerSaid { peer, id, messages } => self.peer_said(peer, id, messages),
             Event::PeerGone { peer, id } => self.peer_gone(peer, id),
             Event::DiskDone { count, reads } => {
                 for LogRead { ticket, entries } in reads {
                     self.step(Input::LogRead { ticket, entries });
                 }
+                self.lookout.observe(Observation::DiskDone(count));
                 self.step(Input::DiskDone { count });
             }
             Event::DiskFailed(error) => self.stopped = Some(error.into()),
@@ -206,6 +236,7 @@ impl Engine {
     }
 
     fn end_turn(&mut self) -> Result<(), NodeError> {
+        self.look_out();
         self.confirm_syncs();
         self.send_messages();
         self.carry_out()?;

@@ -4,6 +4,7 @@ use super::client::ClientLink;
 use super::peer::PeerLink;
 use crate::jute::{ConnectRequest, Request, Word};
 use crate::storage::{LogRead, StorageError};
+use crate::warn::{Beat, Wall};
 use crate::zab::{Message, NodeId};
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -45,10 +46,21 @@ pub(super) enum Event {
         id: ConnectionId,
         messages: Vec<Message>,
     },
+    /// A peer's lookout beats.
+    PeerBeat {
+        peer: NodeId,
+        id: ConnectionId,
+        beat: Box<Beat>,
+        received: Wall,
+    },
     /// A connection to a peer is gone.
     PeerGone { peer: NodeId, id: ConnectionId },
     /// The first `count` disk operations are done.
     DiskDone { count: u64, reads: Vec<LogRead> },
+    /// The canary flies, for the so-manieth time.
+    CanarySent(u64),
+    /// It is back, and has seen how many bytes are free, of how many.
+    CanaryBack { number: u64, free: u64, total: u64 },
     /// The disk failed.
     DiskFailed(StorageError),
 }

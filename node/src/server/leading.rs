@@ -6,6 +6,7 @@ use crate::prep::{self, Overlay, Prepared, Sessions};
 use crate::request::{Password, SessionId, Write};
 use crate::tree::{Outcome, Tree};
 use crate::txn::{Incarnation, Origin, Txn};
+use crate::warn::Observation;
 use crate::zab::{Millis, NodeId, Zxid};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -230,7 +231,13 @@ impl Engine {
             .leader
             .as_mut()
             .map(|leader| leader.sessions.expired(self.now));
-        for session in expired.unwrap_or_default() {
+        let expired = expired.unwrap_or_default();
+        if let Some(leader) = self.leader.as_ref().filter(|_| !expired.is_empty()) {
+            let (expired, open) = (expired.len(), leader.sessions.len());
+            self.lookout
+                .observe(Observation::SessionsExpired { expired, open });
+        }
+        for session in expired {
             let Some(leader) = &mut self.leader else {
                 return;
             };

@@ -5,7 +5,8 @@ use super::event::ConnectionId;
 use super::forward::{Downward, Envelope, Upward};
 use super::peer::PeerLink;
 use crate::txn::Incarnation;
-use crate::zab::{Input, Message, NodeId, Status};
+use crate::warn::Observation;
+use crate::zab::{Input, Message, NodeId, Status, ToLeader, Zxid};
 
 /// Data in forwarded requests, in bytes, beyond which a message is closed and the next begun.
 const ENVELOPE: usize = 1 << 20;
@@ -21,6 +22,7 @@ impl Engine {
         }
         tracing::info!(peer = peer.0, "connected");
         self.peers.insert(peer, link);
+        self.lookout.observe(Observation::PeerUp(peer));
         self.step(Input::PeerUp(peer));
     }
 
@@ -31,6 +33,10 @@ impl Engine {
                 return;
             }
             self.passing.received(peer, &message, self.at);
+            if let Some(zxid) = acknowledged(&message) {
+                self.lookout
+                    .observe(Observation::Acked { from: peer, zxid });
+            }
             self.step(Input::Message {
                 from: peer,
                 message,
@@ -52,6 +58,7 @@ impl Engine {
     fn peer_lost(&mut self, peer: NodeId) {
         if self.peers.remove(&peer).is_some() {
             tracing::info!(peer = peer.0, "disconnected");
+            self.lookout.observe(Observation::PeerDown(peer));
             self.step(Input::PeerDown(peer));
         }
     }
@@ -142,5 +149,16 @@ impl Engine {
             tracing::warn!(peer = peer.0, limit, "too much waits for it: disconnecting");
             self.peer_lost(peer);
         }
+    }
+}
+
+/// What a follower acknowledges.
+fn acknowledged(message: &Message) -> Option<Zxid> {
+    match message {
+        Message::ToLeader {
+            body: ToLeader::Ack { zxid },
+            ..
+        } => Some(*zxid),
+        _ => None,
     }
 }

@@ -14,10 +14,12 @@
 //! - `engine`: the loop. `outputs`: what the replica wants. `serving`: clients' events. `leading`: the leader's part.
 //!   `links`, `forward`: what servers tell each other about their clients.
 //! - `peer`, `wire`: connections between members, and their frames. `disk`: the disk thread.
+//! - `canary`, `lookout`: what the lookout is told, and what comes of it (see [`crate::warn`]).
 //! - `belonging`: whose data directory it is.
 //! - `words`, `listings`: the four-letter words. `metrics`: what is counted.
 
 mod belonging;
+mod canary;
 mod client;
 mod disk;
 mod engine;
@@ -26,6 +28,7 @@ mod forward;
 mod leading;
 mod links;
 mod listings;
+mod lookout;
 #[allow(
     unused_imports,
     dead_code,
@@ -188,6 +191,7 @@ pub async fn run(
     let replica = Replica::new(zab, recovered, clock.now());
     let (events, inbox) = mpsc::channel(4096);
     let (disk, disk_thread) = disk::start(store, patience, metrics.clone(), events.clone())?;
+    canary::start(&config.data_dir, events.clone())?;
     let config = Arc::new(config);
     // The tasks below end with this function.
     let mut tasks = tokio::task::JoinSet::new();

@@ -6,7 +6,8 @@ use super::leading::{Leader, wall_clock_ms};
 use super::pipeline::Answer;
 use crate::tree::{Outcome, Tree};
 use crate::txn::{Body, Txn};
-use crate::zab::{Entry, Input, Output, Snapshot, Status, Zxid};
+use crate::warn::Observation;
+use crate::zab::{Entry, FromLeader, Input, Message, Output, Snapshot, Status, Zxid};
 use std::collections::VecDeque;
 
 impl Engine {
@@ -27,10 +28,18 @@ impl Engine {
             Output::Send { to, message } => {
                 if let Some(link) = self.peers.get_mut(&to) {
                     self.passing.sent(to, &message);
+                    if let Some(zxid) = proposed(&message) {
+                        self.lookout.observe(Observation::Proposed { to, zxid });
+                    }
                     link.push(&message);
                 }
             }
-            Output::Disk(op) => self.disk.push(op),
+            Output::Disk(op) => {
+                self.disk_asked += 1;
+                self.lookout
+                    .observe(Observation::DiskAsked(self.disk_asked));
+                self.disk.push(op);
+            }
             Output::Restore(snapshot) => self.restore(&snapshot)?,
             Output::Deliver(entry) => self.deliver(entry)?,
             Output::TakeSnapshot(ticket) => {
@@ -145,6 +154,17 @@ impl Engine {
                 self.now,
             ));
         }
+    }
+}
+
+/// The zxid that a follower is asked to acknowledge.
+fn proposed(message: &Message) -> Option<Zxid> {
+    match message {
+        Message::FromLeader {
+            body: FromLeader::Propose { entry, .. },
+            ..
+        } => Some(entry.zxid),
+        _ => None,
     }
 }
 

@@ -1,14 +1,16 @@
 //! Connections between members: one per pair, dialled by the member with the greater id.
 //!
 //! A connection begins with a greeting from both sides, which must agree in protocol, ensemble and direction; then it
-//! carries messages of the protocol core, in order, until it breaks. It breaks when it says nothing for twice the
+//! carries messages of the protocol core and beats of the lookout, in order, until it breaks. It breaks when it says nothing for twice the
 //! synchronisation limit (signs of life are sent when there is nothing else), and is dialled again. Peers are not
 //! authenticated.
 
 use super::event::{ConnectionId, Event};
+use super::lookout::wall_clock;
 use super::wire::{FrameReader, FrameWriter, WireError};
 use crate::config::{Member, NodeConfig};
 use crate::txn::Incarnation;
+use crate::warn::Beat;
 use crate::zab::{Members, Message, Millis, NodeId};
 use bytes::{Bytes, BytesMut};
 use rand::{RngExt, SeedableRng};
@@ -25,13 +27,27 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// The protocol's name and version; a member that speaks another is refused.
-const PROTOCOL: [u8; 8] = *b"KEELHL\x00\x03";
+const PROTOCOL: [u8; 8] = *b"KEELHL\x00\x04";
 
 /// How long a dial, and then a greeting, may take.
 const PATIENCE: Duration = Duration::from_millis(1000);
 
 /// The pause before a dial is repeated, in milliseconds.
 const PAUSE_MS: std::ops::Range<u64> = 50..100;
+
+/// A frame of a connection that stands, to be written.
+#[derive(Serialize)]
+enum Saying<'a> {
+    Core(&'a Message),
+    Beat(&'a Beat),
+}
+
+/// The same, as it is read.
+#[derive(Deserialize)]
+enum Said {
+    Core(Message),
+    Beat(Box<Beat>),
+}
 
 /// The first frame of each side.
 #[derive(Debug, Serialize, Deserialize)]
@@ -82,7 +98,12 @@ pub(super) struct PeerLink {
 impl PeerLink {
     /// Adds a message to what the next [`PeerLink::flush`] sends.
     pub(super) fn push(&mut self, message: &Message) {
-        self.frames.push(message);
+        self.frames.push(&Saying::Core(message));
+    }
+
+    /// The same, for a beat.
+    pub(super) fn push_beat(&mut self, beat: &Beat) {
+        self.frames.push(&Saying::Beat(beat));
     }
 
     /// Sends what was added, or a sign of life if there was nothing for `silence_ms`. False if more than `limit` bytes
@@ -344,14 +365,27 @@ impl Peers {
         id: ConnectionId,
     ) -> Result<(), LinkError> {
         loop {
-            let mut messages = Vec::new();
+            let (mut messages, mut beats) = (Vec::new(), Vec::new());
             while let Some(body) = reader.next(&mut buffer)? {
                 if !body.is_empty() {
-                    messages.push(postcard::from_bytes(&body)?);
+                    match postcard::from_bytes(&body)? {
+                        Said::Core(message) => messages.push(message),
+                        Said::Beat(beat) => beats.push(beat),
+                    }
                 }
             }
             if !messages.is_empty() {
                 self.send(Event::PeerSaid { peer, id, messages }).await?;
+            }
+            for beat in beats {
+                let received = wall_clock();
+                self.send(Event::PeerBeat {
+                    peer,
+                    id,
+                    beat,
+                    received,
+                })
+                .await?;
             }
             buffer.reserve(64 << 10);
             match timeout(silence, read.read_buf(&mut buffer)).await {

@@ -444,6 +444,15 @@ impl Clients {
         self.open.values().map(Client::outstanding).sum()
     }
 
+    /// How long the oldest request has been waiting that is not waiting for its own client to read, in microseconds.
+    pub(super) fn oldest(&self, at: Micros) -> u64 {
+        let waits = |client: &Client| {
+            let front = client.queue.front().filter(|_| !client.is_full())?;
+            Some(at.since(front.since))
+        };
+        self.open.values().filter_map(waits).max().unwrap_or(0)
+    }
+
     /// The client asks the leader under this number.
     pub(super) fn ask(&mut self, number: u64, id: ConnectionId) {
         self.asked.insert(number, id);

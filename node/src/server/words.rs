@@ -29,6 +29,7 @@ impl Engine {
             "isro" => if self.status.serving() { "rw" } else { "null" }.into(),
             "conf" => self.conf(),
             "envi" => envi(),
+            "warn" => self.warn(),
             _ if !self.status.serving() => NOT_SERVING.into(),
             "srvr" => self.srvr(None),
             "stat" => self.srvr(Some(self.clients_in_short())),

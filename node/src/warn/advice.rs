@@ -6,8 +6,6 @@ use crate::zab::NodeId;
 /// What this server should do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Advice {
-    /// Stop leading, if it leads: it did not run for longer than its followers wait, and has been replaced, or ought to be.
-    pub resign: bool,
     /// Whether it may lead. Not while its own disk does not answer, if a majority of others has disks that do.
     pub fit: bool,
     /// Look for another leader than this one: a majority is certain that nothing comes from it.
@@ -16,9 +14,8 @@ pub struct Advice {
 
 impl Lookout {
     /// What to do now.
-    pub fn advice(&mut self) -> Advice {
+    pub fn advice(&self) -> Advice {
         Advice {
-            resign: std::mem::take(&mut self.overslept),
             fit: !self.disk.is_stuck(self.awake) || !self.others_can(),
             abandon: self.standing.leader.filter(|leader| self.is_lost(*leader)),
         }

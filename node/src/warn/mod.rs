@@ -97,7 +97,6 @@ pub struct Lookout {
     disk: Disk,
     space: Space,
     stall: Stall,
-    overslept: bool,
     requests: Requests,
     expiry: Expiry,
     flapping: Flapping,
@@ -126,8 +125,7 @@ impl Lookout {
             disk: Disk::default(),
             space: Space::default(),
             stall: Stall::default(),
-            overslept: false,
-            requests: Requests::new(awake),
+            requests: Requests::default(),
             expiry: Expiry::new(awake),
             flapping: Flapping::default(),
             posts: BTreeMap::new(),
@@ -138,13 +136,15 @@ impl Lookout {
         }
     }
 
-    /// The server's loop turns: to be called at each turn, first of all.
-    pub fn turn(&mut self, now: Millis) {
+    /// The server's loop turns: to be called at each turn, first of all. True if it did not turn for longer than a leader's
+    /// followers wait: it has been replaced, or ought to be, and must not go on as a leader.
+    #[must_use]
+    pub fn turn(&mut self, now: Millis) -> bool {
         let gap = now.since(self.turned);
         self.turned = now;
         self.awake.0 += gap.min(STEP_MS);
         self.stall.turned(now, gap);
-        self.overslept |= gap > self.options.lease_ms;
+        gap > self.options.lease_ms
     }
 
     /// Something was seen in this turn.
@@ -174,8 +174,8 @@ impl Lookout {
             Observation::Space { free, total } => self.space.observe(self.turned, free, total),
             Observation::Requests {
                 outstanding,
-                answered,
-            } => self.requests.observe(now, outstanding, answered),
+                oldest_ms,
+            } => self.requests.observe(outstanding, oldest_ms),
             Observation::SessionsExpired { expired, open } => {
                 self.expiry.observe(now, expired, open)
             }
@@ -297,7 +297,7 @@ impl Lookout {
             me,
             self.stall.reading(self.options.lease_ms),
         ));
-        readings.push((Kind::RequestsWaiting, me, self.requests.reading(now)));
+        readings.push((Kind::RequestsWaiting, me, self.requests.reading()));
         readings.push((Kind::LeaderFlapping, me, self.flapping.reading(now)));
         readings.extend(self.clock(now));
         readings.extend(

@@ -122,8 +122,8 @@ pub enum Observation {
     Requests {
         /// Without an answer yet.
         outstanding: usize,
-        /// Answered since the start.
-        answered: u64,
+        /// How long the oldest of them has been waiting, in milliseconds. One whose client does not read counts for nothing.
+        oldest_ms: u64,
     },
     /// This server, which leads, has closed so many sessions because they were silent.
     SessionsExpired {

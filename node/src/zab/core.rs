@@ -5,7 +5,7 @@ use super::members::Members;
 use super::message::{FromLeader, Message, Notification, ToLeader, Vote};
 use super::peers::Peers;
 use super::types::*;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// What to do once the disk has done something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub(super) struct Core {
     pub(super) round: u64,
     /// Grows with each change of role, so that what an earlier role asked of the disk is not answered to a later one.
     pub(super) term: u64,
+    /// It may lead. Serves liveness alone: an unfit replica votes and acknowledges as ever.
+    pub(super) fit: bool,
     disk_issued: u64,
     disk_waiting: VecDeque<(u64, u64, Then)>,
     tickets: u64,
@@ -61,6 +63,7 @@ impl Core {
             delivered: snapshot,
             round: 0,
             term: 0,
+            fit: true,
             disk_issued: 0,
             disk_waiting: VecDeque::new(),
             tickets: 0,
@@ -68,6 +71,15 @@ impl Core {
             delivered_since_snapshot: head_start(&config),
             last_snapshot: snapshot,
             config,
+        }
+    }
+
+    /// What the others are told about who hears this replica: an unfit one says nobody, so that it is not eligible.
+    pub(super) fn told_mutual(&self) -> BTreeSet<NodeId> {
+        if self.fit {
+            self.peers.mutual(self.now)
+        } else {
+            BTreeSet::new()
         }
     }
 

@@ -121,7 +121,7 @@ impl Election {
         });
         let best = looking.map(|(_, n)| n.own).max();
         let own = core.own_vote();
-        let stands = core.votes() && reaches_quorum(core.me(), mutual);
+        let stands = core.fit && core.votes() && reaches_quorum(core.me(), mutual);
         match best {
             Some(best) if !stands || best > own => best,
             _ => own,
@@ -154,7 +154,7 @@ impl Election {
         }
         match self.vote.leader {
             leader if leader != core.me() => Next::Follow(leader),
-            _ if !core.votes() => Next::Stay,
+            _ if !core.votes() || !core.fit => Next::Stay,
             _ => Next::Lead,
         }
     }
@@ -210,6 +210,6 @@ pub(super) fn notification(core: &Core, vote: Vote, standing: Standing) -> Notif
         standing,
         amnesiac: core.epochs.amnesiac,
         hears: core.peers.hears(core.now),
-        mutual: core.peers.mutual(core.now),
+        mutual: core.told_mutual(),
     }
 }

@@ -109,6 +109,30 @@ impl Replica {
         }
     }
 
+    /// Stops leading, if this replica leads: it was away, or is needed no more. Always safe.
+    pub fn resign(&mut self, now: Millis) {
+        self.core.now = self.core.now.max(now);
+        if matches!(self.role, Role::Leading(_)) {
+            self.become_next(Next::Look);
+        }
+    }
+
+    /// Stops following this leader, without waiting for its silence to reach the limit. Always safe.
+    pub fn abandon(&mut self, now: Millis, leader: NodeId) {
+        self.core.now = self.core.now.max(now);
+        if matches!(&self.role, Role::Following(follower) if follower.leader == leader) {
+            self.become_next(Next::Look);
+        }
+    }
+
+    /// Whether this replica may lead. One that may not resigns, and is no candidate; it votes and acknowledges as ever.
+    pub fn set_fit(&mut self, now: Millis, fit: bool) {
+        self.core.fit = fit;
+        if !fit {
+            self.resign(now);
+        }
+    }
+
     /// Sends a message of the layer above: to the leader if this replica follows, to that follower if it leads.
     /// Dropped when there is no such conversation.
     pub fn send_app(&mut self, to: NodeId, payload: Bytes) {

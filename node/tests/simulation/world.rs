@@ -939,6 +939,7 @@ impl World {
             68..71 => self.wipe(node)?,
             71..75 => (0..self.nodes.len()).for_each(|n| self.crash(n)),
             75..88 => self.open_links(),
+            88..93 => self.advise(node)?,
             _ => self.revive()?,
         }
         Ok(())
@@ -1028,6 +1029,38 @@ impl World {
         Ok(())
     }
 
+    /// A lookout advises what may be done at any time, for a good reason or a bad one.
+    fn advise(&mut self, node: usize) -> Result<(), String> {
+        let (now, choice) = (self.clock(node), self.rng.random_range(0..4u32));
+        let Some(running) = self.running(node) else {
+            return Ok(());
+        };
+        let leads = running.status.leads();
+        let replica = &mut running.replica;
+        match (choice, replica.status()) {
+            (0, Status::Leading { .. }) => replica.resign(now),
+            (0, Status::Following { leader, .. }) => replica.abandon(now, leader),
+            (1 | 2, _) => replica.set_fit(now, false),
+            _ => replica.set_fit(now, true),
+        }
+        if leads && !replica.status().leads() {
+            self.coverage.hit(Situation::LeaderAdvised);
+        }
+        self.carry_out(node)
+    }
+
+    /// In the end at most one may not lead: the others must do without it, if all of them remember.
+    fn make_fit(&mut self) {
+        let unfit = self.rng.random_range(0..2 * self.nodes.len() as u64) as usize;
+        let forgetful = self.nodes.iter().any(|node| node.amnesiac);
+        for node in 0..self.nodes.len() {
+            let (now, fit) = (self.clock(node), node != unfit || forgetful);
+            if let Some(running) = self.running(node) {
+                running.replica.set_fit(now, fit);
+            }
+        }
+    }
+
     /// Starts what is down and wakes what is paused, each as likely as not.
     fn revive(&mut self) -> Result<(), String> {
         for node in 0..self.nodes.len() {
@@ -1054,6 +1087,7 @@ impl World {
             self.nodes[node].disk.set_fuse(None);
             self.revive_one(node)?;
         }
-        Ok(())
+        self.make_fit();
+        (0..self.nodes.len()).try_for_each(|node| self.carry_out(node))
     }
 }

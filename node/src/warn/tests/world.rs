@@ -17,6 +17,8 @@ const CANARY_MS: u64 = 500;
 pub(super) struct Server {
     pub(super) lookout: Lookout,
     pub(super) advice: Option<Advice>,
+    /// It did not run for longer than its lease.
+    pub(super) overslept: bool,
     inbox: VecDeque<(u64, NodeId, Beat)>,
     next_beat: u64,
     next_turn: u64,
@@ -68,6 +70,7 @@ impl World {
             Server {
                 lookout,
                 advice: None,
+                overslept: false,
                 inbox: VecDeque::new(),
                 next_beat: me.0 * 7,
                 next_turn: 0,
@@ -121,7 +124,7 @@ impl World {
         );
         let epoch = Epoch(self.epoch);
         let server = self.servers.get_mut(&me).unwrap();
-        server.lookout.turn(Millis(now));
+        server.overslept |= server.lookout.turn(Millis(now));
         server.next_turn = now + 10 + late / 3;
         if !lags {
             server.delivered = (now / 10) as u32;

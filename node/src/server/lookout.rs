@@ -1,0 +1,196 @@
+//! The lookout at the edge: what it is told, and what comes of what it says: a line in the log, the word `warn`, beats to the
+//! peers, and acting where it may.
+
+use super::engine::Engine;
+use super::event::ConnectionId;
+use crate::config::NodeConfig;
+use crate::warn::{
+    Alert, Beat, Change, Event, Lookout, Moment, Observation, Options, Severity, Standing, Wall,
+};
+use crate::zab::{Epoch, Millis, NodeId, Status};
+use std::fmt::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Between two looks at the clients' requests, in milliseconds.
+const COUNT_MS: u64 = 500;
+
+/// The wall clock. Only for what alerts tell, and for comparing clocks.
+pub(super) fn wall_clock() -> Wall {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Wall(i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// A lookout that knows the members.
+pub(super) fn begin(config: &NodeConfig, now: Millis) -> Lookout {
+    let options = Options {
+        id: config.id,
+        beat_ms: config.warn.beat_ms,
+        lease_ms: config.timing.sync_limit_ms,
+    };
+    let members = config.zab_members();
+    let mut lookout = Lookout::new(options, now);
+    lookout.observe(Observation::Members {
+        voters: members.voters.into_iter().collect(),
+        observers: members.observers.into_iter().collect(),
+    });
+    lookout
+}
+
+impl Engine {
+    /// The loop turns, and nothing of what has come is looked at yet: a leader that did not run for longer than its followers wait
+    /// answers nobody any more.
+    pub(super) fn wake(&mut self) {
+        let overslept = self.lookout.turn(self.now);
+        if overslept && self.config.warn.act && matches!(self.status, Status::Leading { .. }) {
+            tracing::warn!("did not run for longer than the followers wait: resigning");
+            self.replica.resign(self.now);
+        }
+    }
+
+    pub(super) fn peer_beat(
+        &mut self,
+        from: NodeId,
+        id: ConnectionId,
+        beat: Box<Beat>,
+        received: Wall,
+    ) {
+        if self.peers.get(&from).is_some_and(|link| link.id == id) {
+            self.lookout.observe(Observation::Beat {
+                from,
+                beat,
+                received,
+            });
+        }
+    }
+
+    /// At the end of each turn: tells the lookout how things stand, says what it says, and does what it advises.
+    pub(super) fn look_out(&mut self) {
+        if self.now >= self.next_count {
+            self.next_count = Millis(self.now.0 + COUNT_MS);
+            let oldest_ms = self.clients.oldest(self.at) / 1000;
+            self.lookout.observe(Observation::Requests {
+                outstanding: self.clients.outstanding(),
+                oldest_ms,
+            });
+        }
+        self.lookout.observe(Observation::Standing(self.standing()));
+        let moment = Moment {
+            now: self.now,
+            wall: wall_clock(),
+        };
+        for change in self.lookout.judge(moment) {
+            announce(&change);
+        }
+        if self.config.warn.act {
+            self.act();
+        }
+        if self.now >= self.next_beat || self.lookout.has_news() {
+            self.next_beat = Millis(self.now.0 + self.config.warn.beat_ms);
+            for (peer, beat) in self.lookout.beats(moment) {
+                if let Some(link) = self.peers.get_mut(&peer) {
+                    link.push_beat(&beat);
+                }
+            }
+        }
+    }
+
+    fn act(&mut self) {
+        let advice = self.lookout.advice();
+        if !advice.fit && matches!(self.status, Status::Leading { .. }) {
+            tracing::warn!(
+                "the disk does not answer, and those of a majority of others do: resigning"
+            );
+        }
+        self.replica.set_fit(self.now, advice.fit);
+        if let Some(leader) = advice.abandon {
+            tracing::warn!(
+                leader = leader.0,
+                "a majority is certain that nothing comes from the leader: looking for another"
+            );
+            self.replica.abandon(self.now, leader);
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        let (leader, epoch) = match self.status {
+            Status::Looking => (None, Epoch(0)),
+            Status::Following { leader, epoch, .. } => (Some(leader), epoch),
+            Status::Leading { epoch, .. } => (Some(self.config.id), epoch),
+        };
+        Standing {
+            leader,
+            epoch,
+            serving: self.status.serving(),
+            delivered: self.tree.zxid(),
+        }
+    }
+
+    /// The answer to the word `warn`: all alerts that this server knows of, one a line.
+    pub(super) fn warn(&self) -> String {
+        let mut out = String::new();
+        for alert in self.lookout.alerts() {
+            writeln!(out, "{}", line(&alert)).expect("a String takes every text");
+        }
+        if out.is_empty() {
+            out.push_str("no alerts\n");
+        }
+        out
+    }
+}
+
+fn line(alert: &Alert) -> String {
+    let subject = alert.subject;
+    let state = match alert.cleared_ms {
+        Some(cleared_ms) => format!("cleared_ms={cleared_ms}"),
+        None => "stands".into(),
+    };
+    format!(
+        "{} {} about={} by={} raised_ms={} {state} {} ({})",
+        alert.severity.word(),
+        subject.kind.name(),
+        subject.about,
+        subject.by,
+        alert.raised_ms,
+        alert.numbers(),
+        subject.kind.meaning(),
+    )
+}
+
+/// One line in the log.
+fn announce(change: &Change) {
+    let (alert, subject) = (&change.alert, change.alert.subject);
+    let (kind, about, numbers) = (subject.kind.name(), subject.about.0, alert.numbers());
+    let (event, severity, id) = (change.event.word(), alert.severity.word(), alert.id());
+    let meaning = subject.kind.meaning();
+    match (change.event, alert.severity) {
+        (Event::Cleared, _) => tracing::info!(
+            event,
+            severity,
+            kind,
+            about,
+            numbers,
+            id,
+            "alert: {meaning}"
+        ),
+        (_, Severity::Warning) => tracing::warn!(
+            event,
+            severity,
+            kind,
+            about,
+            numbers,
+            id,
+            "alert: {meaning}"
+        ),
+        (_, Severity::Critical) => tracing::error!(
+            event,
+            severity,
+            kind,
+            about,
+            numbers,
+            id,
+            "alert: {meaning}"
+        ),
+    }
+}
