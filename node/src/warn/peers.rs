@@ -74,7 +74,8 @@ impl Peer {
     }
 
     pub(super) fn up(&mut self, now: Millis) {
-        self.connected = true;
+        // It has answered a greeting.
+        (self.connected, self.met) = (true, true);
         self.deaf_since = None;
         self.beats.restart(now);
     }
@@ -87,11 +88,7 @@ impl Peer {
     }
 
     pub(super) fn beat(&mut self, now: Millis, beat: Beat, received: Wall) {
-        if self.met {
-            self.beats.arrived(now);
-        } else {
-            self.beats.restart(now);
-        }
+        self.beats.arrived(now);
         self.met = true;
         if let Some(echo) = beat.echo {
             self.clock.add(now, echo, beat.sent, received);
