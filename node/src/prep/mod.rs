@@ -6,11 +6,13 @@
 //!
 //! [`Sessions`] is the leader's own knowledge about sessions: who serves them, and when they expire.
 
+mod alerts;
 mod overlay;
 mod sessions;
 #[cfg(test)]
 mod tests;
 
+pub use alerts::alert;
 pub use overlay::{Changes, Overlay};
 pub use sessions::Sessions;
 
@@ -196,6 +198,7 @@ fn create(
     mode: CreateMode,
 ) -> Result<(String, Vec<Acl>, i32), ErrorCode> {
     let parent_path = parent_of(&path)?.to_owned();
+    not_of_alerts(&path)?;
     let acl = acl::to_keep(acl, asker.identity)?;
     let parent = draft.get(&parent_path).ok_or(ErrorCode::NoNode)?;
     allowed(&parent, Permission::CREATE, asker)?;
@@ -255,6 +258,7 @@ fn delete(
     if path::SPECIAL.contains(&path.as_str()) {
         return Err(ErrorCode::BadArguments);
     }
+    not_of_alerts(&path)?;
     let parent = draft.get(parent).ok_or(ErrorCode::NoNode)?;
     allowed(&parent, Permission::DELETE, asker)?;
     let znode = draft.get(&path).ok_or(ErrorCode::NoNode)?;
@@ -276,6 +280,7 @@ fn set_data(
 ) -> Result<i32, ErrorCode> {
     legal(path)?;
     let znode = draft.get(path).ok_or(ErrorCode::NoNode)?;
+    not_of_alerts(path)?;
     if path == path::CONFIG {
         return Err(ErrorCode::NoAuth);
     }
@@ -298,6 +303,7 @@ fn set_acl(
     expected: i32,
 ) -> Result<Body, ErrorCode> {
     legal(&path)?;
+    not_of_alerts(&path)?;
     let acl = acl::to_keep(acl, asker.identity)?;
     let znode = draft.get(&path).ok_or(ErrorCode::NoNode)?;
     allowed(&znode, Permission::ADMIN, asker)?;
@@ -332,6 +338,15 @@ fn within_quota(
         return Err(ErrorCode::QuotaExceeded);
     }
     Ok(())
+}
+
+/// Only the service writes its alerts, whoever asks: see [`alert`].
+fn not_of_alerts(path: &str) -> Result<(), ErrorCode> {
+    if path::is_of_alerts(path) {
+        Err(ErrorCode::NoAuth)
+    } else {
+        Ok(())
+    }
 }
 
 fn legal(path: &str) -> Result<(), ErrorCode> {

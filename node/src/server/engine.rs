@@ -218,6 +218,7 @@ impl Engine {
             self.report_sessions();
         }
         self.remove_perished();
+        self.keep_alerts();
         if self.now >= self.next_turn {
             self.next_turn = Millis(self.now.0 + TURN_MS);
             self.metrics.turn();

@@ -31,6 +31,10 @@ pub(super) struct Leader {
     token: u64,
     /// When containers and times to live are looked through again.
     next_look: Millis,
+    /// When the znodes of alerts are compared again.
+    pub(super) next_comparison: Millis,
+    /// Since when it leads.
+    pub(super) since: Millis,
     /// Those that are still to be looked at.
     perishing: Vec<String>,
 }
@@ -55,6 +59,8 @@ impl Leader {
             confirming: BTreeMap::new(),
             token: 0,
             next_look: Millis(now.0 + interval_ms),
+            next_comparison: now,
+            since: now,
             perishing: Vec::new(),
         }
     }
@@ -62,6 +68,10 @@ impl Leader {
     /// Syncs that wait for a majority's confirmation.
     pub(super) fn pending_syncs(&self) -> usize {
         self.syncs.len() + self.confirming.values().map(Vec::len).sum::<usize>()
+    }
+
+    pub(super) fn overlay(&self) -> &Overlay {
+        &self.overlay
     }
 
     /// A transaction was applied; `timeout_ms` is that of the session that it opened, if it did.
@@ -154,7 +164,13 @@ impl Engine {
         self.put_in_log(origin, session, cxid, prepared);
     }
 
-    fn put_in_log(&mut self, origin: Origin, session: SessionId, cxid: i32, prepared: Prepared) {
+    pub(super) fn put_in_log(
+        &mut self,
+        origin: Origin,
+        session: SessionId,
+        cxid: i32,
+        prepared: Prepared,
+    ) {
         let Prepared { body, changes } = prepared;
         let txn = Txn {
             origin,
@@ -251,7 +267,7 @@ impl Engine {
     }
 
     /// The origin of what the leader does by itself: nobody waits for the answer.
-    fn nobody(&self) -> Origin {
+    pub(super) fn nobody(&self) -> Origin {
         Origin {
             node: self.config.id,
             incarnation: self.incarnation,

@@ -14,10 +14,11 @@
 //! - `engine`: the loop. `outputs`: what the replica wants. `serving`: clients' events. `leading`: the leader's part.
 //!   `links`, `forward`: what servers tell each other about their clients.
 //! - `peer`, `wire`: connections between members, and their frames. `disk`: the disk thread.
-//! - `canary`, `lookout`: what the lookout is told, and what comes of it (see [`crate::warn`]).
+//! - `canary`, `lookout`: what the lookout is told, and what comes of it (see [`crate::warn`]). `alerts`: its alerts as znodes.
 //! - `belonging`: whose data directory it is.
 //! - `words`, `listings`: the four-letter words. `metrics`: what is counted.
 
+mod alerts;
 mod belonging;
 mod canary;
 mod client;

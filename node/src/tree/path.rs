@@ -6,6 +6,15 @@ pub const SPECIAL: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", "/zookeep
 /// The znode with the ensemble's configuration; clients can only read it.
 pub const CONFIG: &str = "/zookeeper/config";
 
+/// The znode below which the service keeps its alerts; made with the first of them. Clients can only read and watch.
+pub const ALERTS: &str = "/zookeeper/alerts";
+
+/// Whether the path is the service's own: [`ALERTS`], and what is below.
+pub fn is_of_alerts(path: &str) -> bool {
+    path.strip_prefix(ALERTS)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// Whether `path` is legal: absolute, no empty, `.` or `..` component, no trailing slash, none of the characters that
 /// ZooKeeper refuses.
 pub fn is_legal(path: &str) -> bool {
@@ -64,6 +73,25 @@ mod tests {
             "/\u{1f600}",
         ] {
             assert!(!is_legal(path), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_of_alerts() {
+        for path in [
+            "/zookeeper/alerts",
+            "/zookeeper/alerts/a",
+            "/zookeeper/alerts/",
+        ] {
+            assert!(is_of_alerts(path), "{path:?}");
+        }
+        for path in [
+            "/",
+            "/zookeeper",
+            "/zookeeper/alertsa",
+            "/a/zookeeper/alerts",
+        ] {
+            assert!(!is_of_alerts(path), "{path:?}");
         }
     }
 

@@ -5,6 +5,8 @@ use crate::process::{Cluster, Server, eventually, word};
 use rustix::process::Signal;
 use std::time::Instant;
 
+const NO_AUTH: i32 = -102;
+
 /// The lines of the word `warn` that say this: `kind about=N by=M`.
 fn alerts(server: &Server, kind: &str, about: usize, by: usize) -> Vec<String> {
     let wanted = format!(" {kind} about={about} by={by} ");
@@ -121,4 +123,156 @@ fn a_leader_that_is_stopped_is_left_by_those_that_are_certain_and_leads_no_more_
     assert_eq!(client.get("/a").unwrap().0, b"later");
     let said = alerts(&cluster.servers[next], "peer-silent", leader + 1, next + 1);
     assert!(!said.is_empty(), "{}", cluster.servers[next].log());
+}
+
+/// All servers behind the shim, with these clocks.
+fn with_shim(limits: &str, clocks_ms: [i64; 3]) -> Cluster {
+    let mut cluster = Cluster::start(3, limits);
+    for (n, clock_ms) in clocks_ms.into_iter().enumerate() {
+        cluster.servers[n].kill();
+        cluster.servers[n].start_with_shim(clock_ms);
+    }
+    cluster.wait();
+    cluster
+}
+
+#[test]
+fn a_leader_whose_disk_does_not_answer_says_so_without_a_write_and_hands_over() {
+    let cluster = with_shim("", [0; 3]);
+    let leader = cluster.wait();
+    let start = Instant::now();
+    cluster.servers[leader].stall_disk();
+    let others = [(leader + 1) % 3, (leader + 2) % 3];
+    let next = eventually("another leader", || {
+        others
+            .into_iter()
+            .find(|&n| cluster.servers[n].mode().as_deref() == Some("leader"))
+    });
+    println!("another leader after {:?}", start.elapsed());
+    let mut client = Client::connect(cluster.address(next));
+    client.create("/a", b"x", 0).unwrap();
+    println!("a write after {:?}", start.elapsed());
+    let line = eventually("the alert", || {
+        stands(
+            &cluster.servers[leader],
+            "disk-stalled",
+            leader + 1,
+            leader + 1,
+        )
+    });
+    println!("{line}");
+    // The others have been told.
+    eventually("the same elsewhere", || {
+        stands(
+            &cluster.servers[next],
+            "disk-stalled",
+            leader + 1,
+            leader + 1,
+        )
+    });
+    cluster.servers[leader].free_disk();
+    eventually("its return as a follower", || {
+        (cluster.servers[leader].mode().as_deref() == Some("follower")).then_some(())
+    });
+    eventually("the end of it", || {
+        stands(
+            &cluster.servers[leader],
+            "disk-stalled",
+            leader + 1,
+            leader + 1,
+        )
+        .is_none()
+        .then_some(())
+    });
+    assert_eq!(
+        cluster.servers[next].mode().as_deref(),
+        Some("leader"),
+        "nobody was elected again"
+    );
+}
+
+#[test]
+fn when_all_disks_stall_nobody_gives_up_leading_for_it() {
+    let cluster = with_shim("", [0; 3]);
+    let leader = cluster.wait();
+    // Those that follow first: when the leader notices, nobody can do better.
+    for n in [(leader + 1) % 3, (leader + 2) % 3] {
+        cluster.servers[n].stall_disk();
+        eventually("its alert, known to the leader", || {
+            stands(&cluster.servers[leader], "disk-stalled", n + 1, n + 1)
+        });
+    }
+    cluster.servers[leader].stall_disk();
+    eventually("the leader's alert", || {
+        stands(
+            &cluster.servers[leader],
+            "disk-stalled",
+            leader + 1,
+            leader + 1,
+        )
+    });
+    assert!(!cluster.servers[leader].log().contains("resigning"));
+    cluster.servers.iter().for_each(|server| server.free_disk());
+    cluster.wait();
+}
+
+#[test]
+fn a_clock_that_is_wrong_is_told_by_its_own_server() {
+    let cluster = with_shim("", [0, 0, 7000]);
+    let line = eventually("the alert", || {
+        stands(&cluster.servers[0], "clock-offset", 3, 3)
+    });
+    assert!(line.starts_with("critical "), "{line}");
+    assert!(line.contains("ahead=1"), "{line}");
+    assert_eq!(stands(&cluster.servers[0], "clock-offset", 1, 1), None);
+    assert_eq!(stands(&cluster.servers[0], "clock-offset", 2, 2), None);
+}
+
+#[test]
+fn alerts_are_znodes_that_can_be_watched_and_only_the_service_writes() {
+    let digest = std::process::Command::new(crate::process::BINARY)
+        .args(["digest", "super:test"])
+        .output()
+        .unwrap();
+    let digest = String::from_utf8(digest.stdout).unwrap();
+    let limits = format!(
+        "[warn]\nznodes = true\n[security]\nsuper_digest = {:?}",
+        digest.trim()
+    );
+    let cluster = Cluster::start(3, &limits);
+    let leader = cluster.wait();
+    let (stopped, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    let mut client = Client::connect(cluster.address(other));
+    cluster.servers[stopped].signal(Signal::STOP);
+    let path = format!(
+        "/zookeeper/alerts/peer-silent-{}-by-{}",
+        stopped + 1,
+        leader + 1
+    );
+    let data = eventually("the znode", || client.get(&path).ok()).0;
+    let text = String::from_utf8(data).unwrap();
+    assert!(
+        text.contains("\"kind\":\"peer-silent\"") && text.contains("\"cleared_ms\":null"),
+        "{text}"
+    );
+    for sure in [false, true] {
+        if sure {
+            client.show("super:test");
+        }
+        assert_eq!(client.set(&path, b"", -1).unwrap_err(), NO_AUTH);
+        assert_eq!(client.delete(&path, -1).unwrap_err(), NO_AUTH);
+        assert_eq!(
+            client.create("/zookeeper/alerts/mine", b"", 0).unwrap_err(),
+            NO_AUTH
+        );
+        assert_eq!(client.delete("/zookeeper/alerts", -1).unwrap_err(), NO_AUTH);
+    }
+    // A watch set while it stands tells when it is over.
+    client.watch(4, &path).unwrap();
+    cluster.servers[stopped].signal(Signal::CONT);
+    assert_eq!(client.event(), (3, path.clone()), "its data was changed");
+    eventually("the znode that tells the end", || {
+        let text = String::from_utf8(client.get(&path).ok()?.0).unwrap();
+        (!text.contains("\"cleared_ms\":null")).then_some(())
+    });
 }

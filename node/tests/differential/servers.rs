@@ -93,7 +93,7 @@ fn ours() -> Server {
     let config = dir.path().join("n.toml");
     let text = format!(
         "id = 1\ndata_dir = {:?}\nclient_address = \"127.0.0.1:{port}\"\npeer_address = \"127.0.0.1:{peer}\"\n\
-         [znodes]\ncontainer_check_ms = 3600000\nenforce_quotas = true\n[security]\nsuper_digest = {SUPER:?}\n",
+         [znodes]\ncontainer_check_ms = 3600000\nenforce_quotas = true\n[security]\nsuper_digest = {SUPER:?}\n[warn]\nznodes = false\n",
         dir.path().join("data")
     );
     std::fs::write(&config, text).unwrap();
