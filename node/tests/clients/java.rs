@@ -1,0 +1,85 @@
+//! zkCli.sh, ZooKeeper's own command line.
+
+use crate::process::Cluster;
+use crate::{answers, hosts, in_this_order, skipped};
+use std::path::Path;
+
+const CLI: &str = "/usr/share/zookeeper/bin/zkCli.sh";
+
+const INPUT: &str = "\
+create /app hello
+create -e /app/ephemeral x
+create -s /app/s- y
+create -c /container
+create -t 100000 /ttl z
+ls -R /app
+get -s /app
+set -v 0 /app world
+set -v 0 /app again
+stat -w /app
+set /app more
+addWatch -m PERSISTENT_RECURSIVE /app
+create /app/child
+delete /app/child
+removewatches /app
+addauth digest ann:secret
+setAcl /app auth:ann:secret:cdrwa
+getAcl /app
+setquota -n 10 /app
+listquota /app
+delquota /app
+whoami
+getEphemerals
+getAllChildrenNumber /app
+sync /
+get /app
+deleteall /app
+ls /
+quit
+";
+
+#[test]
+fn zk_cli() {
+    if !Path::new(CLI).exists() {
+        return skipped(&format!(
+            "{CLI} is not there: install Debian's package zookeeper"
+        ));
+    }
+    let cluster = Cluster::start(3, "");
+    let text = answers(CLI, &["-server", &hosts(&cluster)], INPUT);
+    // Events come on a thread of their own.
+    in_this_order(
+        &text,
+        &[
+            "WatchedEvent state:SyncConnected type:NodeDataChanged path:/app\n",
+            "WatchedEvent state:SyncConnected type:NodeCreated path:/app/child\n",
+            "WatchedEvent state:SyncConnected type:NodeDeleted path:/app/child\n",
+            "type:PersistentWatchRemoved path:/app\n",
+        ],
+    );
+    in_this_order(
+        &text,
+        &[
+            "Created /app\n",
+            "Created /app/ephemeral\n",
+            "Created /app/s-0000000001\n",
+            "Created /container\n",
+            "Created /ttl\n",
+            "/app\n/app/ephemeral\n/app/s-0000000001\n",
+            "hello\n",
+            "cversion = 2\ndataVersion = 0\naclVersion = 0\nephemeralOwner = 0x0\ndataLength = 5\nnumChildren = 2\n",
+            "version No is not valid : /app\n",
+            "Created /app/child\n",
+            "'digest,'ann:",
+            ": cdrwa\n",
+            "count=10",
+            "count=3",
+            "digest: ann\n",
+            "[/app/ephemeral]\n",
+            "2\n",
+            "Sync is OK\n",
+            "more\n",
+            "[container, ttl, zookeeper]\n",
+        ],
+    );
+}
