@@ -86,7 +86,7 @@ async fn the_rust_client() {
         .lock(
             LockPrefix::new_curator("/lock", "latch-").unwrap(),
             b"one",
-            options.clone(),
+            options,
         )
         .await
         .unwrap();
