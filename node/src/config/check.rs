@@ -44,6 +44,7 @@ pub(super) fn check(file: File) -> Result<NodeConfig, Illegal> {
     }
     let dial = check_dial(&file, &members)?;
     check_words(&file.admin)?;
+    check_admin(&file.admin, [client_address, peer_address])?;
     check_digest(file.security.super_digest.as_deref())?;
     Ok(NodeConfig {
         id: file.id,
@@ -160,6 +161,49 @@ fn check_words(admin: &Admin) -> Result<(), Illegal> {
         ),
         None => Ok(()),
     }
+}
+
+/// Whether nobody can listen on both: an address that is every address is each.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let every = a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() == b.port() && (every || a.ip() == b.ip())
+}
+
+/// Each service has an address of its own.
+fn check_admin(admin: &Admin, others: [SocketAddr; 2]) -> Result<(), Illegal> {
+    let url = &admin.command_url;
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
+    if !url.starts_with('/') || url.ends_with('/') || url.contains("//") || !url.chars().all(legal)
+    {
+        return illegal(
+            "admin.command_url",
+            url,
+            "a path such as /commands: letters, digits, '-', '_' and '.' between slashes, and none at its end",
+        );
+    }
+    if matches!(url.as_str(), "/metrics" | "/alerts") {
+        return illegal(
+            "admin.command_url",
+            url,
+            "what stands there is not a command",
+        );
+    }
+    let mut taken = others.to_vec();
+    for (key, address) in [
+        ("admin.address", admin.address),
+        ("admin.metrics_address", admin.metrics_address),
+    ] {
+        let Some(address) = address else { continue };
+        if address.port() != 0 && taken.iter().any(|other| overlap(*other, address)) {
+            return illegal(
+                key,
+                address,
+                "another service of this server has this address; addresses are unique",
+            );
+        }
+        taken.push(address);
+    }
+    Ok(())
 }
 
 fn check_digest(digest: Option<&str>) -> Result<(), Illegal> {

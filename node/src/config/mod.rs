@@ -241,6 +241,15 @@ impl Default for Warn {
 pub struct Admin {
     /// The four-letter words that are answered.
     pub words: Vec<String>,
+    /// Where the admin server listens, if there is one.
+    pub address: Option<SocketAddr>,
+    /// Where its commands are, below its address.
+    pub command_url: String,
+    /// Where the metrics are served beside it, for Prometheus.
+    pub metrics_address: Option<SocketAddr>,
+    /// The address was not given but follows from what ZooKeeper does without it: if it is taken, the node starts without.
+    #[serde(skip)]
+    pub address_is_implied: bool,
 }
 
 impl Default for Admin {
@@ -250,6 +259,10 @@ impl Default for Admin {
         ];
         Admin {
             words: words.map(str::to_owned).to_vec(),
+            address: None,
+            command_url: "/commands".into(),
+            metrics_address: None,
+            address_is_implied: false,
         }
     }
 }

@@ -184,12 +184,12 @@ fn one_server_needs_no_myid() {
 #[test]
 fn options_of_zookeeper_without_effect_are_named() {
     let text = format!(
-        "{ENSEMBLE}autopurge.purgeInterval=1\nadmin.serverPort=8080\nfrobnicate=9\nsslQuorum=false\ndataLogDir=/elsewhere\n"
+        "{ENSEMBLE}autopurge.purgeInterval=1\nadmin.idleTimeout=30000\nfrobnicate=9\nsslQuorum=false\ndataLogDir=/elsewhere\n"
     );
     let named = zoo(&text, Some("1")).unwrap().without_effect;
     for (n, part) in [
         "autopurge.purgeInterval=1 (line 12)",
-        "admin server",
+        "admin.idleTimeout",
         "does not know",
         "sslQuorum",
         "dataLogDir",
@@ -200,6 +200,57 @@ fn options_of_zookeeper_without_effect_are_named() {
         assert!(named[n].contains(part), "{part:?} is not in {named:?}");
     }
     assert_eq!(named.len(), 5);
+}
+
+#[test]
+fn the_admin_server_and_prometheus_are_as_zoo_cfg_says() {
+    let admin =
+        |text: &str| zoo(&format!("{ENSEMBLE}{text}\n"), Some("1")).map(|zoo| zoo.config.admin);
+    let address = |text: &str| Some(text.parse().unwrap());
+    let default = admin("").unwrap();
+    assert_eq!(
+        (default.address, default.address_is_implied),
+        (address("127.0.0.1:8080"), true)
+    );
+    assert_eq!(
+        (default.metrics_address, default.command_url.as_str()),
+        (None, "/commands")
+    );
+    assert_eq!(admin("admin.enableServer=false").unwrap().address, None);
+    let given =
+        admin("admin.serverPort=9\nadmin.serverAddress=0.0.0.0\nadmin.commandURL=/zk").unwrap();
+    assert_eq!(
+        (given.address, given.address_is_implied),
+        (address("0.0.0.0:9"), false)
+    );
+    assert_eq!(given.command_url, "/zk");
+    let provider = "metricsProvider.className=org.apache.zookeeper.metrics";
+    let given = admin(&format!("{provider}.prometheus.PrometheusMetricsProvider")).unwrap();
+    assert_eq!(given.metrics_address, address("0.0.0.0:7000"));
+    let given = admin(&format!(
+        "{provider}.prometheus.PrometheusMetricsProvider\nmetricsProvider.httpPort=7\nmetricsProvider.httpHost=127.0.0.2"
+    ));
+    assert_eq!(given.unwrap().metrics_address, address("127.0.0.2:7"));
+    assert_eq!(
+        admin(&format!("{provider}.impl.DefaultMetricsProvider"))
+            .unwrap()
+            .metrics_address,
+        None
+    );
+    for (text, part) in [
+        (
+            "metricsProvider.className=my.Provider",
+            "PrometheusMetricsProvider",
+        ),
+        ("admin.commandURL=zk", "admin.command_url"),
+        ("admin.commandURL=/metrics", "admin.command_url"),
+        ("admin.serverPort=x", "a port is"),
+        ("admin.forceHttps=true", "TLS"),
+        ("admin.serverPort=2181", "unique"),
+    ] {
+        let error = admin(text).unwrap_err();
+        assert!(error.contains(part), "{part:?} is not in {error:?}");
+    }
 }
 
 #[test]

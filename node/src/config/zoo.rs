@@ -58,8 +58,14 @@ const WITHOUT_EFFECT: [(&str, &str); 22] = [
     ("maxResponseCacheSize", "answers are not cached"),
     ("maxGetChildrenResponseCacheSize", "answers are not cached"),
     ("skipACL", "access control lists are always enforced"),
-    ("admin.", "there is no admin server"),
-    ("metricsProvider.", "there is no metrics provider"),
+    (
+        "admin.idleTimeout",
+        "idle connections are closed after ten seconds",
+    ),
+    (
+        "metricsProvider.",
+        "it is for Java, or for the provider's threads",
+    ),
     ("syncEnabled", "it is for observers"),
     (
         "connectToLearnerMasterLimit",
@@ -68,7 +74,7 @@ const WITHOUT_EFFECT: [(&str, &str); 22] = [
 ];
 
 /// Options that promise what this node cannot keep.
-const REFUSED: [(&str, &str); 12] = [
+const REFUSED: [(&str, &str); 14] = [
     (
         "secureClientPort",
         "TLS is not implemented: give a clientPort and remove it",
@@ -79,6 +85,8 @@ const REFUSED: [(&str, &str); 12] = [
     ),
     ("ssl", "TLS is not implemented: remove it"),
     ("portUnification", "TLS is not implemented: remove it"),
+    ("admin.portUnification", "TLS is not implemented: remove it"),
+    ("admin.forceHttps", "TLS is not implemented: remove it"),
     (
         "quorum.auth.",
         "peers are not authenticated: keep the peer port on a network of theirs, and remove it",
@@ -222,7 +230,7 @@ impl Reader<'_> {
                     .get("DigestAuthenticationProvider.superDigest")
                     .map(str::to_owned),
             },
-            admin: self.admin(),
+            admin: self.admin()?,
             warn: super::Warn::default(),
         };
         let config = super::check::check(file).map_err(|illegal| ConfigError::Value {
@@ -244,7 +252,14 @@ impl Reader<'_> {
         id: NodeId,
         without_effect: &mut Vec<String>,
     ) -> Result<(), ConfigError> {
-        const KNOWN: [&str; 16] = [
+        const KNOWN: [&str; 23] = [
+            "admin.enableServer",
+            "admin.serverAddress",
+            "admin.serverPort",
+            "admin.commandURL",
+            "metricsProvider.className",
+            "metricsProvider.httpHost",
+            "metricsProvider.httpPort",
             "enforceQuota",
             "dataDir",
             "clientPort",
@@ -349,20 +364,53 @@ impl Reader<'_> {
         })
     }
 
-    fn admin(&self) -> Admin {
+    fn admin(&self) -> Result<Admin, ConfigError> {
+        let mut admin = Admin::default();
         // ZooKeeper's default is srvr alone; what the node's own default has beside it tells nothing that harms.
-        match self.get("4lw.commands.whitelist") {
-            None => Admin::default(),
-            Some(words) => {
-                let words = words
-                    .split(',')
-                    .map(str::trim)
-                    .filter(|word| !word.is_empty());
-                let mut words: Vec<String> = words.map(str::to_owned).collect();
-                // As in ZooKeeper, whose own tools need it.
-                words.push("srvr".into());
-                Admin { words }
+        if let Some(words) = self.get("4lw.commands.whitelist") {
+            let words = words
+                .split(',')
+                .map(str::trim)
+                .filter(|word| !word.is_empty());
+            admin.words = words.map(str::to_owned).collect();
+            // As in ZooKeeper, whose own tools need it.
+            admin.words.push("srvr".into());
+        }
+        if let Some(url) = self.get("admin.commandURL") {
+            admin.command_url = url.to_owned();
+        }
+        if self.get("admin.enableServer") != Some("false") {
+            let port = self.get("admin.serverPort");
+            // ZooKeeper's default is every address; who wants that with commands for everybody must say so.
+            let host = self.get("admin.serverAddress").unwrap_or("127.0.0.1");
+            admin.address = Some(self.resolve("admin.serverPort", host, port.unwrap_or("8080"))?);
+            admin.address_is_implied = port.is_none();
+        }
+        admin.metrics_address = self.metrics_address()?;
+        Ok(admin)
+    }
+
+    fn metrics_address(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        const PROMETHEUS: &str =
+            "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
+        const OTHERS: [&str; 2] = [
+            "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider",
+            "org.apache.zookeeper.metrics.impl.NullMetricsProvider",
+        ];
+        match self.get("metricsProvider.className") {
+            Some(PROMETHEUS) => {
+                let host = self.get("metricsProvider.httpHost").unwrap_or("0.0.0.0");
+                let port = self.get("metricsProvider.httpPort").unwrap_or("7000");
+                self.resolve("metricsProvider.httpPort", host, port)
+                    .map(Some)
             }
+            None => Ok(None),
+            Some(other) if OTHERS.contains(&other) => Ok(None),
+            Some(other) => Err(self.illegal(
+                "metricsProvider.className",
+                other,
+                &format!("{PROMETHEUS}, or {}", OTHERS.join(", or ")),
+            )),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! It owns all state of the node. One turn takes all events that are ready, and ends by sending what came of them.
 
+use super::admin::AlertLines;
 use super::disk::Disk;
 use super::event::{ConnectionId, Event};
 use super::forward::{Downward, Upward};
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tokio::time::MissedTickBehavior;
 
 /// How often time is given to the replica, in milliseconds.
@@ -31,6 +32,9 @@ const TICK_MS: u64 = 10;
 
 /// Events taken in one turn.
 const TURN: usize = 512;
+
+/// Alerts that wait for those who listen; who is slower misses some.
+const ALERT_LINES: usize = 256;
 
 /// The node.
 #[derive(Debug)]
@@ -44,6 +48,8 @@ pub(super) struct Engine {
     clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     pub(super) passing: Passing,
+    /// For those who listen to alerts.
+    pub(super) alert_lines: AlertLines,
     pub(super) replica: Replica,
     pub(super) tree: Tree,
     pub(super) status: Status,
@@ -98,6 +104,7 @@ impl Engine {
             tree,
             clients: Clients::new(config.security.super_digest.clone(), metrics.clone()),
             passing,
+            alert_lines: broadcast::channel(ALERT_LINES).0,
             metrics,
             leader: None,
             peers: BTreeMap::new(),
@@ -178,6 +185,8 @@ impl Engine {
                 drop(answer.send(self.word(word)));
                 self.metrics.packets_sent.inc();
             }
+            // Who asked may be gone already.
+            Event::Question { question, answer } => drop(answer.send(self.answer(question))),
             Event::PeerUp { peer, link } => self.peer_up(peer, link),
             Event::PeerBeat {
                 peer,

@@ -1,11 +1,13 @@
 //! What the tasks at the edge tell the engine.
 
+use super::admin::Question;
 use super::client::ClientLink;
 use super::peer::PeerLink;
 use crate::jute::{ConnectRequest, Request, Word};
 use crate::storage::{LogRead, StorageError};
 use crate::warn::{Beat, Wall};
 use crate::zab::{Message, NodeId};
+use bytes::Bytes;
 use std::time::Instant;
 use tokio::sync::oneshot;
 
@@ -37,6 +39,11 @@ pub(super) enum Event {
     Word {
         word: Word,
         answer: oneshot::Sender<String>,
+    },
+    /// An operator's question; the answer's bytes are expected.
+    Question {
+        question: Question,
+        answer: oneshot::Sender<Bytes>,
     },
     /// A connection to a peer stands.
     PeerUp { peer: NodeId, link: PeerLink },

@@ -82,6 +82,8 @@ impl Engine {
         };
         for change in self.lookout.judge(moment) {
             announce(&change);
+            // Perhaps nobody listens.
+            let _ = self.alert_lines.send(change.json().to_string().into());
         }
         if self.config.warn.act {
             self.act();

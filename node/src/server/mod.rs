@@ -16,8 +16,10 @@
 //! - `peer`, `wire`: connections between members, and their frames. `disk`: the disk thread.
 //! - `canary`, `lookout`: what the lookout is told, and what comes of it (see [`crate::warn`]). `alerts`: its alerts as znodes.
 //! - `belonging`: whose data directory it is.
-//! - `words`, `listings`: the four-letter words. `metrics`: what is counted.
+//! - `words`, `listings`: the four-letter words. `admin`: the admin server. `metrics`: what is counted. `facts`: what is seen by
+//!   looking.
 
+mod admin;
 mod alerts;
 mod belonging;
 mod canary;
@@ -25,16 +27,12 @@ mod client;
 mod disk;
 mod engine;
 mod event;
+mod facts;
 mod forward;
 mod leading;
 mod links;
 mod listings;
 mod lookout;
-#[allow(
-    unused_imports,
-    dead_code,
-    reason = "JSON and Prometheus text are for the admin server"
-)]
 mod metrics;
 mod outputs;
 mod peer;
@@ -50,6 +48,7 @@ use crate::storage::{StorageError, Store, StoreOptions};
 use crate::tree::{Diverged, ImageError, Tree};
 use crate::txn::{Incarnation, TxnError};
 use crate::zab::{Config as ZabConfig, Millis, Replica, Zxid};
+use admin::Ports;
 use engine::Engine;
 use metrics::Metrics;
 use rand::{RngExt, SeedableRng, TryRng};
@@ -180,6 +179,7 @@ pub async fn run(
     metrics.dbinittime.add(disk::micros(start.elapsed()));
     let clients = listen("clients", "client_address", config.client_address).await?;
     let peers = listen("peers", "peer_address", config.peer_address).await?;
+    let operators = Ports::take(&config).await?;
     tracing::info!(
         id = config.id.0, clients = %config.client_address, peers = %config.peer_address,
         zxid = %tree.zxid(), log = recovered.entries.len(), amnesiac = recovered.epochs.amnesiac, "started"
@@ -216,6 +216,7 @@ pub async fn run(
     {
         engine.bug = bug;
     }
+    operators.serve(&mut tasks, &events, &engine);
     let result = engine.run(inbox, stop).await;
     tasks.shutdown().await;
     // The engine's end of the disk queue is gone, so that the thread ends when it has done what it was given.

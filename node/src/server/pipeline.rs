@@ -6,6 +6,7 @@
 
 use super::client::ClientLink;
 use super::event::ConnectionId;
+use super::leading::wall_clock_ms;
 use super::metrics::{Metrics, Sizes};
 use super::{Micros, reads, watching};
 use crate::acl;
@@ -113,6 +114,8 @@ pub(super) struct Client {
     /// Whether its connect request had the flag, so that the response has it too.
     pub(super) read_only_flag: bool,
     pub(super) identity: Identity,
+    /// When it connected, in milliseconds since 1970.
+    pub(super) established_ms: i64,
     queue: VecDeque<Item>,
     /// What has come and is not yet begun, and when it came.
     unbegun: VecDeque<(Request, Micros)>,
@@ -139,6 +142,7 @@ impl Client {
             },
             timeout_ms,
             read_only_flag,
+            established_ms: wall_clock_ms(),
             queue: VecDeque::new(),
             unbegun: VecDeque::new(),
             traffic: Traffic::default(),

@@ -1,6 +1,7 @@
 //! The four-letter words, in the shape that ZooKeeper's tools read.
 
 use super::engine::Engine;
+use super::facts::environment;
 use super::metrics::{java_float, mntr_lines};
 use crate::jute::Word;
 use crate::zab::Status;
@@ -13,7 +14,7 @@ pub(super) const VERSION: &str = concat!(
     ", built on unknown"
 );
 
-const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
+pub(super) const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
 
 impl Engine {
     /// The answer to a four-letter word.
@@ -92,6 +93,16 @@ impl Engine {
         out
     }
 
+    /// Whether clients are served, be it for reading alone.
+    pub(super) fn serves_anybody(&self) -> bool {
+        self.status.serving()
+    }
+
+    /// Whether clients are served for reading alone.
+    pub(super) fn is_read_only(&self) -> bool {
+        false
+    }
+
     /// Begins all that is counted anew.
     pub(super) fn reset_statistics(&mut self) {
         self.clients.reset_totals();
@@ -138,19 +149,7 @@ impl Engine {
     }
 
     fn dirs(&self) -> String {
-        let (mut snapshots, mut log) = (0, 0);
-        // One level of histories, each with its files; what cannot be read counts nothing.
-        let entries = |dir| std::fs::read_dir(dir).into_iter().flatten().flatten();
-        for history in entries(self.config.data_dir.clone()) {
-            for file in entries(history.path()) {
-                let bytes = file.metadata().map_or(0, |metadata| metadata.len());
-                if file.file_name().to_string_lossy().starts_with("log-") {
-                    log += bytes;
-                } else {
-                    snapshots += bytes;
-                }
-            }
-        }
+        let (snapshots, log) = self.sizes_on_disk();
         format!("datadir_size: {snapshots}\nlogdir_size: {log}\n")
     }
 }
@@ -159,18 +158,13 @@ pub(super) fn put(out: &mut String, text: Arguments<'_>) {
     out.write_fmt(text).expect("a String takes every text");
 }
 
-/// The host, as far as it is known without asking anybody.
 fn envi() -> String {
-    let host = rustix::system::uname();
-    let text = |field: &std::ffi::CStr| field.to_string_lossy().into_owned();
-    let directory = std::env::current_dir().map_or(String::new(), |dir| dir.display().to_string());
-    format!(
-        "Environment:\nzookeeper.version={VERSION}\nhost.name={}\nos.name={}\nos.arch={}\nos.version={}\n\
-         user.name={}\nuser.dir={directory}\n",
-        text(host.nodename()),
-        text(host.sysname()),
-        text(host.machine()),
-        text(host.release()),
-        std::env::var("USER").unwrap_or_default(),
-    )
+    let mut out = String::from("Environment:\n");
+    for (key, value) in environment() {
+        put(
+            &mut out,
+            format_args!("{key}={}\n", value.as_str().unwrap_or_default()),
+        );
+    }
+    out
 }

@@ -41,6 +41,8 @@ pub(crate) struct Server {
     config: PathBuf,
     pub(crate) address: SocketAddr,
     pub(crate) peer_address: SocketAddr,
+    /// Where its admin server is, if the configuration says `address = "@ADMIN@"`.
+    pub(crate) admin_address: SocketAddr,
     child: Option<Child>,
 }
 
@@ -176,7 +178,7 @@ impl Cluster {
     pub(crate) fn with_observers(voters: usize, observers: usize, limits: &str) -> Cluster {
         let size = voters + observers;
         let dir = tempfile::tempdir().unwrap();
-        let ports = free_ports(2 * size);
+        let ports = free_ports(3 * size);
         let members: String = (0..size)
             .map(|n| member(n as u64 + 1, ports[n], ports[size + n], n < voters))
             .collect();
@@ -187,6 +189,10 @@ impl Cluster {
         for n in 0..size {
             let config = cluster._dir.path().join(format!("n{}.toml", n + 1));
             let data = cluster._dir.path().join(format!("n{}", n + 1));
+            let [address, peer_address, admin_address] =
+                [ports[n], ports[size + n], ports[2 * size + n]]
+                    .map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+            let limits = limits.replace("@ADMIN@", &admin_address.to_string());
             // Tests that count zxids are not to be disturbed by what a busy machine makes the servers say.
             let quiet = if limits.contains("[warn]") {
                 ""
@@ -205,12 +211,11 @@ impl Cluster {
                 .status()
                 .unwrap();
             assert!(formatted.success());
-            let [address, peer_address] =
-                [ports[n], ports[size + n]].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
             cluster.servers.push(Server {
                 config,
                 address,
                 peer_address,
+                admin_address,
                 child: None,
             });
             cluster.servers[n].start();

@@ -43,6 +43,7 @@ fn flat(readings: &[Reading]) -> impl Iterator<Item = (String, Json)> {
     readings.iter().flat_map(|reading| {
         let name = reading.name;
         match &reading.value {
+            Value::Labelled(_) => Vec::new(),
             Value::Word(word) => vec![(name.to_owned(), word.as_str().into())],
             Value::Whole(number) => vec![(name.to_owned(), (*number).into())],
             Value::Count(count) => vec![(name.to_owned(), (*count).into())],
@@ -95,13 +96,18 @@ pub(in crate::server) fn prometheus_text(readings: &[Reading]) -> String {
         let (name, help) = (reading.name, reading.help);
         let kind = match reading.value {
             Value::Word(_) => continue,
-            Value::Whole(_) | Value::Float(_) => "gauge",
+            Value::Whole(_) | Value::Float(_) | Value::Labelled(_) => "gauge",
             Value::Count(_) => "counter",
             Value::Summary(_) | Value::Summaries(_) => "summary",
         };
         let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
         match &reading.value {
             Value::Word(_) => {}
+            Value::Labelled(values) => {
+                for (label, value) in values {
+                    sample(&mut out, &format!("{name}{{{label}}}"), value);
+                }
+            }
             Value::Whole(value) => sample(&mut out, name, value),
             Value::Float(value) => sample(&mut out, name, value),
             Value::Count(value) => sample(&mut out, name, value),

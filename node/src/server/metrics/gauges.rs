@@ -2,6 +2,7 @@
 
 use super::{Reading, Value};
 use crate::server::engine::Engine;
+use crate::warn::{Alert, Kind};
 use crate::zab::{Learning, Status};
 
 fn reading(name: &'static str, help: &'static str, value: Value) -> Reading {
@@ -48,11 +49,6 @@ impl Engine {
                     "learners",
                     "Members that follow this leader.",
                     learners.len(),
-                ),
-                whole(
-                    "followers",
-                    "Members that follow this leader and vote.",
-                    count(|one| one.votes),
                 ),
                 whole(
                     "synced_followers",
@@ -108,6 +104,7 @@ impl Engine {
             help,
             value: Value::Summary(summary.read()),
         }));
+        all.push(self.alerts_by_kind());
         let acks: Vec<_> = self
             .passing
             .ack_latency
@@ -122,6 +119,24 @@ impl Engine {
             ));
         }
         all
+    }
+
+    /// The alerts that stand, of each kind, as far as this server knows.
+    fn alerts_by_kind(&self) -> Reading {
+        let alerts = self.lookout.alerts();
+        let standing = |kind: Kind| {
+            let stands = |alert: &&Alert| alert.subject.kind == kind && alert.cleared_ms.is_none();
+            (
+                format!("kind=\"{}\"", kind.name()),
+                alerts.iter().filter(stands).count() as i64,
+            )
+        };
+        let by_kind = Kind::ALL.map(standing).into();
+        reading(
+            "alerts",
+            "Alerts that stand, by kind.",
+            Value::Labelled(by_kind),
+        )
     }
 
     fn server_gauges(&self) -> Vec<Reading> {
@@ -233,11 +248,6 @@ impl Engine {
                 metrics.remote_connections.get(),
             ),
             whole("outstanding_tls_handshake", "TLS handshakes under way.", 0),
-            whole(
-                "fsync_threshold_exceed_count",
-                "Syncs of the log that took longer than a second.",
-                metrics.slow_syncs.get(),
-            ),
             whole(
                 "quorum_size",
                 "Members that vote.",

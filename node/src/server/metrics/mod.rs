@@ -16,6 +16,7 @@ mod passing;
 
 pub(super) use count::{Detail, Summary, Summed, Unit};
 pub(super) use format::{java_float, mntr_lines, monitor_json, prometheus_text};
+pub(super) use gauges::of_the_process;
 pub(super) use passing::{Passing, Sizes};
 
 use count::Counter;
@@ -219,7 +220,9 @@ pub(super) enum Value {
     Count(u64),
     /// Values summed up.
     Summary(Summed),
-    /// The same for each of several keys, in order.
+    /// A number that goes up and down, for each of several labels; `mntr` is not told.
+    Labelled(Vec<(String, i64)>),
+    /// Summaries for each of several keys, in order.
     Summaries(Vec<(String, Summed)>),
 }
 
