@@ -92,6 +92,14 @@ impl Default for Gate {
 }
 
 impl Gate {
+    /// Nobody asks any more.
+    pub(super) fn reset(&mut self, now: Millis) {
+        if matches!(self.state, State::Raised { .. }) {
+            self.cleared = Some(now);
+        }
+        self.state = State::Quiet { bad_since: None };
+    }
+
     pub(super) fn judge(&mut self, now: Millis, sign: Sign, hold: Hold) -> Step {
         match &mut self.state {
             State::Quiet { bad_since } => {
@@ -229,6 +237,18 @@ mod tests {
         assert!(
             most >= 5,
             "no walk crossed the limits often enough to prove anything: {most}"
+        );
+    }
+
+    #[test]
+    fn a_bad_sign_from_before_nobody_asked_does_not_count() {
+        let mut gate = Gate::default();
+        assert_eq!(gate.judge(Millis(0), Sign::Warning, HOLD), Step::Stay);
+        gate.reset(Millis(100));
+        assert_eq!(gate.judge(Millis(5000), Sign::Warning, HOLD), Step::Stay);
+        assert_eq!(
+            gate.judge(Millis(5200), Sign::Warning, HOLD),
+            Step::Raise(Severity::Warning)
         );
     }
 

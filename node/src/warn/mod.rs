@@ -253,7 +253,7 @@ impl Lookout {
                 .iter()
                 .any(|(kind, about, _)| (*kind, *about) == (subject.kind, subject.about));
             if !read {
-                changes.extend(post.clear(moment));
+                changes.extend(post.dismiss(now, moment));
             }
         }
         for change in changes

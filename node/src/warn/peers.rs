@@ -174,7 +174,8 @@ impl Peer {
         Reading {
             sign,
             hold: Hold {
-                raise_ms: 0,
+                // What it said while we did not run is still on its way.
+                raise_ms: 300,
                 clear_ms: 2000,
             },
             evidence: vec![

@@ -68,7 +68,7 @@ impl Post {
                 alert.severity = severity;
                 Event::Updated
             }
-            Step::Clear => return self.clear(moment),
+            Step::Clear => return self.over(moment),
             Step::Stay if grown => Event::Updated,
             Step::Stay => return None,
         };
@@ -80,8 +80,13 @@ impl Post {
         })
     }
 
-    /// It no longer stands.
-    pub(super) fn clear(&mut self, moment: Moment) -> Option<Change> {
+    /// Nobody asks any more: it does not stand either.
+    pub(super) fn dismiss(&mut self, awake: Millis, moment: Moment) -> Option<Change> {
+        self.gate.reset(awake);
+        self.over(moment)
+    }
+
+    fn over(&mut self, moment: Moment) -> Option<Change> {
         let mut alert = self.alert.take()?;
         alert.cleared_ms = Some(moment.wall.millis());
         Some(Change {
