@@ -35,12 +35,12 @@ impl Accrual {
         }
     }
 
-    /// It came.
-    pub(super) fn arrived(&mut self, now: Millis) {
+    /// It came, from one that says that it did not run for so long.
+    pub(super) fn arrived(&mut self, now: Millis, paused_ms: u64) {
         let gap = now.since(self.last) as f64;
         self.last = now;
-        // What is longer was a failure, not how it usually is.
-        if gap <= 10.0 * self.expected_ms {
+        // What is longer, or comes from a pause, was a failure, not how it usually is.
+        if gap <= 10.0 * self.expected_ms && paused_ms as f64 <= 3.0 * self.expected_ms {
             self.gaps.add(gap);
             (self.mean, self.deviation) = (self.gaps.mean(), self.gaps.deviation());
         }
@@ -116,7 +116,7 @@ mod tests {
         let (mut now, mut accrual) = (Millis(0), Accrual::new(Millis(0), 100));
         for gap in gaps {
             now.0 += gap;
-            accrual.arrived(now);
+            accrual.arrived(now, if gap == 570 { 550 } else { 10 });
         }
         (accrual, now)
     }
@@ -143,6 +143,11 @@ mod tests {
     fn a_failure_is_not_learned_and_what_was_usual_long_ago_is_forgotten() {
         let (accrual, last) = beating((0..500).map(|n| if n == 400 { 30_000 } else { 100 }));
         assert!(suspected_after(&accrual, last) < 500);
+        let (accrual, last) = beating((0..50).map(|n| if n % 9 == 0 { 570 } else { 100 }));
+        assert!(
+            suspected_after(&accrual, last) < 500,
+            "it was stopped again and again"
+        );
         let (accrual, last) = beating((0..3000).map(|n| if n == 400 { 900 } else { 100 }));
         assert!(suspected_after(&accrual, last) < 500);
     }

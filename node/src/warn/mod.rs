@@ -97,6 +97,8 @@ pub struct Lookout {
     disk: Disk,
     space: Space,
     stall: Stall,
+    /// The longest gap between two turns since the last beats.
+    paused_ms: u64,
     requests: Requests,
     expiry: Expiry,
     flapping: Flapping,
@@ -125,6 +127,7 @@ impl Lookout {
             disk: Disk::default(),
             space: Space::default(),
             stall: Stall::default(),
+            paused_ms: 0,
             requests: Requests::default(),
             expiry: Expiry::new(awake),
             flapping: Flapping::default(),
@@ -144,6 +147,7 @@ impl Lookout {
         self.turned = now;
         self.awake.0 += gap.min(STEP_MS);
         self.stall.turned(now, gap);
+        self.paused_ms = self.paused_ms.max(gap);
         gap > self.options.lease_ms
     }
 
@@ -366,10 +370,12 @@ impl Lookout {
         let told = std::mem::take(&mut self.news) || self.beats.is_multiple_of(TOLD_EVERY);
         let own: Option<Vec<Alert>> = told.then(|| self.own_alerts().cloned().collect());
         let fit = !self.disk.is_stuck(now);
+        let paused_ms = std::mem::take(&mut self.paused_ms);
         let beat = |(id, peer): (&NodeId, &mut Peer)| {
             let beat = Beat {
                 sent: moment.wall,
                 echo: peer.take_echo(),
+                paused_ms,
                 hears_you: !peer.is_missed(now),
                 fit,
                 standing: self.standing,

@@ -54,6 +54,8 @@ pub struct Beat {
     pub sent: Wall,
     /// The last one that came the other way.
     pub echo: Option<Echo>,
+    /// The longest time since the beat before in which the sender did not run, in milliseconds.
+    pub paused_ms: u64,
     /// Whether the sender hears the receiver.
     pub hears_you: bool,
     /// Its disk answers.

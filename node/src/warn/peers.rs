@@ -88,7 +88,7 @@ impl Peer {
     }
 
     pub(super) fn beat(&mut self, now: Millis, beat: Beat, received: Wall) {
-        self.beats.arrived(now);
+        self.beats.arrived(now, beat.paused_ms);
         self.met = true;
         if let Some(echo) = beat.echo {
             self.clock.add(now, echo, beat.sent, received);
