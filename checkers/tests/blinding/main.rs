@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod containers;
+mod folds;
 mod recorded;
 mod registers;
 mod txn;
@@ -20,6 +21,7 @@ type Room = (&'static str, fn() -> Vec<Row>);
 /// The rooms, in the order of the table.
 const ROOMS: &[Room] = &[
     ("containers", containers::rows),
+    ("folds", folds::rows),
     ("recorded", recorded::rows),
     ("registers", registers::rows),
     ("txn", txn::rows),
