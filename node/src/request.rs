@@ -417,6 +417,9 @@ pub enum ErrorCode {
     /// The subtree holds as much as its quota allows.
     #[error("quota exceeded")]
     QuotaExceeded,
+    /// The server has no leader, and serves for reading alone.
+    #[error("not read-only")]
+    NotReadOnly,
     /// The client has no such watch.
     #[error("no such watch")]
     NoWatcher,
@@ -441,6 +444,7 @@ impl ErrorCode {
             ErrorCode::InvalidAcl => -114,
             ErrorCode::AuthFailed => -115,
             ErrorCode::SessionMoved => -118,
+            ErrorCode::NotReadOnly => -119,
             ErrorCode::NoWatcher => -121,
             ErrorCode::ReconfigDisabled => -123,
             ErrorCode::QuotaExceeded => -125,

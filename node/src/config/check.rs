@@ -50,6 +50,7 @@ pub(super) fn check(file: File) -> Result<NodeConfig, Illegal> {
         id: file.id,
         cluster: file.cluster,
         data_dir: file.data_dir,
+        read_only: file.read_only,
         client_address,
         peer_address,
         members,

@@ -294,6 +294,8 @@ struct File {
     client_address: Option<SocketAddr>,
     peer_address: Option<SocketAddr>,
     #[serde(default)]
+    read_only: bool,
+    #[serde(default)]
     members: Vec<Member>,
     #[serde(default)]
     dial: BTreeMap<String, SocketAddr>,
@@ -326,6 +328,8 @@ pub struct NodeConfig {
     pub client_address: SocketAddr,
     /// Where it listens for its peers.
     pub peer_address: SocketAddr,
+    /// Whether clients that allow it are served for reading while there is no leader.
+    pub read_only: bool,
     /// All members by id, this server among them.
     pub members: BTreeMap<NodeId, Member>,
     /// Where it connects to reach a member, instead of the member's address.

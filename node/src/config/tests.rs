@@ -203,11 +203,22 @@ fn options_of_zookeeper_without_effect_are_named() {
 }
 
 #[test]
-fn the_admin_server_and_prometheus_are_as_zoo_cfg_says() {
+fn the_admin_server_prometheus_and_read_only_mode_are_as_zoo_cfg_says() {
     let admin =
         |text: &str| zoo(&format!("{ENSEMBLE}{text}\n"), Some("1")).map(|zoo| zoo.config.admin);
     let address = |text: &str| Some(text.parse().unwrap());
     let default = admin("").unwrap();
+    let read_only = |text: &str| {
+        zoo(&format!("{ENSEMBLE}{text}\n"), Some("1"))
+            .unwrap()
+            .config
+            .read_only
+    };
+    assert!(
+        read_only("readonlymode.enabled=true")
+            && !read_only("readonlymode.enabled=false")
+            && !read_only("")
+    );
     assert_eq!(
         (default.address, default.address_is_implied),
         (address("127.0.0.1:8080"), true)

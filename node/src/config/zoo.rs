@@ -1,7 +1,7 @@
 //! ZooKeeper's own configuration: `zoo.cfg`, with `myid` in its data directory, and the dynamic file that it names.
 //!
 //! What means the same here is taken over. What this node has no use for and does without harm is named, and the node starts;
-//! what it cannot do although the operator counts on it (TLS, SASL, read-only mode, groups) is refused with its line. Nothing is ignored in silence. What this cannot do: read ZooKeeper's data; the node keeps its own below
+//! what it cannot do although the operator counts on it (TLS, SASL, groups) is refused with its line. Nothing is ignored in silence. What this cannot do: read ZooKeeper's data; the node keeps its own below
 //! `dataDir/keelhaul`.
 
 use super::{
@@ -74,7 +74,7 @@ const WITHOUT_EFFECT: [(&str, &str); 22] = [
 ];
 
 /// Options that promise what this node cannot keep.
-const REFUSED: [(&str, &str); 14] = [
+const REFUSED: [(&str, &str); 13] = [
     (
         "secureClientPort",
         "TLS is not implemented: give a clientPort and remove it",
@@ -102,10 +102,6 @@ const REFUSED: [(&str, &str); 14] = [
     (
         "sessionRequireClientSASLAuth",
         "SASL is not implemented: remove it",
-    ),
-    (
-        "readonlymode.enabled",
-        "read-only mode is not implemented: remove it",
     ),
     ("group", "quorums are majorities: remove groups and weights"),
     (
@@ -208,6 +204,7 @@ impl Reader<'_> {
                 .is_none()
                 .then_some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             members,
+            read_only: self.get("readonlymode.enabled") == Some("true"),
             dial: BTreeMap::new(),
             timing: self.timing(tick_ms)?,
             log: Log::default(),
@@ -252,7 +249,8 @@ impl Reader<'_> {
         id: NodeId,
         without_effect: &mut Vec<String>,
     ) -> Result<(), ConfigError> {
-        const KNOWN: [&str; 23] = [
+        const KNOWN: [&str; 24] = [
+            "readonlymode.enabled",
             "admin.enableServer",
             "admin.serverAddress",
             "admin.serverPort",

@@ -50,21 +50,22 @@ impl ReplyBuffer {
         self.bytes.split().freeze()
     }
 
-    /// The answer to a connect request. `read_only` is written only for clients that sent the flag.
+    /// The answer to a connect request. `read_only`: whether nothing can be written; only for clients that sent the
+    /// flag.
     pub fn connected(
         &mut self,
         session: SessionId,
         timeout_ms: i32,
         password: &Password,
-        read_only: bool,
+        read_only: Option<bool>,
     ) {
         self.frame(|out| {
             out.put_i32(0);
             out.put_i32(timeout_ms);
             out.put_i64(session.0);
             put_buffer(out, Some(password));
-            if read_only {
-                out.put_u8(0);
+            if let Some(read_only) = read_only {
+                out.put_u8(u8::from(read_only));
             }
         });
     }

@@ -252,7 +252,7 @@ fn replies_are_zookeepers_bytes() {
         ]
         .concat()
     );
-    out.connected(SessionId(1), 4000, &[9; 16], true);
+    out.connected(SessionId(1), 4000, &[9; 16], Some(false));
     let connected = out.take();
     assert_eq!(connected.len(), 4 + 4 + 4 + 8 + 4 + 16 + 1);
     out.write(

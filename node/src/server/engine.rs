@@ -10,6 +10,7 @@ use super::leading::Leader;
 use super::metrics::{Metrics, Passing, TURN_MS};
 use super::peer::PeerLink;
 use super::pipeline::Clients;
+use super::read_only::ReadOnly;
 use super::{Clock, Micros, NodeError};
 use crate::config::NodeConfig;
 use crate::request::SessionId;
@@ -48,6 +49,7 @@ pub(super) struct Engine {
     clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     pub(super) passing: Passing,
+    pub(super) read_only: ReadOnly,
     /// For those who listen to alerts.
     pub(super) alert_lines: AlertLines,
     pub(super) replica: Replica,
@@ -104,6 +106,7 @@ impl Engine {
             tree,
             clients: Clients::new(config.security.super_digest.clone(), metrics.clone()),
             passing,
+            read_only: ReadOnly::default(),
             alert_lines: broadcast::channel(ALERT_LINES).0,
             metrics,
             leader: None,
@@ -227,6 +230,7 @@ impl Engine {
             self.report_sessions();
         }
         self.remove_perished();
+        self.keep_read_only();
         self.keep_alerts();
         if self.now >= self.next_turn {
             self.next_turn = Millis(self.now.0 + TURN_MS);

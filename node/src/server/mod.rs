@@ -15,7 +15,7 @@
 //!   `links`, `forward`: what servers tell each other about their clients.
 //! - `peer`, `wire`: connections between members, and their frames. `disk`: the disk thread.
 //! - `canary`, `lookout`: what the lookout is told, and what comes of it (see [`crate::warn`]). `alerts`: its alerts as znodes.
-//! - `belonging`: whose data directory it is.
+//! - `read_only`: serving without a leader. `belonging`: whose data directory it is.
 //! - `words`, `listings`: the four-letter words. `admin`: the admin server. `metrics`: what is counted. `facts`: what is seen by
 //!   looking.
 
@@ -37,6 +37,7 @@ mod metrics;
 mod outputs;
 mod peer;
 mod pipeline;
+mod read_only;
 mod reads;
 mod serving;
 mod watching;

@@ -136,6 +136,10 @@ impl Engine {
         let served = self.status.serving();
         self.status = status;
         self.passing.status(status, self.at);
+        if self.read_only.status(status, self.now) {
+            tracing::info!("no longer read-only");
+            self.clients.close_all();
+        }
         if served && !status.serving() {
             // What is under way may or may not happen; only silence is an honest answer.
             self.clients.close_all();

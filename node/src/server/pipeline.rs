@@ -47,6 +47,10 @@ pub(super) enum Waiting {
     Malformed,
     /// Answered at once.
     Unimplemented,
+    /// Answered at once, with this error.
+    Refused(ErrorCode),
+    /// The end of a session that nobody else knows; answered at once.
+    Farewell,
     /// Answered when its transaction is delivered.
     Write {
         number: u64,
@@ -111,8 +115,8 @@ pub(super) struct Client {
     pub(super) stage: Stage,
     /// The time-out that it gets, in milliseconds.
     pub(super) timeout_ms: i32,
-    /// Whether its connect request had the flag, so that the response has it too.
-    pub(super) read_only_flag: bool,
+    /// What the response says of read-only mode, if the request had a word on it.
+    pub(super) read_only_flag: Option<bool>,
     pub(super) identity: Identity,
     /// When it connected, in milliseconds since 1970.
     pub(super) established_ms: i64,
@@ -131,7 +135,7 @@ impl Client {
         link: ClientLink,
         wanted: SessionId,
         timeout_ms: i32,
-        read_only_flag: bool,
+        read_only_flag: Option<bool>,
     ) -> Client {
         Client {
             identity: Identity::at(link.address.ip()),
@@ -249,6 +253,11 @@ impl Client {
                     }
                 }
             }
+            Waiting::Refused(code) => out.error(xid, tree.zxid(), code),
+            Waiting::Farewell => {
+                out.empty(xid, tree.zxid());
+                self.last = true;
+            }
             Waiting::Malformed => out.error(xid, tree.zxid(), ErrorCode::Marshalling),
             // As ZooKeeper does: who speaks another protocol is not led on.
             Waiting::Unimplemented => {
@@ -321,7 +330,8 @@ impl Waiting {
             Waiting::Ping => "PING",
             Waiting::Auth { .. } => "AUTH",
             Waiting::Sync { .. } => "SYNC",
-            Waiting::Malformed | Waiting::Unimplemented => "NA",
+            Waiting::Malformed | Waiting::Unimplemented | Waiting::Refused(_) => "NA",
+            Waiting::Farewell => "CLOS",
             Waiting::Write { done, .. } => match done {
                 Some((_, Outcome::Created { .. })) => "CREA",
                 Some((_, Outcome::Deleted)) => "DELE",
@@ -344,6 +354,8 @@ impl Item {
             | Waiting::Ping
             | Waiting::Auth { .. }
             | Waiting::Malformed
+            | Waiting::Refused(_)
+            | Waiting::Farewell
             | Waiting::Unimplemented => true,
             Waiting::Write { done, .. } => done.is_some(),
             Waiting::Sync { zxid, .. } => zxid.is_some_and(|zxid| zxid <= tree.zxid()),

@@ -13,6 +13,10 @@ use rand::Rng;
 impl Engine {
     /// A client's first frame: a new session, or one that goes on here.
     pub(super) fn connect(&mut self, id: ConnectionId, link: ClientLink, request: ConnectRequest) {
+        if self.read_only.is_on() {
+            self.metrics.connection_request_count.inc();
+            return self.connect_read_only(id, link, &request);
+        }
         if !self.status.serving() {
             self.metrics.cnxn_closed_without_zk_server_running.inc();
             tracing::debug!(client = %link.address, "refused: not serving");
@@ -39,7 +43,7 @@ impl Engine {
                 link,
                 SessionId(request.session),
                 timeout_ms,
-                request.read_only.is_some(),
+                request.read_only.map(|_| false),
             ),
         );
         let number = self.next_number(id);
@@ -133,7 +137,11 @@ impl Engine {
             Some(Stage::Connecting { held, .. }) => return held.append(&mut requests),
             Some(Stage::Open(session)) => *session,
         };
-        self.touched.insert(session);
+        if self.read_only.is_on() {
+            self.touch_local(session);
+        } else {
+            self.touched.insert(session);
+        }
         self.clients.keep(id, requests, came);
         self.pump(id);
     }
@@ -152,13 +160,11 @@ impl Engine {
         }
     }
 
-    fn request(
-        &mut self,
-        id: ConnectionId,
-        session: SessionId,
-        Request { xid, operation }: Request,
-        came: Micros,
-    ) {
+    fn request(&mut self, id: ConnectionId, session: SessionId, request: Request, came: Micros) {
+        if self.read_only.is_on() {
+            return self.request_read_only(id, session, request, came);
+        }
+        let Request { xid, operation } = request;
         let (waiting, question) = match operation {
             Operation::Read(read) => (Waiting::Read(read), None),
             Operation::Watch(request) => (Waiting::Watch(request), None),

@@ -27,11 +27,12 @@ impl Engine {
         }
         match word {
             "ruok" => "imok".into(),
+            "isro" if self.is_read_only() => "ro".into(),
             "isro" => if self.status.serving() { "rw" } else { "null" }.into(),
             "conf" => self.conf(),
             "envi" => envi(),
             "warn" => self.warn(),
-            _ if !self.status.serving() => NOT_SERVING.into(),
+            _ if !self.serves_anybody() => NOT_SERVING.into(),
             "srvr" => self.srvr(None),
             "stat" => self.srvr(Some(self.clients_in_short())),
             "mntr" => mntr_lines(&self.readings()),
@@ -56,6 +57,7 @@ impl Engine {
     /// What this server is, as ZooKeeper calls it.
     pub(super) fn mode(&self) -> &'static str {
         match self.status {
+            _ if self.is_read_only() => "read-only",
             Status::Leading { .. } => "leader",
             _ if self.replica.is_voter() => "follower",
             _ => "observer",
@@ -65,8 +67,12 @@ impl Engine {
     fn srvr(&self, clients: Option<String>) -> String {
         let latency = self.metrics.latency.read();
         let (ms, clients) = (|us: u64| us / 1000, clients.unwrap_or_default());
+        let warning = match self.is_read_only() {
+            true => "READ-ONLY mode; serving only read-only clients\n",
+            false => "",
+        };
         let mut out = format!(
-            "Zookeeper version: {VERSION}\n{clients}\
+            "Zookeeper version: {VERSION}\n{warning}{clients}\
              Latency min/avg/max: {}/{}/{}\n\
              Received: {}\nSent: {}\nConnections: {}\nOutstanding: {}\nZxid: {}\nMode: {}\nNode count: {}\n",
             ms(latency.min),
@@ -95,12 +101,12 @@ impl Engine {
 
     /// Whether clients are served, be it for reading alone.
     pub(super) fn serves_anybody(&self) -> bool {
-        self.status.serving()
+        self.status.serving() || self.is_read_only()
     }
 
     /// Whether clients are served for reading alone.
     pub(super) fn is_read_only(&self) -> bool {
-        false
+        self.read_only.is_on()
     }
 
     /// Begins all that is counted anew.

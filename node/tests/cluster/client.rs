@@ -191,15 +191,22 @@ impl Client {
         let password = answer.buffer().unwrap();
         assert_eq!(answer.byte(), 0, "not read only");
         assert!(answer.is_empty());
-        Ok(Client {
+        let mut client = Client::over(stream, session, password, timeout);
+        client.zxid = zxid;
+        Ok(client)
+    }
+
+    /// A client whose session is open.
+    pub(crate) fn over(stream: TcpStream, session: i64, password: Vec<u8>, timeout: i32) -> Client {
+        Client {
             stream,
             session,
             password,
             timeout,
-            zxid,
+            zxid: 0,
             xid: 0,
             events: VecDeque::new(),
-        })
+        }
     }
 
     /// This client's session on another server, from now on.

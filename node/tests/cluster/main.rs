@@ -3,7 +3,7 @@
 //! `stories`: what one server owes a client. `ensemble`: what three owe together. `hostile`: bytes that make no
 //! sense. `observers`: what those owe that do not vote. `watches`: events, and when they come. `access`: who may do what.
 //! `metrics`: what is counted. `admin`: the admin server. `operations`: what there is beside create, read and write.
-//! `warn`: what a server says of itself and its peers.
+//! `warn`: what a server says of itself and its peers. `read_only`: what is served without a majority.
 //! Every wait has a condition and a generous limit; every process is ended by its handle.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -19,6 +19,7 @@ mod observers;
 mod operations;
 mod process;
 mod prometheus;
+mod read_only;
 mod stories;
 mod warn;
 mod watches;

@@ -199,8 +199,10 @@ impl Cluster {
             } else {
                 "[warn]\nznodes = false"
             };
+            // What belongs to no table stands first.
+            let (first, tables) = limits.split_at(limits.find('[').unwrap_or(limits.len()));
             let text = format!(
-                "id = {}\ndata_dir = {data:?}\n{members}\n{limits}\n{quiet}\n",
+                "id = {}\ndata_dir = {data:?}\n{first}\n{members}\n{tables}\n{quiet}\n",
                 n + 1
             );
             std::fs::write(&config, text).unwrap();

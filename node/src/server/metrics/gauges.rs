@@ -201,7 +201,11 @@ impl Engine {
                 "Sessions of the ensemble.",
                 self.tree.session_count(),
             ),
-            whole("local_sessions", "Sessions that only this server knows.", 0),
+            whole(
+                "local_sessions",
+                "Sessions that only this server knows.",
+                self.read_only.sessions(),
+            ),
             whole(
                 "open_file_descriptor_count",
                 "Open file descriptors of this process.",
