@@ -4,6 +4,8 @@
 //! `servers`: the two, each as its real process on loopback. `wire`: a raw client of its own, which turns every frame
 //! into a line of text. `script`: what is asked, and scripts drawn from seeds. `stories`: scripts written by hand.
 //!
+//! `operators`: what operators see, and read-only mode.
+//!
 //! What is not compared: wall-clock times, ids and passwords of sessions, the order of names (ZooKeeper's is that of a hash
 //! table). What the scripts leave out, because the two differ there: see `script`.
 //!
@@ -12,6 +14,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod operators;
 mod script;
 mod servers;
 mod stories;

@@ -30,11 +30,11 @@ impl Drop for Server {
     }
 }
 
-/// A fresh Apache ZooKeeper and a fresh node; `None`, with a word why, if there is no Apache ZooKeeper here.
-pub(crate) fn pair() -> Option<(Server, Server)> {
+/// Whether there is an Apache ZooKeeper here; else it says why not.
+pub(crate) fn is_there() -> bool {
     if !Path::new(CLASSES).exists() {
         println!("skipped, because {CLASSES} is not there: install Debian's package zookeeper");
-        return None;
+        return false;
     }
     if Command::new("java")
         .arg("-version")
@@ -43,9 +43,14 @@ pub(crate) fn pair() -> Option<(Server, Server)> {
         .is_err()
     {
         println!("skipped, because there is no java");
-        return None;
+        return false;
     }
-    Some((apache(), ours()))
+    true
+}
+
+/// A fresh Apache ZooKeeper and a fresh node, if there is an Apache ZooKeeper here.
+pub(crate) fn pair() -> Option<(Server, Server)> {
+    is_there().then(|| (apache(), ours()))
 }
 
 fn apache() -> Server {
@@ -150,7 +155,7 @@ pub(crate) fn word(address: SocketAddr, word: &str) -> Option<String> {
 }
 
 /// A port that was free a moment ago, below the range from which the kernel gives ports to those who dial.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
