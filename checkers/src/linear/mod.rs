@@ -5,6 +5,7 @@
 //! - `judge`: every key through the layers, cheapest first: the model's own algorithm ([`Model::quick`]), `order` (the order
 //!   that the system itself told, verified), `search`; each is sound by itself, and falls through to the next;
 //! - `budget`: the search's limits;
+//! - `single`: the search alone, over one object that somebody else decoded;
 //! - `witness`: from "no order exists" to the smallest window that a person can check by hand;
 //! - [`Linearizable`]: the checker, and what its finding says.
 //!
@@ -61,9 +62,11 @@ mod judge;
 mod model;
 mod order;
 mod search;
+mod single;
 mod values;
 mod witness;
 
 pub use checker::Linearizable;
 pub use model::{Contradiction, Entry, Layer, Model, NEVER, Quick};
+pub(crate) use single::{Found, Single, Whole};
 pub use values::{ValueId, Values};

@@ -123,6 +123,16 @@ pub(super) enum Step<'h> {
 }
 
 impl Step<'_> {
+    pub(super) fn is_ephemeral(&self) -> bool {
+        matches!(
+            self,
+            Step::Create {
+                ephemeral: true,
+                ..
+            }
+        )
+    }
+
     /// The znode that it is about, if its name is known.
     pub(super) fn path(&self) -> Option<PathId> {
         match self {

@@ -101,6 +101,14 @@ impl<'h> Decoded<'h> {
         id
     }
 
+    /// All data, by number.
+    pub(super) fn data_by_number(&self) -> Vec<ValueRef<'h>> {
+        let mut all: Vec<(DataId, ValueRef<'h>)> =
+            self.data.iter().map(|(value, id)| (*id, *value)).collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        all.into_iter().map(|(_, value)| value).collect()
+    }
+
     /// The session of this name.
     pub(super) fn session_named(&mut self, name: &'h str) -> SessionId {
         self.session(Cow::Borrowed(name))

@@ -2,7 +2,7 @@
 //!
 //! | checker | what it judges |
 //! | --- | --- |
-//! | [`Znodes`] | the whole tree: every answer fits one order of all writes, by zxid; replayed in linear time |
+//! | [`Znodes`] | the whole tree: every answer fits one order of all writes; replayed by zxid in linear time, searched for where zxids are missing |
 //! | [`SessionOrder`](crate::SessionOrder) | plain reads of registers: each session sees an ever newer prefix of the writes |
 //! | [`ZxidAudit`] | what each Stat says of the zxids and versions of a znode agrees with all others, and with the writes |
 //! | [`Sequence`] | numbers of sequential znodes |
@@ -27,7 +27,8 @@
 //! | `sync`, `connect`, `close` | no key; `connect` begins or resumes a session, `close` ends it | |
 //!
 //! A Stat is any of `czxid`, `mzxid`, `pzxid`, `version`, `cversion`, `aversion`, `numChildren`, `ephemeralOwner` (the owner's
-//! session, or absent, null or 0). Every completion has `session` and `zxid`, the reply's; a write's reply has the write's own zxid.
+//! session, or absent, null or 0). Every completion has `session` and `zxid`, the reply's; a write's reply has the write's own zxid. (For
+//! [`Znodes`] zxids may be missing, from some answers or from all; without `session`, a process is its own session.)
 //! An answer that is an error is `ok` with `error`: `NoNode`, `NodeExists`, `BadVersion`, `NotEmpty`, `NoChildrenForEphemerals`.
 //! A multi that failed has in `error` the code of the part that failed, and may have `results` with null before it and
 //! `RuntimeInconsistency` after it. A session that is left to expire has an indeterminate `close`, invoked when the last request
@@ -48,7 +49,9 @@ mod call;
 mod decode;
 mod ephemeral;
 mod fencing;
+mod given;
 mod replay;
+mod search;
 mod sequence;
 mod tree;
 mod watch;

@@ -11,13 +11,14 @@
 mod effects;
 mod placing;
 
-use super::call::{Answer, Call, Code, Look, Op, Outcome, PathId, Step, Write, Zxid};
+use super::call::{Call, Op, Outcome, PathId, Step, Zxid};
 use super::decode::Decoded;
+use super::given::given;
 use super::tree::{self, Nodes, Table};
 use crate::contract::ReplyZxid;
 use crate::history::Operation;
 use crate::reads::ReadMode;
-use effects::Effects;
+pub(super) use effects::Effects;
 use placing::{Due, Schedule};
 use rustc_hash::FxHashSet;
 
@@ -78,32 +79,47 @@ impl Rules {
     }
 }
 
-/// Replays a history.
-pub(super) fn replay<'h>(decoded: &mut Decoded<'h>, rules: Rules) -> Replayed<'h> {
+/// Finds which indeterminate writes took effect, as far as answers show it, and gives what they made its names; or finds what
+/// no order at all can explain: writes with one zxid, zxids against real time, a session that went back.
+pub(super) fn prepare<'h>(decoded: &mut Decoded<'h>) -> Result<Effects, Box<Misfit<'h>>> {
+    let effects = Effects::find(decoded)?;
+    match against_real_time(decoded) {
+        Some(misfit) => Err(Box::new(misfit)),
+        None => Ok(effects),
+    }
+}
+
+/// An operation that was answered without a zxid, if there is one: then the zxids do not tell the order of all.
+pub(super) fn without_zxid<'a, 'h>(decoded: &'a Decoded<'h>) -> Option<&'a Op<'h>> {
     let answered = |op: &&Op<'_>| {
         matches!(op.outcome, Outcome::Done(_) | Outcome::Refused(..))
             && !matches!(op.call, Call::Other)
     };
-    if let Some(bare) = decoded
-        .ops
-        .iter()
-        .filter(answered)
-        .find(|op| op.zxid.is_none())
-    {
-        let text = format!(
-            "the operation at index {} was answered without a zxid",
-            bare.inv()
-        );
-        return Replayed::Open(text, Tally::default());
+    let mut answered = decoded.ops.iter().filter(answered);
+    answered.find(|op| op.zxid.is_none())
+}
+
+/// A session's reply that is older than one before it, wherever both have a zxid.
+pub(super) fn session_went_back<'h>(decoded: &Decoded<'h>) -> Option<Misfit<'h>> {
+    let (at, before) = placing::went_back(decoded)?;
+    Some(went_back(&decoded.ops[at], &decoded.ops[before]))
+}
+
+fn went_back<'h>(op: &Op<'h>, seen: &Op<'h>) -> Misfit<'h> {
+    let zxid = op.zxid.unwrap_or(0);
+    Misfit {
+        kind: "session-went-back",
+        text: format!(
+            "a session's reply has zxid {zxid:#x} after it had seen {:#x}",
+            seen.zxid.unwrap_or(0)
+        ),
+        operations: vec![seen.operation, op.operation],
+        zxid,
     }
-    let effects = match Effects::find(decoded) {
-        Ok(effects) => effects,
-        Err(misfit) => return Replayed::Misfit(Box::new(misfit), Tally::default()),
-    };
-    // What no indeterminate write can explain comes first.
-    if let Some(misfit) = against_real_time(decoded) {
-        return Replayed::Misfit(Box::new(misfit), Tally::default());
-    }
+}
+
+/// Replays a history in which every answer has a zxid.
+pub(super) fn replay<'h>(decoded: &Decoded<'h>, rules: Rules, effects: Effects) -> Replayed<'h> {
     let mut replay = Replay::new(decoded, rules, effects);
     match replay.run() {
         Ok(()) => Replayed::Fits(replay.tally),
@@ -123,7 +139,7 @@ const TRIES: usize = 256;
 const DEPTH: usize = 4;
 
 /// The zxid of what was put in: no answer shows it, or it would have been placed there.
-const UNSEEN: Zxid = -1;
+pub(super) const UNSEEN: Zxid = -1;
 
 struct Replay<'a, 'h> {
     decoded: &'a Decoded<'h>,
@@ -188,7 +204,10 @@ impl<'a, 'h> Replay<'a, 'h> {
                     }
                     false => schedule.wait(at),
                 },
-                Due::Back(at, before) => return Err(self.went_back(at, before)),
+                Due::Back(at, before) => {
+                    let misfit = went_back(self.op(at), self.op(before));
+                    return Err(Stop::Misfit(Box::new(misfit)));
+                }
             }
         }
         Ok(())
@@ -198,21 +217,6 @@ impl<'a, 'h> Replay<'a, 'h> {
         for path in touched(self.decoded, self.op(at)) {
             self.last_touch[path.0 as usize] = zxid;
         }
-    }
-
-    fn went_back(&self, at: usize, before: usize) -> Stop<'h> {
-        let (op, seen) = (self.op(at), self.op(before));
-        let zxid = op.zxid.unwrap_or(0);
-        let text = format!(
-            "a session's reply has zxid {zxid:#x} after it had seen {:#x}",
-            seen.zxid.unwrap_or(0)
-        );
-        misfit(
-            "session-went-back",
-            text,
-            vec![seen.operation, op.operation],
-            zxid,
-        )
     }
 
     /// Does a write at its zxid.
@@ -254,63 +258,12 @@ impl<'a, 'h> Replay<'a, 'h> {
     /// Does it if it fits, else leaves the tree as it was.
     fn attempt(&mut self, at: usize, zxid: Option<Zxid>) -> Result<(), String> {
         let mark = self.table.mark();
-        let result = self.attempt_from_here(at, zxid);
+        let (paths, op) = (&self.decoded.paths, self.op(at));
+        let result = tree::perform(&mut self.table, paths, op, zxid);
         if result.is_err() {
             self.table.undo(mark);
         }
         result
-    }
-
-    fn attempt_from_here(&mut self, at: usize, zxid: Option<Zxid>) -> Result<(), String> {
-        let op = self.op(at);
-        let Call::Write(write) = &op.call else {
-            return Ok(());
-        };
-        let paths = &self.decoded.paths;
-        let seen = match &op.outcome {
-            Outcome::Done(answer) => Some(answer),
-            _ => None,
-        };
-        if let (Write::Multi(steps), Some(answer)) = (write, seen) {
-            // Each part's version is that of its own moment.
-            for (part, step) in steps.iter().enumerate() {
-                tree::number_fits(&self.table, paths, step)?;
-                tree::apply(
-                    &mut self.table,
-                    paths,
-                    &Write::One(step.clone()),
-                    op.session,
-                    zxid,
-                )
-                .map_err(|refusal| refused(refusal.code, part))?;
-                let node = step.path().and_then(|path| self.table.get(path));
-                let made = answer.versions.get(part).copied().flatten();
-                if let (Step::Set { path, .. }, Some(made), Some(mut node)) = (step, made, node) {
-                    if node.version.is_some_and(|version| version != made) {
-                        return Err(format!("part {part} makes another version than {made}"));
-                    }
-                    node.version = Some(made);
-                    self.table.put(*path, Some(node));
-                }
-            }
-            return Ok(());
-        }
-        if let Write::One(step) = write {
-            tree::number_fits(&self.table, paths, step)?;
-        }
-        tree::apply(&mut self.table, paths, write, op.session, zxid)
-            .map_err(|refusal| refused(refusal.code, refusal.part))?;
-        let (Write::One(step), Some(answer)) = (write, seen) else {
-            return Ok(());
-        };
-        if let (Some(path), true) = (
-            step.path(),
-            matches!(step, Step::Create { .. } | Step::Set { .. }),
-        ) {
-            tree::fits(&self.table, paths, path, Look::Exists, answer)?;
-            tree::learn(&mut self.table, path, Look::Exists, answer);
-        }
-        Ok(())
     }
 
     /// Holds an answer against the tree as it is; whether it fits. If it does not, and this is its last chance, says so.
@@ -349,14 +302,11 @@ impl<'a, 'h> Replay<'a, 'h> {
                 Some(_) => Err(format!("there is {}", paths.name(*path))),
                 None => Ok(()),
             },
-            (Call::Write(write), Outcome::Refused(code, results)) => {
+            (Call::Write(_), Outcome::Refused(code, results)) => {
                 let mark = self.table.mark();
-                let refusal = tree::apply(&mut self.table, paths, write, op.session, None);
+                let result = tree::refuses(&mut self.table, paths, op, *code, results.as_deref());
                 self.table.undo(mark);
-                match refusal {
-                    Ok(()) => Err("it could be done".to_owned()),
-                    Err(refusal) => refusal_fits(write, refusal, *code, results.as_deref()),
-                }
+                result
             }
             _ => Ok(()),
         }
@@ -542,47 +492,6 @@ fn misfit<'h>(
     }))
 }
 
-fn refused(code: Code, part: usize) -> String {
-    match part {
-        0 => format!("it would be refused with {}", code.word()),
-        part => format!("its part {part} would be refused with {}", code.word()),
-    }
-}
-
-fn refusal_fits(
-    write: &Write<'_>,
-    refusal: tree::Refusal,
-    code: Code,
-    results: Option<&[Option<Code>]>,
-) -> Result<(), String> {
-    if refusal.code != code {
-        return Err(format!(
-            "the tree refuses it with {}, not {}",
-            refusal.code.word(),
-            code.word()
-        ));
-    }
-    let Some(results) = results.filter(|_| matches!(write, Write::Multi(_))) else {
-        return Ok(());
-    };
-    let expected = |part: usize| match part.cmp(&refusal.part) {
-        std::cmp::Ordering::Less => None,
-        std::cmp::Ordering::Equal => Some(code),
-        std::cmp::Ordering::Greater => Some(Code::RuntimeInconsistency),
-    };
-    let wrong = results
-        .iter()
-        .enumerate()
-        .find(|(part, result)| **result != expected(*part));
-    match wrong {
-        Some((part, _)) => Err(format!(
-            "part {} is the one that fails, and part {part} has another result than that makes",
-            refusal.part
-        )),
-        None => Ok(()),
-    }
-}
-
 /// The operation in words.
 pub(super) fn what(op: &Op<'_>) -> String {
     match op.operation.key() {
@@ -614,95 +523,6 @@ fn touched(decoded: &Decoded<'_>, op: &Op<'_>) -> Vec<PathId> {
     paths
 }
 
-/// Znodes that were there before the history: an answer shows them, or something below them, and nothing can have made them.
-fn given(decoded: &Decoded<'_>) -> Vec<PathId> {
-    let count = decoded.paths.len();
-    let (mut shown, mut made) = (vec![false; count], vec![false; count]);
-    for op in &decoded.ops {
-        let done = matches!(op.outcome, Outcome::Done(_));
-        let mut show = |path: Option<PathId>| {
-            let mut next = path;
-            while let Some(path) =
-                next.filter(|path| !std::mem::replace(&mut shown[path.0 as usize], true))
-            {
-                next = decoded.paths.parent(path);
-            }
-        };
-        if let (Call::Write(write), Outcome::Refused(code, results)) = (&op.call, &op.outcome) {
-            shown_by_refusal(write, *code, results.as_deref(), &mut show);
-        }
-        match &op.call {
-            Call::Read { path, .. } => {
-                show(Some(*path).filter(|_| done));
-                if let Outcome::Done(Answer {
-                    children: Some(children),
-                    ..
-                }) = &op.outcome
-                {
-                    children.iter().for_each(|child| show(Some(*child)));
-                }
-            }
-            Call::Write(write) => {
-                for step in write.steps() {
-                    show(step.path().filter(|_| done));
-                    if let (
-                        Step::Create {
-                            path: Some(path), ..
-                        },
-                        true,
-                    ) = (step, op.may_take_effect() || done)
-                    {
-                        made[path.0 as usize] = true;
-                    }
-                }
-            }
-            Call::Other => {}
-        }
-    }
-    // A parent has a smaller number than its children, and nothing can have been below a znode that was not there.
-    let mut given = vec![false; count];
-    for at in 0..count {
-        let above = decoded.paths.parent(PathId(at as u32));
-        given[at] = shown[at] && !made[at] && above.is_none_or(|above| given[above.0 as usize]);
-    }
-    let given = (0..count).filter(|at| given[*at]);
-    given.map(|at| PathId(at as u32)).collect()
-}
-
-/// What a refusal shows to be there: what the parts before the one that failed need, and what that one met.
-fn shown_by_refusal(
-    write: &Write<'_>,
-    code: Code,
-    results: Option<&[Option<Code>]>,
-    show: &mut impl FnMut(Option<PathId>),
-) {
-    let steps = write.steps();
-    let failed = match results {
-        Some(results) => results.iter().position(Option::is_some).unwrap_or(0),
-        None if steps.len() == 1 => 0,
-        None => return,
-    };
-    let makes = |step: &Step<'_>, path: PathId| matches!(step, Step::Create { path: Some(made), .. } if *made == path);
-    for (part, step) in steps.iter().enumerate().take(failed + 1) {
-        let met = match (part == failed, code) {
-            (false, _) | (true, Code::BadVersion | Code::NotEmpty | Code::NodeExists) => {
-                step.path()
-            }
-            (true, _) => None,
-        };
-        let above = match step {
-            Step::Create { parent, .. } if part < failed || code != Code::NoNode => *parent,
-            _ => None,
-        };
-        // What an earlier part of the same multi makes need not have been there before.
-        let met = met.filter(|path| !steps[..part].iter().any(|earlier| makes(earlier, *path)));
-        let met = met.filter(|path| part == failed || !makes(step, *path));
-        let above = above.filter(|path| !steps[..part].iter().any(|earlier| makes(earlier, *path)));
-        show(met);
-        show(above);
-    }
-}
-
 /// For each line at which something linearizable was answered, the newest zxid that had been answered by then.
 fn floors(decoded: &Decoded<'_>, rules: Rules) -> Vec<(u64, Zxid, usize)> {
     let mut floors: Vec<(u64, Zxid, usize)> = Vec::new();
@@ -729,7 +549,7 @@ fn floors(decoded: &Decoded<'_>, rules: Rules) -> Vec<(u64, Zxid, usize)> {
 }
 
 /// The newest zxid that had been seen by each line. Where a read's reply may be stamped later, it does not tell.
-fn answered(decoded: &Decoded<'_>, rules: Rules) -> Vec<(u64, Zxid)> {
+pub(super) fn answered(decoded: &Decoded<'_>, rules: Rules) -> Vec<(u64, Zxid)> {
     let exact = rules.reply_zxid == ReplyZxid::OfTheRead;
     let tells = |op: &&Op<'_>| exact || matches!(op.call, Call::Write(_));
     let told = decoded

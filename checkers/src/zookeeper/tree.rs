@@ -7,7 +7,9 @@ mod table;
 
 pub(super) use table::Table;
 
-use super::call::{Answer, Code, DataId, Look, PathId, SessionId, StatSeen, Step, Write, Zxid};
+use super::call::{
+    Answer, Call, Code, DataId, Look, Op, Outcome, PathId, SessionId, StatSeen, Step, Write, Zxid,
+};
 use super::decode::{Paths, number};
 
 /// A znode. What is `None` nobody knows yet: of a znode that was there before the history began, or of a write that nobody
@@ -21,7 +23,8 @@ pub(super) struct Node {
     /// The least number that the next sequential child can get.
     pub(super) next: Option<i32>,
     pub(super) children: Option<i32>,
-    pub(super) owner: Option<SessionId>,
+    /// The owner's session; `Some(None)` for a znode that has none.
+    pub(super) owner: Option<Option<SessionId>>,
     pub(super) czxid: Option<Zxid>,
     pub(super) mzxid: Option<Zxid>,
     pub(super) pzxid: Option<Zxid>,
@@ -54,31 +57,148 @@ pub(super) trait Nodes {
     fn ephemerals(&self, session: SessionId) -> Vec<PathId>;
 }
 
-/// Why a write cannot be done: which part of it, and the code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) part: usize,
-    pub(super) code: Code,
-}
-
-/// Does a write, all of it; or says why not, in which case some of its parts may have been done: the caller undoes them.
-pub(super) fn apply(
+/// Does a write, with what its answer says of it if one came; or says why that cannot be, in which case some of it may have
+/// been done: the caller undoes it.
+pub(super) fn perform(
     nodes: &mut impl Nodes,
     paths: &Paths<'_>,
-    write: &Write<'_>,
-    session: SessionId,
+    op: &Op<'_>,
     zxid: Option<Zxid>,
-) -> Result<(), Refusal> {
+) -> Result<(), Misfit> {
+    let Call::Write(write) = &op.call else {
+        return Ok(());
+    };
     if let Write::Close = write {
-        for path in nodes.ephemerals(session) {
+        for path in nodes.ephemerals(op.session) {
             remove(nodes, paths, path, zxid);
         }
         return Ok(());
     }
+    let seen = match &op.outcome {
+        Outcome::Done(answer) => Some(answer),
+        _ => None,
+    };
     for (part, step) in write.steps().iter().enumerate() {
-        one(nodes, paths, step, session, zxid).map_err(|code| Refusal { part, code })?;
+        number_fits(nodes, paths, step)?;
+        one(nodes, paths, step, op.session, zxid).map_err(|code| refused(code, part))?;
+        // Each part's version is that of its own moment.
+        let made = seen.and_then(|answer| answer.versions.get(part).copied().flatten());
+        if let (Step::Set { path, .. }, Some(made)) = (step, made) {
+            sets_version(nodes, *path, made, part)?;
+        }
+    }
+    if let (
+        Write::One(
+            Step::Create {
+                path: Some(path), ..
+            }
+            | Step::Set { path, .. },
+        ),
+        Some(answer),
+    ) = (write, seen)
+    {
+        fits(nodes, paths, *path, Look::Exists, answer)?;
+        learn(nodes, *path, Look::Exists, answer);
     }
     Ok(())
+}
+
+fn sets_version(
+    nodes: &mut impl Nodes,
+    path: PathId,
+    made: i32,
+    part: usize,
+) -> Result<(), Misfit> {
+    let Some(mut node) = nodes.get(path) else {
+        return Ok(());
+    };
+    if node.version.is_some_and(|version| version != made) {
+        return Err(format!("part {part} makes another version than {made}"));
+    }
+    node.version = Some(made);
+    nodes.put(path, Some(node));
+    Ok(())
+}
+
+fn refused(code: Code, part: usize) -> Misfit {
+    match part {
+        0 => format!("it would be refused with {}", code.word()),
+        part => format!("its part {part} would be refused with {}", code.word()),
+    }
+}
+
+/// Whether the tree refuses a write with this code, and with these results of its parts. The tree is changed by the parts before
+/// the one that fails: the caller undoes it.
+pub(super) fn refuses(
+    nodes: &mut impl Nodes,
+    paths: &Paths<'_>,
+    op: &Op<'_>,
+    code: Code,
+    results: Option<&[Option<Code>]>,
+) -> Result<(), Misfit> {
+    let Call::Write(write) = &op.call else {
+        return Ok(());
+    };
+    let results = results.filter(|_| matches!(write, Write::Multi(_)));
+    let told = results.and_then(|results| results.iter().position(Option::is_some));
+    for (part, step) in write.steps().iter().enumerate() {
+        // Of a znode that was there before nobody may know whether it stands in the way.
+        let perhaps = may_refuse(nodes, step, code) && told.is_none_or(|told| told == part);
+        match one(nodes, paths, step, op.session, None) {
+            Ok(()) if !perhaps => {}
+            Err(found) if found != code && !perhaps => {
+                return Err(format!(
+                    "the tree refuses it with {}, not {}",
+                    found.word(),
+                    code.word()
+                ));
+            }
+            _ => return results_fit(results, part, code),
+        }
+    }
+    Err("it could be done".to_owned())
+}
+
+/// Whether what nobody knows of the znodes may make the tree refuse this step with this code.
+fn may_refuse(nodes: &impl Nodes, step: &Step<'_>, code: Code) -> bool {
+    let version_is_unknown = |path: PathId, expected: Option<i32>| {
+        expected.is_some() && nodes.get(path).is_some_and(|node| node.version.is_none())
+    };
+    match (code, step) {
+        (
+            Code::BadVersion,
+            Step::Set { path, expected, .. }
+            | Step::Delete { path, expected }
+            | Step::Check { path, expected },
+        ) => version_is_unknown(*path, *expected),
+        (Code::NotEmpty, Step::Delete { path, .. }) => {
+            nodes.get(*path).is_some_and(|node| node.children.is_none())
+        }
+        (
+            Code::NoChildrenForEphemerals,
+            Step::Create {
+                parent: Some(parent),
+                ..
+            },
+        ) => nodes.get(*parent).is_some_and(|node| node.owner.is_none()),
+        _ => false,
+    }
+}
+
+/// Whether a failed multi tells of its parts what it must if this one failed.
+fn results_fit(results: Option<&[Option<Code>]>, failed: usize, code: Code) -> Result<(), Misfit> {
+    let expected = |part: usize| match part.cmp(&failed) {
+        std::cmp::Ordering::Less => None,
+        std::cmp::Ordering::Equal => Some(code),
+        std::cmp::Ordering::Greater => Some(Code::RuntimeInconsistency),
+    };
+    let mut told = results.unwrap_or_default().iter().enumerate();
+    match told.find(|(part, result)| **result != expected(*part)) {
+        Some((part, _)) => Err(format!(
+            "part {failed} is the one that fails, and part {part} has another result than that makes"
+        )),
+        None => Ok(()),
+    }
 }
 
 fn one(
@@ -106,7 +226,7 @@ fn one(
                 return Err(Code::NodeExists);
             }
             if let Some((parent, mut above)) = above {
-                if above.owner.is_some() {
+                if matches!(above.owner, Some(Some(_))) {
                     return Err(Code::NoChildrenForEphemerals);
                 }
                 // A number before the next one is refused by `fits`; one after it is a gap, which is legal.
@@ -129,7 +249,7 @@ fn one(
                     cversion: Some(0),
                     next: Some(0),
                     children: Some(0),
-                    owner: ephemeral.then_some(session),
+                    owner: Some(ephemeral.then_some(session)),
                     czxid: zxid,
                     mzxid: zxid,
                     pzxid: zxid,
@@ -199,11 +319,7 @@ fn remove(nodes: &mut impl Nodes, paths: &Paths<'_>, path: PathId, zxid: Option<
 pub(super) type Misfit = String;
 
 /// Whether a number may be the next one below a parent, as the parent was before the create.
-pub(super) fn number_fits(
-    nodes: &impl Nodes,
-    paths: &Paths<'_>,
-    step: &Step<'_>,
-) -> Result<(), Misfit> {
+fn number_fits(nodes: &impl Nodes, paths: &Paths<'_>, step: &Step<'_>) -> Result<(), Misfit> {
     let Step::Create {
         asked,
         path: Some(path),
@@ -272,7 +388,13 @@ fn children_fit(
     {
         return Err(format!("{name} has no child {}", paths.name(*more)));
     }
-    Ok(())
+    // A sequential child whose name nobody learned would be in the list too.
+    match nodes.get(path).and_then(|node| node.children) {
+        Some(count) if count as usize != seen.len() => {
+            Err(format!("{name} has {count} children, not {}", seen.len()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a Stat is that of a node, as far as both are known.
@@ -303,8 +425,7 @@ pub(super) fn stat_fits(name: &str, node: &Node, seen: &StatSeen) -> Result<(), 
     )?;
     differs("pzxid", node.pzxid, seen.pzxid)?;
     match seen.owner {
-        // A znode that was there before may have any owner.
-        Some(owner) if owner != node.owner && node.data.is_some() => {
+        Some(owner) if node.owner.is_some_and(|has| has != owner) => {
             Err(format!("{name} has another ephemeralOwner"))
         }
         _ => Ok(()),
@@ -325,5 +446,6 @@ pub(super) fn learn(nodes: &mut impl Nodes, path: PathId, look: Look, answer: &A
     node.czxid = node.czxid.or(seen.czxid);
     node.mzxid = node.mzxid.or(seen.mzxid);
     node.pzxid = node.pzxid.or(seen.pzxid);
+    node.owner = node.owner.or(seen.owner);
     nodes.put(path, Some(node));
 }

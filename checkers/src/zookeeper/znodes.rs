@@ -1,31 +1,42 @@
 //! The tree of znodes: every answer to every operation fits one order of all writes.
 //!
-//! It proves, over all paths together: writes and the errors that the tree decides are linearizable in the order of their
-//! zxids; each read shows the tree at one prefix of that order, no older than what its session has seen (and, unless it is
-//! `local`, no older than what had been acknowledged before it began); data, versions, child counts, owners and the zxids in
-//! Stats are those of that prefix. It cannot prove anything about operations without a zxid, nor about watches.
+//! It proves, over all paths together: writes and the errors that the tree decides are linearizable, in the order of their
+//! zxids where they have any; each read shows the tree at one prefix of that order, no older than what its session has seen
+//! (and, unless it is `local`, no older than what had been acknowledged before it began); data, versions, child counts, owners
+//! and the zxids in Stats are those of that prefix. It cannot prove anything about watches.
 //!
-//! The [shape of operations](super) says what a history must have. One pass over the zxids decides; where indeterminate writes
-//! leave it open, the verdict is unknown, with the first answer that could not be placed.
+//! Two layers. Where every answer has a zxid, one pass over the zxids decides. Where some have none, or indeterminate writes leave
+//! it open, an order is searched for; of a session without zxids it is only asked that it never goes back. What neither
+//! decides is unknown, with the reason.
+//!
+//! The [shape of operations](super) says what a history must have.
 //!
 //! Anomalies: `zxid-reused`, `zxid-against-real-time`, `session-went-back`, `write-does-not-fit`, `answer-does-not-fit`,
 //! `stale-answer`, `future-read`: the first one only, because what follows it may follow from it. Witness: `{"zxid", "text",
-//! "operations"}`; the last operation is the one that does not fit, those before it changed the same znodes last.
+//! "operations"}`; the last operation is the one that does not fit, those before it changed the same znodes last. From the
+//! search: `nonlinearizable`, whose witness is described in `render.rs`.
 
-use super::decode::decode;
-use super::replay::{Replayed, Rules, Tally, replay};
+use super::decode::{Decoded, decode};
+use super::replay::{self, Misfit, Replayed, Rules, Tally};
+use super::search::{name_what_was_not_seen, search};
 use crate::breaches::Breaches;
 use crate::contract::{self, owes_sync_reads};
-use crate::history::History;
+use crate::history::{History, Operation};
+use crate::linear::{Found, Whole};
 use crate::parameters::Parameters;
-use crate::verdict::{Budget, Checker, Finding, Reason, Verdict, some_operations};
+use crate::verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict, some_operations};
 use serde_json::{Map, Value, json};
 
 const NAME: &str = "znodes";
 
+/// Configurations that are visited at most where every answer has a zxid: the replay has come far, and what it left open is
+/// refuted soon or not at all.
+const REFUTING: u64 = 50_000;
+
 /// The checker `znodes`.
 ///
-/// Details: `{"paths", "sessions", "decided_by": "replay" | null, "writes", "errors", "reads", "indeterminate": {"shown", "put_in",
+/// Details: `{"paths", "sessions", "decided_by": "replay" | "search" | null, "search": null | {"why": why the replay did not decide,
+/// "configurations", "bytes"}, "writes", "errors", "reads", "indeterminate": {"shown", "put_in",
 /// "unseen"}}`: what was placed, and indeterminate writes whose zxid an answer shows, that had to be put in to explain an
 /// answer, and that nothing shows.
 #[derive(Debug, Clone)]
@@ -50,7 +61,7 @@ impl Checker for Znodes {
         NAME
     }
 
-    fn check(&self, history: &History, _: &Budget) -> Finding {
+    fn check(&self, history: &History, budget: &Budget) -> Finding {
         let operations = match some_operations(history, NAME) {
             Ok(operations) => operations,
             Err(finding) => return *finding,
@@ -59,45 +70,112 @@ impl Checker for Znodes {
             Ok(decoded) => decoded,
             Err(text) => return Finding::unknown(NAME, text),
         };
-        let (paths, sessions) = (decoded.paths.len(), decoded.sessions.len());
-        let mut breaches = Breaches::default();
-        let mut reasons = Vec::new();
-        let mut decided = true;
-        let tally = match replay(&mut decoded, self.rules) {
-            Replayed::Fits(tally) => {
-                if tally.errors + tally.reads + tally.writes == 0 {
-                    reasons.push("no operation was answered: nothing was tested".to_owned());
+        let mut judged = self.judge(&mut decoded, &operations, budget);
+        judged.details["paths"] = json!(decoded.paths.len());
+        judged.details["sessions"] = json!(decoded.sessions.len());
+        judged
+    }
+}
+
+impl Znodes {
+    fn judge<'h>(
+        &self,
+        decoded: &mut Decoded<'h>,
+        operations: &[Operation<'h>],
+        budget: &Budget,
+    ) -> Finding {
+        let effects = match replay::prepare(decoded) {
+            Ok(effects) => effects,
+            Err(misfit) => return by_replay(*misfit, &Tally::default()),
+        };
+        let (why, tally, told) = match replay::without_zxid(decoded) {
+            Some(bare) => {
+                let bare = bare.inv();
+                if let Some(misfit) = replay::session_went_back(decoded) {
+                    return by_replay(misfit, &Tally::default());
                 }
-                tally
+                let why = format!("the operation at index {bare} was answered without a zxid");
+                (why, Tally::default(), false)
             }
-            Replayed::Misfit(misfit, tally) => {
-                let mut fields = Map::new();
-                fields.insert("zxid".to_owned(), json!(misfit.zxid));
-                breaches.add_with(misfit.kind, misfit.text, misfit.operations, fields);
-                tally
-            }
-            Replayed::Open(text, tally) => {
-                decided = false;
-                reasons.push(text);
-                tally
-            }
+            None => match replay::replay(decoded, self.rules, effects.clone()) {
+                Replayed::Fits(tally) if tally.errors + tally.reads + tally.writes == 0 => {
+                    let text = "no operation was answered: nothing was tested";
+                    return finding(unknown(text.to_owned()), &tally, Some("replay"), None);
+                }
+                Replayed::Fits(tally) => {
+                    return finding(Verdict::Valid, &tally, Some("replay"), None);
+                }
+                Replayed::Misfit(misfit, tally) => return by_replay(*misfit, &tally),
+                Replayed::Open(why, tally) => (why, tally, true),
+            },
         };
-        let reasons = reasons.into_iter().map(|text| Reason {
+        name_what_was_not_seen(decoded);
+        // There the search can only refute.
+        let states = if told {
+            budget.states.min(REFUTING)
+        } else {
+            budget.states
+        };
+        let budget = Budget { states, ..*budget };
+        let whole = search(decoded, operations, self.rules, &effects, &budget);
+        by_search(whole, &why, &tally, told, effects.names_are_uncertain)
+    }
+}
+
+fn unknown(text: String) -> Verdict {
+    Verdict::Unknown(vec![Reason {
+        checker: NAME.to_owned(),
+        text,
+    }])
+}
+
+fn by_replay(misfit: Misfit<'_>, tally: &Tally) -> Finding {
+    let mut breaches = Breaches::default();
+    let mut fields = Map::new();
+    fields.insert("zxid".to_owned(), json!(misfit.zxid));
+    breaches.add_with(misfit.kind, misfit.text, misfit.operations, fields);
+    let verdict = Verdict::of(breaches.into_anomalies(NAME), Vec::new());
+    finding(verdict, tally, Some("replay"), None)
+}
+
+/// What the search says, after the replay could not decide and said why; `told` is whether every answer had a zxid.
+fn by_search(
+    whole: Whole,
+    why: &str,
+    tally: &Tally,
+    told: bool,
+    names_are_uncertain: bool,
+) -> Finding {
+    let search = json!({ "why": why, "configurations": whole.visited, "bytes": whole.held });
+    let verdict = match whole.found {
+        // Which zxid an indeterminate write has, the search knows only as far as answers show it.
+        Found::Legal if told => unknown(format!(
+            "{why}; there is an order of all operations, but it is not known whether the zxids leave room for it"
+        )),
+        Found::Legal => Verdict::Valid,
+        Found::Illegal(..) if names_are_uncertain => unknown(format!(
+            "{why}; several indeterminate creates may have made a sequential znode that was seen, and with the first of them there is no order"
+        )),
+        Found::Illegal(summary, witness) => Verdict::Invalid(vec![Anomaly {
+            kind: "nonlinearizable".to_owned(),
             checker: NAME.to_owned(),
-            text,
-        });
-        let mut details = details(&tally);
-        details["paths"] = json!(paths);
-        details["sessions"] = json!(sessions);
-        details["decided_by"] = match decided {
-            true => json!("replay"),
-            false => Value::Null,
-        };
-        Finding {
-            verdict: Verdict::of(breaches.into_anomalies(NAME), reasons.collect()),
-            outside_contract: Vec::new(),
-            details,
-        }
+            summary,
+            witness,
+        }]),
+        Found::Undecided(text) => unknown(format!("{why}; {text}; give it a larger budget")),
+    };
+    let decided = (!matches!(verdict, Verdict::Unknown(_))).then_some("search");
+    finding(verdict, tally, decided, Some(search))
+}
+
+fn finding(verdict: Verdict, tally: &Tally, by: Option<&str>, search: Option<Value>) -> Finding {
+    let mut details = details(tally);
+    details["decided_by"] = json!(by);
+    details["search"] = json!(search);
+    Finding {
+        verdict,
+        outside_contract: Vec::new(),
+        details,
     }
 }
 

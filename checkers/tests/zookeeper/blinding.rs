@@ -118,7 +118,7 @@ fn znodes() -> Vec<Row> {
             stale_read(rng, &mut sim)?;
             judged(name, &sim.records)
         })
-        .surviving(140, "unknown, in one case valid: an indeterminate write of the same znode may have to do with it"),
+        .surviving(13, "unknown, in one case valid: an indeterminate write of the same znode may have to do with it"),
         measure(name, "an acknowledged write that has left no trace", 0..TRIES, |rng| {
             let mut sim = run(rng);
             let reads = |path: &str, zxid: i64, records: &[Record]| {
@@ -139,7 +139,7 @@ fn znodes() -> Vec<Row> {
             sim.records[at].ret = sim.records[at].ret.map(|(line, _)| (line, Kind::Fail));
             judged(name, &sim.records)
         })
-        .surviving(130, "unknown, in one case at most valid: an indeterminate write of the same znode may stand in for it"),
+        .surviving(7, "unknown, in one case at most valid: an indeterminate write of the same znode may stand in for it"),
     ]
 }
 

@@ -8,6 +8,7 @@ mod common;
 mod blinding;
 mod fencing;
 mod promises;
+mod search;
 mod sim;
 mod watch;
 mod watch_oracle;

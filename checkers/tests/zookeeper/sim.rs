@@ -90,6 +90,16 @@ pub(crate) struct Answer {
     pub(crate) zxid: i64,
 }
 
+impl Answer {
+    /// Results by part are told of a multi only.
+    fn of(mut self, request: &Request) -> Answer {
+        if !matches!(request, Request::Multi(_)) {
+            self.results.clear();
+        }
+        self
+    }
+}
+
 pub(crate) fn parent(path: &str) -> &str {
     match path.rfind('/') {
         Some(0) | None => "/",
@@ -268,7 +278,7 @@ impl Tree {
                         .results
                         .extend(vec![json!("RuntimeInconsistency"); rest]);
                     answer.error = Some(error);
-                    return answer;
+                    return answer.of(request);
                 }
             }
         }
@@ -281,7 +291,7 @@ impl Tree {
                 answer.stat = self.0.get(&path).cloned();
             }
         }
-        answer
+        answer.of(request)
     }
 
     pub(crate) fn read(&self, path: &str, look: &str, zxid: i64) -> Answer {

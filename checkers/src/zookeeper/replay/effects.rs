@@ -2,7 +2,7 @@
 
 use super::super::call::{Call, DataId, Look, Op, Outcome, PathId, SessionId, Step, Write, Zxid};
 use super::super::decode::{Decoded, number};
-use super::{Misfit, touched};
+use super::{Misfit, touched, without_zxid};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 
@@ -18,12 +18,14 @@ enum Claim {
 }
 
 /// The indeterminate writes: those with a zxid, and the pool of the others.
-#[derive(Debug, Default)]
-pub(super) struct Effects {
+#[derive(Debug, Clone, Default)]
+pub(in super::super) struct Effects {
     /// Indeterminate writes and the zxids that answers show of them.
-    pub(super) placed: Vec<(usize, Zxid)>,
+    pub(in super::super) placed: Vec<(usize, Zxid)>,
     /// Those that may have had another zxid, or none: several would have fitted.
     uncertain: FxHashSet<usize>,
+    /// Whether what a lost create of a sequential znode made can have one of several names.
+    pub(in super::super) names_are_uncertain: bool,
     /// Indeterminate writes that no answer shows, in the order of their invocations.
     pub(super) pool: Vec<usize>,
     taken: FxHashSet<usize>,
@@ -36,7 +38,7 @@ pub(super) struct Effects {
 
 impl Effects {
     /// Finds them; or two writes with one zxid. Gives sequential znodes whose answer was lost the names that they were seen under.
-    pub(super) fn find<'h>(decoded: &mut Decoded<'h>) -> Result<Effects, Misfit<'h>> {
+    pub(super) fn find<'h>(decoded: &mut Decoded<'h>) -> Result<Effects, Box<Misfit<'h>>> {
         let known = known(decoded)?;
         let mut effects = Effects {
             sessions: Sessions::of(decoded),
@@ -46,6 +48,7 @@ impl Effects {
             .filter(|at| decoded.ops[*at].may_take_effect())
             .collect();
         effects.uncertain = name_what_was_seen(decoded, &open);
+        effects.names_are_uncertain = !effects.uncertain.is_empty();
         if open.is_empty() {
             return Ok(effects);
         }
@@ -56,7 +59,12 @@ impl Effects {
             }
         }
         let mut used: FxHashSet<usize> = FxHashSet::default();
-        for (zxid, claims) in claims(decoded, &known) {
+        // Where an answered write may have any zxid, one that no answer has may be that one's.
+        let claims = match without_zxid(decoded) {
+            None => claims(decoded, &known),
+            Some(_) => BTreeMap::new(),
+        };
+        for (zxid, claims) in claims {
             let about = claims.iter().map(|claim| match *claim {
                 Claim::Made(path, _) => decoded.paths.parent(path).unwrap_or(path),
                 Claim::Set(path, _) | Claim::Child(path) => path,
@@ -104,8 +112,13 @@ impl Effects {
         Ok(effects)
     }
 
+    /// Whether answers show of each zxid for certain which indeterminate write has it.
+    pub(in super::super) fn is_certain_of_all(&self) -> bool {
+        self.uncertain.is_empty()
+    }
+
     /// Whether a write that was done is known to have been done there.
-    pub(super) fn is_certain(&self, at: usize) -> bool {
+    pub(in super::super) fn is_certain(&self, at: usize) -> bool {
         !self.uncertain.contains(&at) && !self.taken.contains(&at)
     }
 
@@ -166,7 +179,7 @@ impl Effects {
 }
 
 /// Zxids of answered writes. A multi is one write; two writes with one zxid are none.
-fn known<'h>(decoded: &Decoded<'h>) -> Result<FxHashSet<Zxid>, Misfit<'h>> {
+fn known<'h>(decoded: &Decoded<'h>) -> Result<FxHashSet<Zxid>, Box<Misfit<'h>>> {
     let mut by_zxid: FxHashMap<Zxid, usize> = FxHashMap::default();
     let mut twice: Option<(Zxid, usize, usize)> = None;
     for (at, op) in decoded
@@ -184,12 +197,12 @@ fn known<'h>(decoded: &Decoded<'h>) -> Result<FxHashSet<Zxid>, Misfit<'h>> {
     }
     match twice {
         None => Ok(by_zxid.into_keys().collect()),
-        Some((zxid, one, other)) => Err(Misfit {
+        Some((zxid, one, other)) => Err(Box::new(Misfit {
             kind: "zxid-reused",
             text: format!("two writes were acknowledged with one zxid, {zxid:#x}"),
             operations: vec![decoded.ops[one].operation, decoded.ops[other].operation],
             zxid,
-        }),
+        })),
     }
 }
 
@@ -393,7 +406,7 @@ fn reach(decoded: &Decoded<'_>, at: usize) -> Vec<PathId> {
 }
 
 /// What each session had seen by each line, and when it ended.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Sessions {
     seen: FxHashMap<SessionId, Vec<(u64, Zxid)>>,
     closed: FxHashMap<SessionId, Zxid>,

@@ -77,17 +77,8 @@ impl<'a, 'h> Schedule<'a, 'h> {
             let decoded = self.decoded;
             let (mut chain, _) = self.chains.remove(&session).unwrap_or_default();
             chain.sort_by_key(|at| decoded.ops[*at].ret());
-            let mut newest: Option<(Zxid, usize)> = None;
-            for at in &chain {
-                let op = &decoded.ops[*at];
-                let zxid = op.zxid.unwrap_or(0);
-                // A write has a zxid of its own; any other reply may repeat the last one.
-                if let Some((seen, before)) = newest
-                    && (zxid < seen || (zxid == seen && op.took_effect()))
-                {
-                    self.push(zxid, Due::Back(*at, before));
-                }
-                newest = newest.max(Some((zxid, *at)));
+            for (zxid, due) in backs(decoded, &chain) {
+                self.push(zxid, due);
             }
             self.chains.insert(session, (chain, 0));
             if !self.exact {
@@ -190,5 +181,41 @@ fn is_look(op: &Op<'_>) -> bool {
         Call::Read { .. } => matches!(op.outcome, Outcome::Done(_) | Outcome::Refused(..)),
         Call::Write(_) => matches!(op.outcome, Outcome::Refused(..)),
         Call::Other => false,
+    }
+}
+
+/// What went back in a session, whose operations stand in the order of their replies.
+fn backs(decoded: &Decoded<'_>, chain: &[usize]) -> Vec<(Zxid, Due)> {
+    let mut backs = Vec::new();
+    let mut newest: Option<(Zxid, usize)> = None;
+    for at in chain {
+        let op = &decoded.ops[*at];
+        let zxid = op.zxid.unwrap_or(0);
+        // A write has a zxid of its own; any other reply may repeat the last one.
+        if let Some((seen, before)) = newest
+            && (zxid < seen || (zxid == seen && op.took_effect()))
+        {
+            backs.push((zxid, Due::Back(*at, before)));
+        }
+        newest = newest.max(Some((zxid, *at)));
+    }
+    backs
+}
+
+/// The reply with the least zxid that is older than one before it in its session, and that one.
+pub(super) fn went_back(decoded: &Decoded<'_>) -> Option<(usize, usize)> {
+    let mut chains: FxHashMap<SessionId, Vec<usize>> = FxHashMap::default();
+    for (at, op) in decoded.ops.iter().enumerate() {
+        if op.zxid.is_some() && op.ret().is_some() {
+            chains.entry(op.session).or_default().push(at);
+        }
+    }
+    let backs = chains.into_values().flat_map(|mut chain| {
+        chain.sort_by_key(|at| decoded.ops[*at].ret());
+        backs(decoded, &chain)
+    });
+    match backs.min() {
+        Some((_, Due::Back(at, before))) => Some((at, before)),
+        _ => None,
     }
 }

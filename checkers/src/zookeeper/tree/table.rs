@@ -18,8 +18,8 @@ pub(in super::super) struct Table {
 }
 
 impl Table {
-    /// The tree in which only these znodes are, about which nothing is known.
-    pub(in super::super) fn new(paths: &Paths<'_>, given: &[PathId]) -> Table {
+    /// The tree in which only these znodes are.
+    pub(in super::super) fn new(paths: &Paths<'_>, given: &[(PathId, Node)]) -> Table {
         let all = (0..paths.len() as u32).map(PathId);
         let mut table = Table {
             nodes: vec![None; paths.len()],
@@ -28,8 +28,8 @@ impl Table {
             ephemerals: FxHashMap::default(),
             journal: Vec::new(),
         };
-        for path in given {
-            table.put(*path, Some(Node::GIVEN));
+        for (path, node) in given {
+            table.put(*path, Some(*node));
         }
         table.keep();
         table
@@ -67,8 +67,8 @@ impl Table {
             };
         }
         let (old, new) = (
-            before.and_then(|node| node.owner),
-            node.and_then(|node| node.owner),
+            before.and_then(|node| node.owner).flatten(),
+            node.and_then(|node| node.owner).flatten(),
         );
         if old != new {
             if let Some(old) = old {
