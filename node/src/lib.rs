@@ -5,6 +5,7 @@
 
 pub mod acl;
 pub mod config;
+pub mod ensemble;
 pub mod jute;
 pub mod prep;
 pub mod request;

@@ -2,6 +2,7 @@
 //!
 //! The words that the wire codec, the leader's preparation and the tree have in common. Nothing here does anything.
 
+use crate::ensemble::Wanted;
 use crate::watches::Which;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -344,6 +345,8 @@ pub enum Write {
         /// The version of the list that it must have, or -1.
         version: i32,
     },
+    /// Change the ensemble.
+    Reconfig(Wanted),
     /// What cannot be done, and whose error has a place in the order nevertheless.
     Refused(ErrorCode),
 }
@@ -358,6 +361,7 @@ impl Write {
             Write::Delete { path, .. } | Write::Check { path, .. } => path.len(),
             Write::SetAcl { path, acl, .. } => path.len() + 64 * acl.len(),
             Write::Multi(writes) => writes.iter().map(|write| 16 + write.size()).sum(),
+            Write::Reconfig(wanted) => wanted.size(),
             Write::OpenSession { .. } | Write::CloseSession | Write::Refused(_) => 16,
         }
     }
@@ -411,6 +415,12 @@ pub enum ErrorCode {
     /// What was shown does not prove anything.
     #[error("authentication failed")]
     AuthFailed,
+    /// Too few of the voters that are to be are connected and up to date.
+    #[error("no quorum of the new configuration is connected and up to date")]
+    NewConfigNoQuorum,
+    /// Another change of the ensemble is under way.
+    #[error("a reconfiguration is in progress")]
+    ReconfigInProgress,
     /// Reconfiguration is not enabled.
     #[error("reconfiguration is disabled")]
     ReconfigDisabled,
@@ -434,6 +444,8 @@ impl ErrorCode {
             ErrorCode::Marshalling => -5,
             ErrorCode::Unimplemented => -6,
             ErrorCode::BadArguments => -8,
+            ErrorCode::NewConfigNoQuorum => -13,
+            ErrorCode::ReconfigInProgress => -14,
             ErrorCode::NoNode => -101,
             ErrorCode::NoAuth => -102,
             ErrorCode::BadVersion => -103,

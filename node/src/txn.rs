@@ -102,10 +102,22 @@ pub enum Body {
         /// The list's version afterwards.
         version: i32,
     },
+    /// The ensemble begins to change; see [`crate::zab::Change`]. Both are texts, see [`crate::ensemble`].
+    Join {
+        /// The configuration so far.
+        from: String,
+        /// The one to come.
+        to: String,
+    },
+    /// The one to come is the configuration.
+    Activate,
 }
 
 /// The version of the encoding, the first byte of every transaction.
 const FORMAT: u8 = 1;
+
+/// The same encoding, of a transaction that changes the ensemble: it is told from the others without decoding them.
+const MEMBERS: u8 = 2;
 
 /// A transaction in the log that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -128,15 +140,44 @@ pub enum TxnError {
 impl Txn {
     /// The bytes for the log.
     pub fn encode(&self) -> Bytes {
-        let bytes = postcard::to_extend(self, vec![FORMAT])
+        let format = match self.body {
+            Body::Join { .. } | Body::Activate => MEMBERS,
+            _ => FORMAT,
+        };
+        let bytes = postcard::to_extend(self, vec![format])
             .expect("a Vec grows, and every field has an encoding");
         Bytes::from(bytes)
+    }
+
+    /// The transaction in the log's bytes, if it changes the ensemble.
+    pub fn decode_if_members(bytes: &[u8]) -> Option<Txn> {
+        match bytes.split_first() {
+            Some((&MEMBERS, rest)) => postcard::from_bytes(rest).ok(),
+            _ => None,
+        }
+    }
+
+    /// The transaction that activates a change. It says nothing itself: the change has said all.
+    pub fn activation() -> Bytes {
+        let nobody = Origin {
+            node: NodeId(0),
+            incarnation: Incarnation(0),
+            number: 0,
+        };
+        let activation = Txn {
+            origin: nobody,
+            session: SessionId::NONE,
+            cxid: 0,
+            time_ms: 0,
+            body: Body::Activate,
+        };
+        activation.encode()
     }
 
     /// The transaction in the log's bytes.
     pub fn decode(bytes: &[u8]) -> Result<Txn, TxnError> {
         match bytes.split_first() {
-            Some((&FORMAT, rest)) => Ok(postcard::from_bytes(rest)?),
+            Some((&(FORMAT | MEMBERS), rest)) => Ok(postcard::from_bytes(rest)?),
             Some((&found, _)) => Err(TxnError::Format { found }),
             None => Err(TxnError::Format { found: 0 }),
         }

@@ -6,8 +6,8 @@
 
 use bytes::Bytes;
 use keelhaul_node::zab::{
-    Config, DiskOp, Entry, Epoch, Epochs, FromLeader, Input, Members, Message, Millis, NodeId,
-    Output, Recovered, Replica, Snapshot, Status, ToLeader, Zxid,
+    Change, Config, DiskOp, Entry, Epoch, Epochs, FromLeader, Input, Members, Message, Millis,
+    NodeId, Output, Reading, Recovered, Replica, Snapshot, Status, ToLeader, Zxid,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
@@ -28,6 +28,33 @@ struct Actor {
     pending: VecDeque<DiskOp>,
     done: u64,
     applied: Vec<Zxid>,
+}
+
+/// Changes are texts: `+VOTERS` (what was before stands in front, for the core) and `!`.
+const READING: Reading = Reading {
+    change: |txn| {
+        let text = std::str::from_utf8(txn).ok()?;
+        match text.split_once('+') {
+            Some((from, to)) => Some(Change::Join {
+                from: voters(from),
+                to: voters(to),
+            }),
+            None => (text == "!").then_some(Change::Activate),
+        }
+    },
+    view: |_| None,
+    activation: || Bytes::from_static(b"!"),
+};
+
+/// `1,2,3`.
+fn voters(text: &str) -> Members {
+    Members {
+        voters: text
+            .split(',')
+            .map(|id| NodeId(id.parse().expect("a number")))
+            .collect(),
+        ..Members::default()
+    }
 }
 
 struct Story {
@@ -58,6 +85,7 @@ impl Story {
         let config = Config {
             id: NodeId(1),
             members: Members::default(),
+            reading: READING,
             tick: 100,
             sync_limit: 1000,
             init_limit: 3000,
@@ -97,6 +125,8 @@ impl Story {
             ["run", ms] => self.run(ms.parse().expect("milliseconds")),
             ["tick", ms] => self.tick(ms.parse().expect("milliseconds")),
             ["propose", n, txn] => self.propose(node(n), txn),
+            ["change", n, "to", to] => self.change(node(n), to),
+            ["spare", count] => self.spare(count.parse().expect("a number")),
             ["pass", from, "->", to] => self.pass(node(from), node(to), usize::MAX),
             ["pass", count, from, "->", to] => {
                 self.pass(node(from), node(to), count.parse().expect("a number"));
@@ -116,8 +146,28 @@ impl Story {
         self.config.members = Members {
             voters: (1..=voters).map(NodeId).collect(),
             observers: (voters + 1..=count).map(NodeId).collect(),
+            ..Members::default()
         };
         self.actors = (1..=count).map(|n| (n, Actor::default())).collect();
+    }
+
+    /// So many more that do not belong.
+    fn spare(&mut self, count: u64) {
+        let first = self.actors.len() as u64 + 1;
+        let spare = (first..first + count).map(|n| (n, Actor::default()));
+        self.actors.extend(spare);
+    }
+
+    /// Asks a leader for other voters.
+    fn change(&mut self, n: u64, to: &str) {
+        let replica = self.actors.get_mut(&n).and_then(|a| a.replica.as_mut());
+        let replica = replica.expect("a running node");
+        if let Err(refusal) = replica.can_change(&voters(to)) {
+            return self.say(&format!("n{n} refuses: {refusal:?}"));
+        }
+        let ids = replica.view().members.voters.iter().map(NodeId::to_string);
+        let from: Vec<String> = ids.collect();
+        self.propose(n, &format!("{}+{to}", from.join(",")));
     }
 
     /// `epochs=ACCEPTED/CURRENT`, `log=1:1,1:2`, `amnesiac`.
@@ -282,7 +332,13 @@ impl Story {
                 );
             }
             Output::Status(status) => self.say(&format!("n{n} {}", show_status(status))),
-            Output::App { .. } | Output::Confirmed { .. } => {}
+            Output::View(view) if view.version > Zxid::ZERO => {
+                let next = view
+                    .next
+                    .map_or(String::new(), |next| format!(", to become {next}"));
+                self.say(&format!("n{n} knows {}{next}", view.members));
+            }
+            Output::App { .. } | Output::Confirmed { .. } | Output::View(_) => {}
         }
     }
 

@@ -60,6 +60,7 @@ pub(super) fn check(file: File) -> Result<NodeConfig, Illegal> {
         limits: file.limits,
         znodes: file.znodes,
         security: file.security,
+        reconfig: file.reconfig,
         admin: file.admin,
         warn: file.warn,
     })

@@ -284,6 +284,14 @@ pub struct Security {
     pub super_digest: Option<String>,
 }
 
+/// Whether the ensemble's members may change while it works.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reconfig {
+    /// It can be asked to change; the same on every member.
+    pub enabled: bool,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -309,6 +317,8 @@ struct File {
     znodes: Znodes,
     #[serde(default)]
     security: Security,
+    #[serde(default)]
+    reconfig: Reconfig,
     #[serde(default)]
     admin: Admin,
     #[serde(default)]
@@ -344,6 +354,8 @@ pub struct NodeConfig {
     pub znodes: Znodes,
     /// Who may do what.
     pub security: Security,
+    /// Whether the members may change.
+    pub reconfig: Reconfig,
     /// What operators can ask.
     pub admin: Admin,
     /// Early warning.
@@ -384,18 +396,7 @@ impl NodeConfig {
 
     /// Who votes, and who observes.
     pub fn zab_members(&self) -> Members {
-        let of = |role: Role| {
-            let is = move |member: &&Member| member.role == role;
-            self.members
-                .values()
-                .filter(is)
-                .map(|member| member.id)
-                .collect()
-        };
-        Members {
-            voters: of(Role::Voter),
-            observers: of(Role::Observer),
-        }
+        crate::ensemble::members(&self.members)
     }
 
     /// The protocol core's part.
@@ -403,6 +404,7 @@ impl NodeConfig {
         ZabConfig {
             id: self.id,
             members: self.zab_members(),
+            reading: crate::ensemble::READING,
             tick: self.timing.tick_ms,
             sync_limit: self.timing.sync_limit_ms,
             init_limit: self.timing.init_limit_ms,

@@ -5,7 +5,8 @@
 //! `dataDir/keelhaul`.
 
 use super::{
-    Admin, ConfigError, File, Limits, Log, Member, NodeConfig, Role, Security, Timing, Znodes,
+    Admin, ConfigError, File, Limits, Log, Member, NodeConfig, Reconfig, Role, Security, Timing,
+    Znodes,
 };
 use crate::zab::NodeId;
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ pub struct Zoo {
 }
 
 /// Options without effect, and why that does no harm.
-const WITHOUT_EFFECT: [(&str, &str); 22] = [
+const WITHOUT_EFFECT: [(&str, &str); 21] = [
     ("autopurge.", "old snapshots and logs are removed always"),
     ("preAllocSize", "log files grow as they are written"),
     (
@@ -40,10 +41,9 @@ const WITHOUT_EFFECT: [(&str, &str); 22] = [
     ("electionAlg", "there is one election"),
     ("standaloneEnabled", "one server is an ensemble of one"),
     (
-        "reconfigEnabled",
-        "reconfiguration is not implemented: reconfig is refused",
+        "dynamicConfigFile",
+        "it says how the ensemble begins, and is never written: what changes is in the log",
     ),
-    ("dynamicConfigFile", "it is read once and never written"),
     ("version", "the configuration has no version"),
     ("clientPortListenBacklog", "the operating system's is used"),
     ("leaderServes", "the leader serves clients"),
@@ -228,6 +228,9 @@ impl Reader<'_> {
                     .map(str::to_owned),
             },
             admin: self.admin()?,
+            reconfig: Reconfig {
+                enabled: self.get("reconfigEnabled") == Some("true"),
+            },
             warn: super::Warn::default(),
         };
         let config = super::check::check(file).map_err(|illegal| ConfigError::Value {
@@ -249,7 +252,7 @@ impl Reader<'_> {
         id: NodeId,
         without_effect: &mut Vec<String>,
     ) -> Result<(), ConfigError> {
-        const KNOWN: [&str; 24] = [
+        const KNOWN: [&str; 25] = [
             "readonlymode.enabled",
             "admin.enableServer",
             "admin.serverAddress",
@@ -258,6 +261,7 @@ impl Reader<'_> {
             "metricsProvider.className",
             "metricsProvider.httpHost",
             "metricsProvider.httpPort",
+            "reconfigEnabled",
             "enforceQuota",
             "dataDir",
             "clientPort",

@@ -24,6 +24,8 @@ pub enum ReplyKind {
     PathAndStat,
     /// A Stat.
     Stat,
+    /// The ensemble's configuration, and its znode's Stat.
+    Config,
     /// A result for each operation: its code, and what follows.
     Multi(Vec<(i32, ReplyKind)>),
 }
@@ -170,6 +172,10 @@ fn put_result(out: &mut BytesMut, kind: &ReplyKind, outcome: &Outcome) {
             put_stat(out, stat);
         }
         (ReplyKind::Stat, Outcome::Set(stat)) => put_stat(out, stat),
+        (ReplyKind::Config, Outcome::Reconfigured { data, stat, .. }) => {
+            put_buffer(out, Some(data));
+            put_stat(out, stat);
+        }
         (ReplyKind::Empty, _) => {}
         (kind, outcome) => {
             unreachable!("the outcome {outcome:?} answers no request with a reply of {kind:?}")

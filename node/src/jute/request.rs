@@ -3,6 +3,7 @@
 use super::Garbage;
 use super::reader::Reader;
 use super::reply::ReplyKind;
+use crate::ensemble::Wanted;
 use crate::request::{Acl, ErrorCode, Read, WatchRequest, WatchesToSet, Write};
 use crate::watches::Which;
 use bytes::Bytes;
@@ -180,10 +181,15 @@ fn operation(code: i32, r: &mut Reader) -> Result<Operation, Garbage> {
                 shown: r.buffer("auth.auth")?,
             }
         }
-        opcode::RECONFIG => Operation::Write(
-            Write::Refused(ErrorCode::ReconfigDisabled),
-            ReplyKind::Empty,
-        ),
+        opcode::RECONFIG => {
+            let wanted = Wanted {
+                joining: optional_string(r, "joiningServers")?,
+                leaving: optional_string(r, "leavingServers")?,
+                members: optional_string(r, "newMembers")?,
+                from: r.long("curConfigId")?,
+            };
+            Operation::Write(Write::Reconfig(wanted), ReplyKind::Config)
+        }
         opcode::SET_ACL => {
             let (path, acl) = (r.string("path")?, acl(r)?);
             let version = r.int("version")?;
@@ -354,6 +360,20 @@ fn watched(r: &mut Reader) -> Result<(String, bool), Garbage> {
 fn strings(r: &mut Reader, what: &'static str) -> Result<Vec<String>, Garbage> {
     let count = r.count(what, 4)?;
     (0..count).map(|_| r.string(what)).collect()
+}
+
+/// A string, or Java's null.
+fn optional_string(r: &mut Reader, what: &'static str) -> Result<Option<String>, Garbage> {
+    match r.buffer(what)? {
+        None => Ok(None),
+        Some(bytes) => match String::from_utf8(bytes.into()) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(Garbage::Field {
+                what,
+                found: "bytes that are no UTF-8".to_owned(),
+            }),
+        },
+    }
 }
 
 fn watches_to_set(r: &mut Reader) -> Result<WatchesToSet, Garbage> {

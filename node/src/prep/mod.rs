@@ -183,7 +183,8 @@ fn one(draft: &mut Draft<'_>, asker: Asker<'_>, write: Write) -> Result<Body, Er
             Ok(Body::Check)
         }
         Write::Refused(code) => Err(code),
-        Write::Multi(_) | Write::OpenSession { .. } | Write::CloseSession => {
+        // Only the leader's protocol core knows whether the ensemble may change, see `Engine::reconfigure`.
+        Write::Reconfig(_) | Write::Multi(_) | Write::OpenSession { .. } | Write::CloseSession => {
             Err(ErrorCode::Unimplemented)
         }
     }

@@ -13,19 +13,20 @@ use super::pipeline::Clients;
 use super::read_only::ReadOnly;
 use super::{Clock, Micros, NodeError};
 use crate::config::NodeConfig;
+use crate::ensemble::Servers;
 use crate::request::SessionId;
 use crate::storage::LogRead;
 use crate::tree::Tree;
 use crate::txn::Incarnation;
 use crate::warn::{Lookout, Observation};
-use crate::zab::{Input, Millis, NodeId, Replica, Status, Zxid};
+use crate::zab::{Input, Millis, NodeId, Replica, Status, View, Zxid};
 use rand_chacha::ChaCha8Rng;
 use rustc_hash::FxHashSet;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 /// How often time is given to the replica, in milliseconds.
@@ -67,6 +68,10 @@ pub(super) struct Engine {
     pub(super) next_count: Millis,
     /// Operations given to the disk.
     pub(super) disk_asked: u64,
+    /// The newest view that the replica knows.
+    pub(super) newest: View,
+    /// Whom the dialling task is to connect to.
+    pub(super) dials: watch::Sender<Servers>,
     /// The last number given to a question to the leader.
     pub(super) number: u64,
     /// Sessions that showed signs of life since the last report.
@@ -116,6 +121,8 @@ impl Engine {
             next_beat: Millis::default(),
             next_count: Millis::default(),
             disk_asked: 0,
+            newest: View::default(),
+            dials: watch::Sender::new(Servers::new()),
             number: 0,
             touched: FxHashSet::default(),
             upward: Vec::new(),

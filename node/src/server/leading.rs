@@ -153,9 +153,13 @@ impl Engine {
             Write::OpenSession { .. } => Ok(()),
             _ => leader.sessions.check(session, origin.node),
         };
-        let prepared = match alive {
-            Ok(()) => prep::prepare(&self.tree, &leader.overlay, asker, write),
-            Err(code) => Prepared::error(code),
+        let prepared = match (alive, write) {
+            (Ok(()), Write::Reconfig(wanted)) => self.reconfigure(asker.identity, &wanted),
+            (Ok(()), write) => prep::prepare(&self.tree, &leader.overlay, asker, write),
+            (Err(code), _) => Prepared::error(code),
+        };
+        let Some(leader) = &mut self.leader else {
+            return;
         };
         leader.sessions.touch(session, self.now);
         if closes && alive.is_ok() {

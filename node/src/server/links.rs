@@ -14,8 +14,10 @@ const ENVELOPE: usize = 1 << 20;
 impl Engine {
     pub(super) fn peer_up(&mut self, peer: NodeId, link: PeerLink) {
         if let Some(before) = self.peers.get(&peer) {
-            // What was delayed on its way must not replace what came later.
-            if before.incarnation == link.incarnation && before.dial > link.dial {
+            // What was delayed on its way must not replace what came later. If both have dialled, the connection stays that
+            // was dialled by the one with the greater id: both ends choose the same.
+            let older = (before.in_order, before.dial) > (link.in_order, link.dial);
+            if before.incarnation == link.incarnation && older {
                 return;
             }
             self.peer_lost(peer);
@@ -23,6 +25,7 @@ impl Engine {
         tracing::info!(peer = peer.0, "connected");
         self.peers.insert(peer, link);
         self.lookout.observe(Observation::PeerUp(peer));
+        self.choose_dials();
         self.step(Input::PeerUp(peer));
     }
 
@@ -59,6 +62,7 @@ impl Engine {
         if self.peers.remove(&peer).is_some() {
             tracing::info!(peer = peer.0, "disconnected");
             self.lookout.observe(Observation::PeerDown(peer));
+            self.choose_dials();
             self.step(Input::PeerDown(peer));
         }
     }

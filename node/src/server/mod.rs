@@ -18,6 +18,7 @@
 //! - `read_only`: serving without a leader. `belonging`: whose data directory it is.
 //! - `words`, `listings`: the four-letter words. `admin`: the admin server. `metrics`: what is counted. `facts`: what is seen by
 //!   looking.
+//! - `ensemble`: whom this server connects to, and how the ensemble changes.
 
 mod admin;
 mod alerts;
@@ -26,6 +27,7 @@ mod canary;
 mod client;
 mod disk;
 mod engine;
+mod ensemble;
 mod event;
 mod facts;
 mod forward;
@@ -203,16 +205,25 @@ pub async fn run(
         metrics.clone(),
         events.clone(),
     ));
+    let mut engine = Engine::new(
+        config.clone(),
+        incarnation,
+        random,
+        clock,
+        replica,
+        tree,
+        disk,
+    );
+    let wanted = engine.dials.subscribe();
     peer::start(
         &mut tasks,
         peers,
         &config,
         incarnation,
-        &mut random,
+        &mut engine.random,
         &events,
+        wanted,
     );
-    #[allow(unused_mut, reason = "changed with a feature only")]
-    let mut engine = Engine::new(config, incarnation, random, clock, replica, tree, disk);
     #[cfg(feature = "bugs")]
     {
         engine.bug = bug;

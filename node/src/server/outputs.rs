@@ -51,6 +51,7 @@ impl Engine {
                 self.step(Input::SnapshotTaken { ticket, snapshot });
             }
             Output::Status(status) => self.status_changed(status),
+            Output::View(view) => self.view_changed(view),
             Output::App { from, payload } => self.app(from, &payload),
             Output::Confirmed { token, zxid } => self.confirmed(token, zxid),
         }
@@ -68,9 +69,11 @@ impl Engine {
     fn deliver(&mut self, entry: Entry) -> Result<(), NodeError> {
         let zxid = entry.zxid;
         let txn = Txn::decode(&entry.txn).map_err(|source| NodeError::Txn { zxid, source })?;
-        let (origin, timeout) = (txn.origin, session_timeout(&txn));
-        self.passing
-            .applied(zxid, txn.time_ms, wall_clock_ms(), self.at);
+        let (mut origin, timeout) = (txn.origin, session_timeout(&txn));
+        if txn.time_ms > 0 {
+            self.passing
+                .applied(zxid, txn.time_ms, wall_clock_ms(), self.at);
+        }
         let clients = &mut self.clients;
         let outcome = self
             .tree
@@ -81,6 +84,12 @@ impl Engine {
         }
         let closed = match outcome {
             Outcome::SessionClosed(session) => self.clients.of_session(session),
+            // Answered when it is done.
+            Outcome::Joining => return Ok(()),
+            Outcome::Reconfigured { asker, .. } => {
+                origin = asker;
+                None
+            }
             _ => None,
         };
         let mine = origin.node == self.config.id && origin.incarnation == self.incarnation;
@@ -157,6 +166,7 @@ impl Engine {
                 self.config.timing.tick_ms,
                 self.now,
             ));
+            self.write_down_ensemble();
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Connections between members: one per pair, dialled by the member with the greater id.
+//! Connections between members: one per pair, dialled by the member with the greater id; a server that the others may not
+//! know yet dials them all.
 //!
 //! A connection begins with a greeting from both sides, which must agree in protocol, ensemble and direction; then it
 //! carries messages of the protocol core and beats of the lookout, in order, until it breaks. It breaks when it says nothing for twice the
@@ -9,6 +10,7 @@ use super::event::{ConnectionId, Event};
 use super::lookout::wall_clock;
 use super::wire::{FrameReader, FrameWriter, WireError};
 use crate::config::{Member, NodeConfig};
+use crate::ensemble::Servers;
 use crate::txn::Incarnation;
 use crate::warn::Beat;
 use crate::zab::{Members, Message, Millis, NodeId};
@@ -16,13 +18,14 @@ use bytes::{Bytes, BytesMut};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -58,7 +61,10 @@ struct Hello {
     incarnation: Incarnation,
     /// The dialler's number for this dial: a later one replaces an earlier one, never the other way round.
     dial: u64,
-    members: Members,
+    /// The members by the configuration file; nothing if they can change.
+    members: Option<Members>,
+    /// The sender may be unknown to the receiver, and dials whatever its id.
+    joins: bool,
     cluster: String,
 }
 
@@ -87,6 +93,8 @@ pub(super) struct PeerLink {
     pub(super) id: ConnectionId,
     /// The run of the peer's process.
     pub(super) incarnation: Incarnation,
+    /// Whether the member with the greater id dialled, as it should.
+    pub(super) in_order: bool,
     /// The dialler's number for it.
     pub(super) dial: u64,
     out: mpsc::UnboundedSender<Bytes>,
@@ -141,6 +149,7 @@ pub(super) fn start(
     incarnation: Incarnation,
     random: &mut ChaCha8Rng,
     events: &mpsc::Sender<Event>,
+    wanted: watch::Receiver<Servers>,
 ) {
     let numbers = Arc::new(AtomicU64::new(1));
     let peers = Peers {
@@ -149,15 +158,28 @@ pub(super) fn start(
         numbers,
         events: events.clone(),
     };
-    for member in config
-        .members
-        .values()
-        .filter(|member| member.id < config.id)
-    {
-        let pauses = ChaCha8Rng::seed_from_u64(random.random());
-        tasks.spawn(dial_for_ever(peers.clone(), member.clone(), pauses));
-    }
+    let random = ChaCha8Rng::seed_from_u64(random.random());
+    tasks.spawn(dial_all(peers.clone(), wanted, random));
     tasks.spawn(listen(peers, listener));
+}
+
+/// Dials whoever is wanted, each in a task of its own.
+async fn dial_all(peers: Peers, mut wanted: watch::Receiver<Servers>, mut random: ChaCha8Rng) {
+    let mut tasks = JoinSet::new();
+    let mut dialled = BTreeSet::new();
+    loop {
+        let ids: Vec<NodeId> = wanted.borrow_and_update().keys().copied().collect();
+        for id in ids.into_iter().filter(|id| dialled.insert(*id)) {
+            let pauses = ChaCha8Rng::seed_from_u64(random.random());
+            tasks.spawn(dial_while_wanted(peers.clone(), id, wanted.clone(), pauses));
+        }
+        tokio::select! {
+            changed = wanted.changed() => if changed.is_err() {
+                return;
+            },
+            Some(Ok(id)) = tasks.join_next() => drop(dialled.remove(&id)),
+        }
+    }
 }
 
 async fn listen(peers: Peers, listener: TcpListener) {
@@ -181,9 +203,21 @@ async fn listen(peers: Peers, listener: TcpListener) {
     }
 }
 
-async fn dial_for_ever(peers: Peers, member: Member, mut pauses: ChaCha8Rng) {
+async fn dial_while_wanted(
+    peers: Peers,
+    id: NodeId,
+    wanted: watch::Receiver<Servers>,
+    mut pauses: ChaCha8Rng,
+) -> NodeId {
     let mut said = String::new();
+    if id > peers.config.id {
+        // It dials us, if it knows us.
+        tokio::time::sleep(PATIENCE).await;
+    }
     loop {
+        let Some(member) = wanted.borrow().get(&id).cloned() else {
+            return id;
+        };
         let address = peers.config.dial_address(&member);
         if let Err(problem) = dial(&peers, &member).await {
             // A peer that is away is dialled many times; the same problem is said once.
@@ -234,7 +268,13 @@ async fn dial(peers: &Peers, member: &Member) -> Result<(), LinkError> {
             limit: PATIENCE,
         })??;
     peers
-        .carry(stream, wire, member.id, incarnation, number)
+        .carry(
+            stream,
+            wire,
+            member.id,
+            incarnation,
+            (peers.config.id > member.id, number),
+        )
         .await
 }
 
@@ -244,7 +284,7 @@ async fn accept(peers: &Peers, mut stream: TcpStream) -> Result<(), LinkError> {
     let greeting = async {
         let theirs = wire.hear(&mut stream).await?;
         peers.check(&theirs)?;
-        if theirs.from < peers.config.id {
+        if theirs.from < peers.config.id && !theirs.joins {
             let text = format!(
                 "server {} dialled, but of two members the one with the greater id does",
                 theirs.from
@@ -262,13 +302,19 @@ async fn accept(peers: &Peers, mut stream: TcpStream) -> Result<(), LinkError> {
             limit: PATIENCE,
         })??;
     peers
-        .carry(stream, wire, theirs.from, theirs.incarnation, theirs.dial)
+        .carry(
+            stream,
+            wire,
+            theirs.from,
+            theirs.incarnation,
+            (theirs.from > peers.config.id, theirs.dial),
+        )
         .await
 }
 
 impl Peers {
     fn hello(&self, to: NodeId, dial: u64) -> Hello {
-        let members = self.config.zab_members();
+        let members = self.listed_members();
         let from = self.config.id;
         Hello {
             protocol: PROTOCOL,
@@ -277,6 +323,7 @@ impl Peers {
             incarnation: self.incarnation,
             dial,
             members,
+            joins: to > from,
             cluster: self.config.cluster.clone(),
         }
     }
@@ -307,14 +354,26 @@ impl Peers {
                 theirs.from, theirs.cluster, self.config.cluster
             ));
         }
-        let members = self.config.zab_members();
-        if theirs.members != members {
-            return refuse(format!(
-                "server {} has {}, and this server {members}: the lists must be the same",
-                theirs.from, theirs.members
-            ));
+        match (&theirs.members, self.listed_members()) {
+            (Some(listed), Some(members)) if *listed != members => refuse(format!(
+                "server {} has {listed}, and this server {members}: the lists must be the same",
+                theirs.from
+            )),
+            (Some(_), None) | (None, Some(_)) => refuse(format!(
+                "server {} and this one differ in reconfig.enabled: it must be the same everywhere",
+                theirs.from
+            )),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Who belongs to the ensemble by the configuration file, unless that can change.
+    fn listed_members(&self) -> Option<Members> {
+        let members = Members {
+            about: Bytes::new(),
+            ..self.config.zab_members()
+        };
+        (!self.config.reconfig.enabled).then_some(members)
     }
 
     /// Carries messages until the connection breaks, or the engine drops its end.
@@ -324,7 +383,7 @@ impl Peers {
         wire: Wire,
         peer: NodeId,
         incarnation: Incarnation,
-        dial: u64,
+        (in_order, dial): (bool, u64),
     ) -> Result<(), LinkError> {
         let id = ConnectionId(self.numbers.fetch_add(1, Ordering::Relaxed));
         let (out, queue) = mpsc::unbounded_channel();
@@ -338,6 +397,7 @@ impl Peers {
         let link = PeerLink {
             id,
             incarnation,
+            in_order,
             dial,
             out,
             queued: queued.clone(),

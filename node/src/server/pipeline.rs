@@ -340,7 +340,8 @@ impl Waiting {
                 Some((_, Outcome::Checked)) => "CHEC",
                 Some((_, Outcome::SessionOpened(_))) => "SESS",
                 Some((_, Outcome::SessionClosed(_))) => "CLOS",
-                Some((_, Outcome::Failed(_))) | None => "NA",
+                Some((_, Outcome::Reconfigured { .. })) => "RECO",
+                Some((_, Outcome::Failed(_) | Outcome::Joining)) | None => "NA",
             },
         }
     }

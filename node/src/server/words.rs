@@ -143,14 +143,7 @@ impl Engine {
         let observes = usize::from(!self.replica.is_voter());
         line("peerType", observes.to_string());
         line("membership", String::new());
-        for member in config.members.values() {
-            let (peer, client) = (member.peer_address, member.client_address);
-            let role = member.role.word();
-            line(
-                &format!("server.{}", member.id),
-                format!("{peer}:{role};{client}"),
-            );
-        }
+        out.push_str(&crate::ensemble::text(&self.servers()));
         out
     }
 

@@ -5,9 +5,9 @@
 
 use super::arena::{Arena, ROOT, Znode};
 use super::lists::Lists;
-use super::{Session, Tree, path};
+use super::{Ensemble, Session, Tree, path};
 use crate::request::{Acl, Lifetime, SessionId};
-use crate::zab::Zxid;
+use crate::zab::{View, Zxid};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The version of the image's layout, its first byte.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// An image that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,7 @@ pub enum ImageError {
 #[derive(Serialize, Deserialize)]
 struct Header {
     zxid: Zxid,
+    ensemble: Option<Ensemble>,
     sessions: u64,
     znodes: u64,
 }
@@ -96,11 +97,19 @@ fn put<T: Serialize>(out: Vec<u8>, value: &T) -> Vec<u8> {
     postcard::to_extend(value, out).expect("a Vec grows, and every field has an encoding")
 }
 
+/// Who belongs to the ensemble by an image, if it says so; the znodes are not looked at.
+pub fn view_in(image: &Bytes) -> Option<View> {
+    let rest = image.strip_prefix(&[FORMAT])?;
+    let (header, _): (Header, _) = postcard::take_from_bytes(rest).ok()?;
+    Some(header.ensemble?.view)
+}
+
 impl Tree {
     /// The whole state, as bytes.
     pub fn image(&self) -> Bytes {
         let header = Header {
             zxid: self.zxid,
+            ensemble: self.ensemble.clone(),
             sessions: self.sessions.len() as u64,
             znodes: self.znodes.len() as u64,
         };
@@ -133,6 +142,7 @@ impl Tree {
             ephemerals: 0,
             perishable: BTreeSet::new(),
             quotas: BTreeSet::new(),
+            ensemble: header.ensemble,
         };
         for _ in 0..header.sessions {
             let ((id, session), after): ((SessionId, Session), _) =

@@ -17,13 +17,14 @@ mod stat;
 #[cfg(test)]
 mod tests;
 
-pub use image::ImageError;
+pub use image::{ImageError, view_in};
 pub use stat::Stat;
 
+use crate::ensemble;
 use crate::request::{Acl, ErrorCode, Lifetime, Password, SessionId};
-use crate::txn::{Body, Txn};
+use crate::txn::{Body, Origin, Txn};
 use crate::watches::EventKind;
-use crate::zab::{NodeId, Zxid};
+use crate::zab::{self, NodeId, Zxid};
 use arena::{Arena, ROOT, Slot, Znode};
 use bytes::Bytes;
 use lists::Lists;
@@ -67,6 +68,25 @@ pub enum Outcome {
     SessionOpened(SessionId),
     /// A session was closed.
     SessionClosed(SessionId),
+    /// The ensemble begins to change: who asked for it is answered when it has.
+    Joining,
+    /// The ensemble has changed.
+    Reconfigured {
+        /// Who asked for it.
+        asker: Origin,
+        /// The configuration, as its znode holds it.
+        data: Bytes,
+        /// The znode's Stat.
+        stat: Stat,
+    },
+}
+
+/// Who belongs to the ensemble, once that has changed for the first time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Ensemble {
+    view: zab::View,
+    /// While a change is under way: who asked for it, and the leader's wall clock then.
+    asker: Option<(Origin, i64)>,
 }
 
 /// A change of one znode, as those who watch it see it.
@@ -151,6 +171,7 @@ pub struct Tree {
     perishable: BTreeSet<String>,
     /// The paths that have limits.
     quotas: BTreeSet<String>,
+    ensemble: Option<Ensemble>,
 }
 
 impl Default for Tree {
@@ -190,6 +211,7 @@ impl Tree {
             ephemerals: 0,
             perishable: BTreeSet::new(),
             quotas: BTreeSet::new(),
+            ensemble: None,
         }
     }
 
@@ -283,6 +305,8 @@ impl Tree {
                 self.close_session(txn.session, observer)?;
                 Ok(Outcome::SessionClosed(txn.session))
             }
+            Body::Join { from, to } => self.join(txn.origin, txn.time_ms, &from, &to),
+            Body::Activate => self.activate(observer),
             body => self.apply_body(txn.time_ms, body, observer),
         }
     }
@@ -357,7 +381,51 @@ impl Tree {
             Body::OpenSession { .. } | Body::CloseSession => {
                 Err(self.diverged("a session's change within", "a multi"))
             }
+            Body::Join { .. } | Body::Activate => {
+                Err(self.diverged("a change of the ensemble within", "a multi"))
+            }
         }
+    }
+
+    /// The ensemble begins to change. Nobody sees it before it has.
+    fn join(
+        &mut self,
+        asker: Origin,
+        time_ms: i64,
+        from: &str,
+        to: &str,
+    ) -> Result<Outcome, Diverged> {
+        let members = |text| ensemble::parse(text).map(|servers| ensemble::members(&servers));
+        let (Some(from), Some(to)) = (members(from), members(to)) else {
+            return Err(self.diverged("a configuration is not legal in", path::CONFIG));
+        };
+        let view = self
+            .ensemble
+            .take()
+            .map_or_else(zab::View::default, |e| e.view);
+        self.ensemble = Some(Ensemble {
+            view: view.after(self.zxid, zab::Change::Join { from, to }),
+            asker: Some((asker, time_ms)),
+        });
+        Ok(Outcome::Joining)
+    }
+
+    /// The ensemble has changed.
+    fn activate(&mut self, observer: &mut dyn FnMut(Change<'_>)) -> Result<Outcome, Diverged> {
+        let zxid = self.zxid;
+        let Some(Ensemble {
+            view,
+            asker: Some((asker, time_ms)),
+        }) = self.ensemble.take()
+        else {
+            return Err(self.diverged("no change is under way in", path::CONFIG));
+        };
+        let view = view.after(zxid, zab::Change::Activate);
+        let data = ensemble::znode(&view.members, zxid);
+        self.ensemble = Some(Ensemble { view, asker: None });
+        // As in ZooKeeper, its version is -1 from then on: the zxid is what tells.
+        let stat = self.set_data(path::CONFIG, Some(data.clone()), -1, time_ms, observer)?;
+        Ok(Outcome::Reconfigured { asker, data, stat })
     }
 
     fn create(

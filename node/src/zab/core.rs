@@ -1,10 +1,11 @@
 //! What every role shares: the log, the promises, the disk queue, the outbox.
 
 use super::log::Log;
-use super::members::Members;
-use super::message::{FromLeader, Message, Notification, ToLeader, Vote};
+use super::message::{Candidacy, FromLeader, Message, Notification, ToLeader, Vote};
 use super::peers::Peers;
 use super::types::*;
+use super::view::{Change, View, Views};
+use bytes::Bytes;
 use std::collections::{BTreeSet, VecDeque};
 
 /// What to do once the disk has done something.
@@ -35,6 +36,9 @@ pub(super) struct Core {
     pub(super) log: Log,
     pub(super) epochs: Epochs,
     pub(super) peers: Peers,
+    views: Views,
+    /// The newest version of the view that the layer above was told.
+    told_view: Option<Zxid>,
     /// The last entry given to the layer above.
     pub(super) delivered: Zxid,
     /// The election round, ZooKeeper's logical clock.
@@ -53,12 +57,16 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn new(config: Config, recovered: Recovered, now: Millis) -> Core {
-        let snapshot = recovered.snapshot.map_or(Zxid::ZERO, |s| s.zxid);
-        Core {
-            peers: Peers::new(config.id, &config.members.all(), config.sync_limit),
+        let from = recovered.snapshot.as_ref();
+        let snapshot = from.map_or(Zxid::ZERO, |s| s.zxid);
+        let views = Views::new(first_view(&config, from));
+        let mut core = Core {
+            peers: Peers::new(config.id, config.sync_limit),
             now,
             outputs: Vec::new(),
-            log: Log::new(snapshot, recovered.log_start, recovered.entries),
+            views,
+            told_view: None,
+            log: Log::new(snapshot, recovered.log_start, Vec::new()),
             epochs: recovered.epochs,
             delivered: snapshot,
             round: 0,
@@ -71,7 +79,13 @@ impl Core {
             delivered_since_snapshot: head_start(&config),
             last_snapshot: snapshot,
             config,
-        }
+        };
+        recovered
+            .entries
+            .into_iter()
+            .for_each(|entry| core.remember(entry));
+        core.tell_view(core.view().clone());
+        core
     }
 
     /// What the others are told about who hears this replica: an unfit one says nobody, so that it is not eligible.
@@ -87,18 +101,36 @@ impl Core {
         self.config.id
     }
 
-    pub(super) fn members(&self) -> &Members {
-        &self.config.members
+    /// Who counts, by our log.
+    pub(super) fn view(&self) -> &View {
+        self.views.last()
     }
 
-    /// Whether this replica's vote and acknowledgements count: observers' never do, and an amnesiac's not yet.
-    pub(super) fn votes(&self) -> bool {
-        self.members().votes(self.me()) && !self.epochs.amnesiac
+    /// Whether this replica may be voted for.
+    pub(super) fn candidacy(&self) -> Candidacy {
+        let me = self.me();
+        let voted = || self.views.before_last().is_some_and(|view| view.votes(me));
+        match self.view() {
+            _ if self.epochs.amnesiac || !self.fit => Candidacy::None,
+            view if view.votes(me) => Candidacy::Member,
+            view if view.version > self.delivered && voted() => Candidacy::Leaving,
+            _ => Candidacy::None,
+        }
+    }
+
+    /// By which view a peer is judged: it may know better than we do who counts.
+    pub(super) fn judge<'a>(&'a self, notification: &'a Notification) -> &'a View {
+        let (ours, theirs) = (self.view(), &notification.view);
+        if theirs.version > ours.version {
+            theirs
+        } else {
+            ours
+        }
     }
 
     /// What each voter said last, if that was lately.
     pub(super) fn voters_heard(&self) -> impl Iterator<Item = (NodeId, &Notification)> {
-        let votes = |(id, _): &(NodeId, &Notification)| self.members().votes(*id);
+        let votes = |(id, n): &(NodeId, &Notification)| self.judge(n).votes(*id);
         self.peers.heard(self.now).filter(votes)
     }
 
@@ -171,8 +203,40 @@ impl Core {
     }
 
     pub(super) fn append(&mut self, entry: Entry) {
-        self.log.append(entry.clone());
+        self.remember(entry.clone());
         self.disk(DiskOp::Append(entry));
+    }
+
+    /// What a transaction does to the ensemble, if it does anything.
+    pub(super) fn change_in(&self, txn: &Bytes) -> Option<Change> {
+        (self.config.reading.change)(txn)
+    }
+
+    /// Adds an entry to the history as memory has it.
+    fn remember(&mut self, entry: Entry) {
+        let change = self
+            .change_in(&entry.txn)
+            .map(|change| (entry.zxid, change));
+        self.log.append(entry);
+        if let Some((zxid, change)) = change {
+            self.views.change(zxid, change);
+            self.tell_view(self.view().clone());
+        }
+    }
+
+    /// Cuts the log after `zxid`, which must be part of the history, and not before what is delivered.
+    pub(super) fn truncate(&mut self, zxid: Zxid) {
+        self.log.truncate(zxid);
+        self.views.truncate(zxid);
+        self.disk(DiskOp::Truncate(zxid));
+    }
+
+    /// Tells the layer above of a view, ours or a peer's, if it is news.
+    pub(super) fn tell_view(&mut self, view: View) {
+        if self.told_view.is_none_or(|told| told < view.version) {
+            self.told_view = Some(view.version);
+            self.out(Output::View(view));
+        }
     }
 
     /// Gives everything up to `commit` that is in the log, and was not given yet, to the layer above; returns it.
@@ -188,6 +252,7 @@ impl Core {
             }
         }
         self.log.trim(self.delivered, self.config.window);
+        self.views.trim(self.delivered);
         due
     }
 
@@ -228,7 +293,11 @@ impl Core {
     pub(super) fn install(&mut self, snapshot: Snapshot, entries: Vec<Entry>) {
         let zxid = snapshot.zxid;
         self.log.reset(zxid);
-        entries.iter().for_each(|e| self.log.append(e.clone()));
+        self.views = Views::new(first_view(&self.config, Some(&snapshot)));
+        self.tell_view(self.view().clone());
+        entries
+            .iter()
+            .for_each(|entry| self.remember(entry.clone()));
         self.delivered = zxid;
         self.delivered_since_snapshot = 0;
         self.last_snapshot = zxid;
@@ -239,6 +308,12 @@ impl Core {
         });
         self.out(Output::Restore(snapshot));
     }
+}
+
+/// The view with which a history after this snapshot begins.
+fn first_view(config: &Config, snapshot: Option<&Snapshot>) -> View {
+    let told = snapshot.and_then(|snapshot| (config.reading.view)(&snapshot.state));
+    told.unwrap_or_else(|| View::initial(config.members.clone()))
 }
 
 /// Every member begins to count at another point, so that not all pause for a snapshot at the same time.

@@ -3,12 +3,15 @@
 //! Candidates are compared by current epoch, last zxid, id. Votes count within one round; a replica that hears of a
 //! later round joins it. When a majority agrees, the replica waits a moment for a better vote, unless all have voted.
 //! What differs from ZooKeeper: only eligible candidates are voted for (see `peers`), and an amnesiac replica
-//! neither votes nor stands. An observer counts votes, to know whom to follow, and has none; its rounds bind nobody. The election only picks a leader that is likely to succeed: that there is one leader
+//! neither votes nor stands. An observer counts votes, to know whom to follow, and has none; its rounds bind nobody.
+//! While members come and go, replicas that are not equally far may disagree on who counts: a candidate is judged by its
+//! own view where that is newer than ours (see `view` for why this harms nobody). The election only picks a leader that is likely to succeed: that there is one leader
 //! an epoch, and that it has everything committed, is ensured by discovery.
 
 use super::core::{Core, Next};
-use super::message::{Message, Notification, Standing, Vote};
+use super::message::{Candidacy, Message, Notification, Standing, Vote};
 use super::types::{Millis, NodeId};
+use super::view::View;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug)]
@@ -25,7 +28,7 @@ pub(super) struct Election {
 
 impl Election {
     pub(super) fn start(core: &mut Core) -> Election {
-        if core.members().votes(core.me()) {
+        if core.view().votes(core.me()) {
             core.round += 1;
         }
         core.peers.forget_settled();
@@ -74,7 +77,7 @@ impl Election {
 
     /// An observer is in whatever round the voters are in.
     fn join_round(&mut self, core: &mut Core) {
-        if core.members().votes(core.me()) {
+        if core.view().votes(core.me()) {
             return;
         }
         let looking = core
@@ -93,7 +96,7 @@ impl Election {
         from: NodeId,
         notification: &Notification,
     ) -> Next {
-        let both_vote = core.members().votes(from) && core.members().votes(core.me());
+        let both_vote = core.judge(notification).votes(from) && core.view().votes(core.me());
         if notification.standing == Standing::Looking && both_vote {
             if notification.round > core.round {
                 core.round = notification.round;
@@ -108,53 +111,55 @@ impl Election {
 
     /// The best eligible candidate of this round, or ourselves.
     fn best(&self, core: &Core, mutual: &BTreeSet<NodeId>) -> Vote {
-        let reaches_quorum = |id: NodeId, mutual: &BTreeSet<NodeId>| {
-            core.members()
-                .is_quorum(|voter| voter == id || mutual.contains(&voter))
+        let reaches_quorum = |view: &View, id: NodeId, mutual: &BTreeSet<NodeId>| {
+            view.is_quorum(|voter| voter == id || mutual.contains(&voter))
         };
-        let looking = core.voters_heard().filter(|(id, n)| {
+        let may_stand = |id: NodeId, n: &Notification| match n.candidacy {
+            Candidacy::None => false,
+            Candidacy::Leaving => true,
+            Candidacy::Member => core.judge(n).votes(id),
+        };
+        let looking = core.peers.heard(core.now).filter(|(id, n)| {
             n.standing == Standing::Looking
                 && n.round == core.round
-                && !n.amnesiac
+                && may_stand(*id, n)
                 && mutual.contains(id)
-                && reaches_quorum(*id, &n.mutual)
+                && reaches_quorum(core.judge(n), *id, &n.mutual)
         });
-        let best = looking.map(|(_, n)| n.own).max();
+        let rank = |vote: Vote, candidacy| (vote.epoch, vote.zxid, candidacy, vote.leader);
+        let best = looking.max_by_key(|(_, n)| rank(n.own, n.candidacy));
         let own = core.own_vote();
-        let stands = core.fit && core.votes() && reaches_quorum(core.me(), mutual);
+        let candidacy = core.candidacy();
+        let stands = candidacy != Candidacy::None && reaches_quorum(core.view(), core.me(), mutual);
         match best {
-            Some(best) if !stands || best > own => best,
+            Some((_, n)) if !stands || rank(n.own, n.candidacy) > rank(own, candidacy) => n.own,
             _ => own,
         }
     }
 
     /// Whether a majority votes as we do, and has done so for long enough.
     fn tally(&mut self, core: &Core) -> Next {
+        let candidate = self.vote.leader;
         let votes = |(_, n): &(NodeId, &Notification)| {
-            n.round == core.round && n.vote.leader == self.vote.leader && !n.amnesiac
+            n.round == core.round && n.vote.leader == candidate && !n.amnesiac
         };
-        let mut agree: BTreeSet<NodeId> = core
-            .voters_heard()
-            .filter(votes)
-            .map(|(id, _)| id)
-            .collect();
-        if core.votes() {
-            agree.insert(core.me());
-        }
-        let candidate_reachable =
-            self.vote.leader == core.me() || core.peers.is_connected(self.vote.leader);
-        if !core.members().is_quorum(|id| agree.contains(&id)) || !candidate_reachable {
+        let heard = || core.peers.heard(core.now);
+        let agree = with_us(core, heard().filter(votes).map(|(id, _)| id));
+        let its = heard().find(|(id, _)| *id == candidate);
+        let view = its.map_or(core.view(), |(_, n)| core.judge(n));
+        let reachable = candidate == core.me() || core.peers.is_connected(candidate);
+        if !view.is_quorum(|id| agree.contains(&id)) || !reachable {
             self.agreed_since = None;
             return Next::Stay;
         }
         let since = *self.agreed_since.get_or_insert(core.now);
-        let unanimous = core.members().voters == agree;
+        let unanimous = view.voters().is_subset(&agree);
         if !unanimous && core.now.since(since) < core.config.finalize_wait {
             return Next::Stay;
         }
-        match self.vote.leader {
+        match candidate {
             leader if leader != core.me() => Next::Follow(leader),
-            _ if !core.votes() || !core.fit => Next::Stay,
+            _ if core.candidacy() == Candidacy::None => Next::Stay,
             _ => Next::Lead,
         }
     }
@@ -164,22 +169,17 @@ impl Election {
         let leads = |(id, n): &(NodeId, &Notification)| {
             n.standing == Standing::Leading && n.vote.leader == *id && self.mutual.contains(id)
         };
-        let leader = core.voters_heard().find(leads)?.0;
-        let follows = |(_, n): &(NodeId, &Notification)| {
-            n.standing != Standing::Looking && n.vote.leader == leader
+        let is_supported = |(leader, n): &(NodeId, &Notification)| {
+            let follows = |(_, n): &(NodeId, &Notification)| {
+                n.standing != Standing::Looking && n.vote.leader == *leader
+            };
+            let followers = core.peers.heard(core.now).filter(follows);
+            let supporters = with_us(core, followers.map(|(id, _)| id));
+            // It leads by its own view; and to follow it gives it nothing that it would not be given anyway.
+            n.view.is_quorum(|id| supporters.contains(&id))
         };
-        let mut supporters: BTreeSet<NodeId> = core
-            .voters_heard()
-            .filter(follows)
-            .map(|(id, _)| id)
-            .collect();
-        // Our own support may make the majority, if it counts.
-        if core.votes() {
-            supporters.insert(core.me());
-        }
-        core.members()
-            .is_quorum(|id| supporters.contains(&id))
-            .then_some(leader)
+        let mut leaders = core.peers.heard(core.now).filter(leads);
+        leaders.find(is_supported).map(|(leader, _)| leader)
     }
 
     fn notify(&mut self, core: &mut Core, to: NodeId) {
@@ -201,6 +201,12 @@ impl Election {
     }
 }
 
+/// These, and ourselves unless we are amnesiac. Whether we count is for the view to say.
+fn with_us(core: &Core, others: impl Iterator<Item = NodeId>) -> BTreeSet<NodeId> {
+    let us = (!core.epochs.amnesiac).then(|| core.me());
+    others.chain(us).collect()
+}
+
 /// What this replica says of itself.
 pub(super) fn notification(core: &Core, vote: Vote, standing: Standing) -> Notification {
     Notification {
@@ -211,5 +217,7 @@ pub(super) fn notification(core: &Core, vote: Vote, standing: Standing) -> Notif
         amnesiac: core.epochs.amnesiac,
         hears: core.peers.hears(core.now),
         mutual: core.told_mutual(),
+        candidacy: core.candidacy(),
+        view: Box::new(core.view().clone()),
     }
 }

@@ -8,9 +8,11 @@
 //! in once the leader serves, hear of nothing that is not committed, and are counted nowhere.
 
 use super::core::{Core, Next, Then};
+use super::members::Members;
 use super::message::{FromLeader, Notification, ToLeader};
 use super::sync::Position;
 use super::types::*;
+use super::view::Change;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
@@ -54,7 +56,35 @@ pub(super) struct Learner {
     pong: u64,
 }
 
+/// Why a change of the members cannot be proposed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// This replica does not lead, or does not serve yet.
+    NotLeading,
+    /// The change before is not yet committed.
+    InProgress,
+    /// Too few of the new voters are connected and up to date.
+    NoQuorum,
+}
+
 impl Learner {
+    /// Proposes to it, who votes, what it was not sent yet: the last entry of the log, and if it votes only from now on,
+    /// also what is proposed and was not committed before.
+    fn propose(&mut self, core: &mut Core, id: NodeId, before: Zxid, last: &Entry) {
+        if self.told < before {
+            let missing: Vec<Entry> = core.log.range(self.told, before).cloned().collect();
+            missing
+                .into_iter()
+                .for_each(|entry| self.propose_one(core, id, entry));
+        }
+        self.propose_one(core, id, last.clone());
+    }
+
+    fn propose_one(&mut self, core: &mut Core, id: NodeId, entry: Entry) {
+        let after = std::mem::replace(&mut self.told, entry.zxid);
+        core.tell_learner(id, self.session, FromLeader::Propose { after, entry });
+    }
+
     /// Tells it what is committed and was not proposed to it.
     fn inform(&mut self, core: &mut Core, id: NodeId, committed: &[Entry]) {
         let known = committed.partition_point(|entry| entry.zxid <= self.told);
@@ -166,7 +196,7 @@ impl Leader {
         from: NodeId,
         notification: &Notification,
     ) -> Next {
-        let better = core.members().votes(from)
+        let better = core.judge(notification).votes(from)
             && notification.round >= core.round
             && notification.vote > core.own_vote();
         if self.phase == Phase::Discovering && better {
@@ -207,7 +237,7 @@ impl Leader {
                 .get(&id)
                 .is_some_and(|l| !l.amnesiac && like(l))
         };
-        core.members().is_quorum(|id| id == core.me() || counts(id))
+        core.view().is_quorum(|id| id == core.me() || counts(id))
     }
 
     fn send_beat(&mut self, core: &mut Core) {
@@ -254,8 +284,7 @@ impl Leader {
             ToLeader::AckNewLeader => self.has_history(core, from),
             ToLeader::Ack { zxid } => {
                 learner.acked = learner.acked.max(zxid);
-                self.try_commit(core);
-                Next::Stay
+                self.try_commit(core)
             }
             ToLeader::Pong { beat } => {
                 learner.pong = learner.pong.max(beat);
@@ -264,8 +293,7 @@ impl Leader {
             }
             ToLeader::Cured => {
                 learner.amnesiac = false;
-                self.try_commit(core);
-                Next::Stay
+                self.try_commit(core)
             }
             ToLeader::Leave => self.lost(core, from),
         }
@@ -296,7 +324,7 @@ impl Leader {
             Phase::Deciding => Next::Stay,
             _ if accepted > self.epoch => self.outdated(core, accepted),
             // Its promise would count for nothing, and might bind it to an epoch that never comes to be.
-            phase if phase < Phase::Serving && !core.members().votes(from) => Next::Stay,
+            phase if phase < Phase::Serving && !core.view().votes(from) => Next::Stay,
             _ => {
                 core.tell_learner(from, session, FromLeader::LeaderInfo { epoch: self.epoch });
                 Next::Stay
@@ -342,8 +370,7 @@ impl Leader {
             }
             Then::Logged(zxid) => {
                 self.own_acked = self.own_acked.max(zxid);
-                self.try_commit(core);
-                Next::Stay
+                self.try_commit(core)
             }
             Then::Cured => Next::Stay,
         }
@@ -355,7 +382,7 @@ impl Leader {
         if later > self.epoch {
             return self.outdated(core, later);
         }
-        self.name_epoch(core, |core, id| core.members().votes(id));
+        self.name_epoch(core, |core, id| core.view().votes(id));
         self.try_establish(core)
     }
 
@@ -421,8 +448,7 @@ impl Leader {
         learner.stage = Stage::Active;
         if self.phase == Phase::Serving {
             self.bring_up_to_date(core, from);
-            self.try_commit(core);
-            return Next::Stay;
+            return self.try_commit(core);
         }
         self.try_serve(core)
     }
@@ -442,9 +468,9 @@ impl Leader {
         for id in ready {
             self.bring_up_to_date(core, id);
         }
-        self.name_epoch(core, |core, id| !core.members().votes(id));
+        self.name_epoch(core, |core, id| !core.view().votes(id));
         core.out(Output::Status(self.status()));
-        Next::Stay
+        self.go_on_with_change(core)
     }
 
     /// The learner has the history on disk: it may serve, if it remembers; else a majority must confirm first that this
@@ -477,32 +503,75 @@ impl Leader {
             0
         };
         let zxid = Zxid::new(self.epoch, counter.checked_add(1)?);
+        if let Some(Change::Join { to, .. }) = core.change_in(&txn) {
+            let allowed = self.can_change(core, &to);
+            assert_eq!(allowed, Ok(()), "who proposes a change has asked before");
+        }
         let entry = Entry { zxid, txn };
         core.append(entry.clone());
         core.when_durable(Then::Logged(zxid));
         for (&id, learner) in &mut self.learners {
-            if matches!(learner.stage, Stage::Told | Stage::Active) && core.members().votes(id) {
-                learner.told = zxid;
-                let entry = entry.clone();
-                core.tell_learner(id, learner.session, FromLeader::Propose { after, entry });
+            if matches!(learner.stage, Stage::Told | Stage::Active) && core.view().votes(id) {
+                learner.propose(core, id, after, &entry);
             }
         }
         #[cfg(feature = "bugs")]
         if core.config.bug == Some(super::Bug::AckBeforeWrite) {
             self.own_acked = zxid;
-            self.try_commit(core);
+            let _ = self.try_commit(core);
         }
         Some(zxid)
     }
 
-    /// Commits what a majority has on disk.
-    fn try_commit(&mut self, core: &mut Core) {
+    /// Whether these may be proposed as the next members: one change at a time, and not without a majority of the new
+    /// members that is here and up to date, or nothing could be committed any more.
+    pub(super) fn can_change(&self, core: &Core, next: &Members) -> Result<(), Refusal> {
+        let view = core.view();
         if self.phase != Phase::Serving {
-            return;
+            return Err(Refusal::NotLeading);
+        }
+        if view.next.is_some() || view.version > core.delivered {
+            return Err(Refusal::InProgress);
+        }
+        let here = |id| {
+            self.learners
+                .get(&id)
+                .is_some_and(|l| !l.amnesiac && l.stage == Stage::Active)
+        };
+        if !next.is_quorum(|id| id == core.me() || here(id)) {
+            return Err(Refusal::NoQuorum);
+        }
+        Ok(())
+    }
+
+    /// A change that is committed is activated next, whichever leader proposed it. When that is committed too, a leader
+    /// that does not belong any longer leaves.
+    fn go_on_with_change(&mut self, core: &mut Core) -> Next {
+        let view = core.view();
+        if view.version > core.delivered {
+            return Next::Stay;
+        }
+        if view.next.is_some() {
+            let activation = (core.config.reading.activation)();
+            return match self.propose(core, activation) {
+                Some(_) => Next::Stay,
+                None => Next::Look,
+            };
+        }
+        match view.votes(core.me()) {
+            true => Next::Stay,
+            false => Next::Look,
+        }
+    }
+
+    /// Commits what a majority has on disk.
+    fn try_commit(&mut self, core: &mut Core) -> Next {
+        if self.phase != Phase::Serving {
+            return Next::Stay;
         }
         let commit = self.held_by_majority(core);
         if commit <= core.delivered {
-            return;
+            return Next::Stay;
         }
         let news = core.deliver(commit);
         for (&id, learner) in &mut self.learners {
@@ -514,6 +583,7 @@ impl Leader {
                 _ => {}
             }
         }
+        self.go_on_with_change(core)
     }
 
     fn held_by_majority(&self, core: &Core) -> Zxid {
@@ -522,7 +592,7 @@ impl Leader {
             return self.own_acked;
         }
         let counts = |l: &&Learner| !l.amnesiac && l.stage == Stage::Active;
-        core.members()
+        core.view()
             .reached(|id| match self.learners.get(&id).filter(counts) {
                 Some(learner) => learner.acked,
                 None if id == core.me() => self.own_acked,

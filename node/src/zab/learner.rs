@@ -163,8 +163,7 @@ impl Follower {
             return Next::Look;
         }
         self.progress(core);
-        core.log.truncate(zxid);
-        core.disk(DiskOp::Truncate(zxid));
+        core.truncate(zxid);
         Next::Stay
     }
 

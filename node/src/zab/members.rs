@@ -1,9 +1,10 @@
-//! Who belongs to the ensemble, who of them votes, and what a quorum is.
+//! One configuration of the ensemble: who belongs to it, who of them votes, and what a quorum is.
 //!
 //! Voters make quorums: of them alone a majority must have promised an epoch, hold a history, have a proposal on disk, or
 //! answer a heartbeat. Observers hear what is committed and count nowhere. Nothing here knows who is alive.
 
 use super::types::{NodeId, Zxid};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,6 +16,8 @@ pub struct Members {
     pub voters: BTreeSet<NodeId>,
     /// Those who only hear.
     pub observers: BTreeSet<NodeId>,
+    /// What else the layer above knows of them: where they are. The core never looks into it.
+    pub about: Bytes,
 }
 
 impl Members {
@@ -65,6 +68,7 @@ mod tests {
         Members {
             voters: set(voters),
             observers: set(observers),
+            about: Bytes::new(),
         }
     }
 

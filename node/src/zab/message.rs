@@ -1,6 +1,7 @@
 //! What replicas say to each other. Framing and version are the transport's matter.
 
 use super::types::{Entry, Epoch, NodeId, Zxid};
+use super::view::View;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -27,6 +28,18 @@ pub enum Standing {
     Leading,
 }
 
+/// Whether a replica may be voted for, in the order in which equally recent histories are preferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Candidacy {
+    /// It may not: it observes, does not belong, or forgot.
+    None,
+    /// It leaves, and has not seen its leaving committed: it can be the only one to know that the old members are needed
+    /// no longer.
+    Leaving,
+    /// It votes, and may.
+    Member,
+}
+
 /// One message of the election.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notification {
@@ -44,6 +57,10 @@ pub struct Notification {
     pub hears: BTreeSet<NodeId>,
     /// Of these, the peers that said that they hear the sender.
     pub mutual: BTreeSet<NodeId>,
+    /// Whether the sender may be voted for.
+    pub candidacy: Candidacy,
+    /// Who counts, by the sender's log.
+    pub view: Box<View>,
 }
 
 /// A learner's word to its leader.

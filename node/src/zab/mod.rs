@@ -14,14 +14,17 @@ mod peers;
 mod replica;
 mod sync;
 mod types;
+mod view;
 
+pub use leader::Refusal;
 pub use members::Members;
-pub use message::{FromLeader, Message, Notification, Standing, ToLeader, Vote};
+pub use message::{Candidacy, FromLeader, Message, Notification, Standing, ToLeader, Vote};
 pub use replica::{Learning, Replica};
 pub use types::{
-    Config, DiskOp, Entry, Epoch, Epochs, Input, Millis, NodeId, Output, Recovered, Snapshot,
-    Status, Ticket, Zxid,
+    Config, DiskOp, Entry, Epoch, Epochs, Input, Millis, NodeId, Output, Reading, Recovered,
+    Snapshot, Status, Ticket, Zxid,
 };
+pub use view::{Change, View};
 
 /// A protocol bug planted on purpose, to prove that tests and harness catch it.
 #[cfg(feature = "bugs")]

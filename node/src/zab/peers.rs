@@ -24,27 +24,15 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    pub(super) fn new(me: NodeId, members: &BTreeSet<NodeId>, memory: u64) -> Peers {
-        let others = members.iter().filter(|&&member| member != me);
-        let peers = others
-            .map(|&member| {
-                (
-                    member,
-                    Peer {
-                        connected: false,
-                        heard: None,
-                    },
-                )
-            })
-            .collect();
+    pub(super) fn new(me: NodeId, memory: u64) -> Peers {
+        let peers = BTreeMap::new();
         Peers { me, peers, memory }
     }
 
+    /// Whoever connects is a peer, whether it belongs to the ensemble (yet) or not.
     pub(super) fn set_connected(&mut self, peer: NodeId, connected: bool) {
-        if let Some(p) = self.peers.get_mut(&peer) {
-            p.connected = connected;
-            p.heard = None;
-        }
+        let heard = None;
+        self.peers.insert(peer, Peer { connected, heard });
     }
 
     pub(super) fn connected(&self) -> impl Iterator<Item = NodeId> {

@@ -2,10 +2,12 @@
 
 use super::core::{Core, Next};
 use super::election::{self, Election};
-use super::leader::Leader;
+use super::leader::{Leader, Refusal};
 use super::learner::Follower;
+use super::members::Members;
 use super::message::{FromLeader, Message, Notification, Standing, ToLeader, Vote};
 use super::types::*;
+use super::view::View;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
@@ -39,10 +41,6 @@ impl Replica {
     /// A replica that starts with what it found on its disk. The layer above must already hold
     /// `recovered.snapshot`'s state.
     pub fn new(config: Config, recovered: Recovered, now: Millis) -> Replica {
-        assert!(
-            config.members.all().contains(&config.id),
-            "a replica is one of its members"
-        );
         let mut core = Core::new(config, recovered, now);
         let election = Election::start(&mut core);
         Replica {
@@ -153,9 +151,22 @@ impl Replica {
         }
     }
 
-    /// Whether this replica is a voter; else it is an observer.
+    /// Who counts, by this replica's log.
+    pub fn view(&self) -> &View {
+        self.core.view()
+    }
+
+    /// Whether a transaction with this change may be proposed now: [`Replica::propose`] takes no other.
+    pub fn can_change(&self, next: &Members) -> Result<(), Refusal> {
+        match &self.role {
+            Role::Leading(leader) => leader.can_change(&self.core, next),
+            _ => Err(Refusal::NotLeading),
+        }
+    }
+
+    /// Whether this replica is a voter; else it is an observer, or does not belong to the ensemble.
     pub fn is_voter(&self) -> bool {
-        self.core.members().votes(self.core.me())
+        self.core.view().votes(self.core.me())
     }
 
     /// Those who learn from this replica, if it leads.
@@ -165,7 +176,7 @@ impl Replica {
         };
         let learning = |&id: &NodeId| Learning {
             id,
-            votes: self.core.members().votes(id),
+            votes: self.core.view().votes(id),
             synced: leader.is_active(id),
         };
         leader.learners.keys().map(learning).collect()
@@ -238,6 +249,7 @@ impl Replica {
         self.core
             .peers
             .hear(self.core.now, from, notification.clone());
+        self.core.tell_view(View::clone(&notification.view));
         if let Role::Looking(election) = &mut self.role {
             return election.notified(&mut self.core, from, &notification);
         }

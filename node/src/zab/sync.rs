@@ -48,7 +48,7 @@ fn choose(core: &Core, last: Zxid) -> Step {
 
 /// How far a learner's synchronisation goes.
 fn end_for(core: &Core, id: NodeId) -> Zxid {
-    if core.members().votes(id) {
+    if core.view().votes(id) {
         core.log.last()
     } else {
         core.delivered

@@ -2,6 +2,7 @@
 
 use super::members::Members;
 use super::message::Message;
+use super::view::{Change, View};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -115,13 +116,26 @@ pub struct Recovered {
     pub entries: Vec<Entry>,
 }
 
+/// How the core reads in transactions and states, of which it knows nothing else, who belongs to the ensemble.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// What a transaction does to the ensemble, if it does anything.
+    pub change: fn(&Bytes) -> Option<Change>,
+    /// The view as a state has it; `None` if nothing ever changed.
+    pub view: fn(&Bytes) -> Option<View>,
+    /// The transaction that activates a change: the leader proposes it when the change is committed.
+    pub activation: fn() -> Bytes,
+}
+
 /// Limits and delays of the protocol. All times in milliseconds.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// This replica.
     pub id: NodeId,
-    /// The ensemble, this replica among it.
+    /// The ensemble as it began, for a history that does not say otherwise.
     pub members: Members,
+    /// How changes of the ensemble are told.
+    pub reading: Reading,
     /// Between two heartbeats of a leader, and two notifications of a replica that looks for one.
     pub tick: u64,
     /// A leader that does not hear a quorum for so long steps down; a follower that does not hear its leader looks.
@@ -272,6 +286,8 @@ pub enum Output {
     TakeSnapshot(Ticket),
     /// The status changed.
     Status(Status),
+    /// The newest view that this replica knows, from its own log or from a peer.
+    View(View),
     /// A message of the layer above has come from a peer in the same ensemble under the same leader.
     App {
         /// The peer.

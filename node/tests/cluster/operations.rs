@@ -67,7 +67,9 @@ fn what_a_client_is_and_has_can_be_asked() {
     assert_eq!(own("/"), ["/a/e", "/f"]);
     assert_eq!(own("/a"), ["/a/e"]);
     assert_eq!(
-        client.ask(16, &Bytes::default()).err(),
+        client
+            .ask(16, &Bytes::default().text("").text("").text("").long(-1))
+            .err(),
         Some(RECONFIG_DISABLED)
     );
 }

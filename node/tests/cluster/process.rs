@@ -226,6 +226,56 @@ impl Cluster {
         cluster
     }
 
+    /// A server that does not belong yet is set up with the list of all so far and itself, and started; returns which it is.
+    pub(crate) fn join(&mut self, limits: &str) -> usize {
+        let n = self.servers.len();
+        let ports = free_ports(3);
+        let [address, peer_address, admin_address] =
+            [ports[0], ports[1], ports[2]].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let (config, data) = (
+            self._dir.path().join(format!("n{}.toml", n + 1)),
+            self._dir.path().join(format!("n{}", n + 1)),
+        );
+        self.servers.push(Server {
+            config: config.clone(),
+            address,
+            peer_address,
+            admin_address,
+            child: None,
+        });
+        let members: String = (0..=n)
+            .map(|n| (n, &self.servers[n]))
+            .map(|(n, one)| {
+                member(
+                    n as u64 + 1,
+                    one.address.port(),
+                    one.peer_address.port(),
+                    true,
+                )
+            })
+            .collect();
+        let text = format!("id = {}\ndata_dir = {data:?}\n{members}\n{limits}\n", n + 1);
+        std::fs::write(&config, text).unwrap();
+        let mut format = Command::new(BINARY);
+        assert!(
+            format
+                .arg("format")
+                .arg("--config")
+                .arg(&config)
+                .status()
+                .unwrap()
+                .success()
+        );
+        self.servers[n].start();
+        n
+    }
+
+    /// A server's line, as reconfig takes it.
+    pub(crate) fn line(&self, n: usize, role: &str) -> String {
+        let (peer, client) = (self.servers[n].peer_address, self.servers[n].address);
+        format!("server.{}={peer}:{}:{role};{client}", n + 1, peer.port())
+    }
+
     /// Waits until every running server serves; returns the leader.
     pub(crate) fn wait(&self) -> usize {
         eventually("a leader and its followers", || {

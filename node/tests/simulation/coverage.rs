@@ -22,6 +22,13 @@ pub(crate) enum Situation {
     Informed,
     ObserverSnap,
     ObserverChangesLeader,
+    ChangeCommitted,
+    ChangeActivated,
+    ChangeCut,
+    ChangeInherited,
+    ChangeRefused,
+    NoMemberStays,
+    LeaderLeft,
 }
 
 use Situation::*;
@@ -51,6 +58,22 @@ pub(crate) const ALL: &[(Situation, &str)] = &[
         ObserverChangesLeader,
         "observer that serves under another leader than before",
     ),
+    (ChangeCommitted, "change of the members committed"),
+    (ChangeActivated, "change of the members activated"),
+    (ChangeCut, "change of the members cut from a log"),
+    (
+        ChangeInherited,
+        "change that another leader activated than proposed it",
+    ),
+    (
+        ChangeRefused,
+        "change refused: one is under way, or no quorum is here",
+    ),
+    (
+        NoMemberStays,
+        "change to voters of whom none was one before",
+    ),
+    (LeaderLeft, "leader that left because it belongs no longer"),
 ];
 
 /// Counts.

@@ -1,4 +1,4 @@
-//! Simulates ensembles of 3 and 5 voters with up to 2 observers, seed by seed, and checks after every event what a replica owes.
+//! Simulates ensembles of 3 and 5 voters with up to 2 observers, whose members change in half of the seeds, seed by seed, and checks after every event what a replica owes.
 //!
 //! The protocol core and the store are the real ones; network, disk, clock and clients are simulated, and everything that is
 //! random comes from the seed. `KEELHAUL_SIM_SEEDS=20000` runs so many seeds, `KEELHAUL_SIM_SEED=7` runs one and
@@ -10,6 +10,8 @@
 mod coverage;
 mod disk;
 mod durable;
+mod ensemble;
+mod layer;
 mod network;
 mod oracle;
 mod world;

@@ -1,18 +1,53 @@
 //! What must hold after every event, told by what replicas deliver, promise and claim.
 
 use crate::durable::Durable;
-use keelhaul_node::zab::{Entry, Epoch, Epochs, Zxid};
+use crate::layer;
+use keelhaul_node::zab::{Entry, Epoch, Epochs, Members, View, Zxid};
 use std::collections::BTreeMap;
 
 /// Everything that anybody ever delivered: one order, which only grows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Oracle {
     chain: Vec<Entry>,
     leaders: BTreeMap<Epoch, usize>,
     epochs: BTreeMap<usize, Epochs>,
+    view: View,
 }
 
 impl Oracle {
+    pub(crate) fn new(members: Members) -> Oracle {
+        Oracle {
+            chain: Vec::new(),
+            leaders: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            view: View::initial(members),
+        }
+    }
+
+    /// Who belongs to the ensemble by what is committed.
+    pub(crate) fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// A transaction is committed: on the disks of whom it must be a majority. While a change is under way, what comes after
+    /// it needs the new members at least; the change itself needs both.
+    pub(crate) fn commits(&mut self, entry: &Entry) -> Vec<Members> {
+        let newest = self
+            .view
+            .next
+            .as_ref()
+            .unwrap_or(&self.view.members)
+            .clone();
+        match layer::change(&entry.txn) {
+            None => vec![newest],
+            Some(change) => {
+                self.view = self.view.after(entry.zxid, change);
+                let next = self.view.next.clone();
+                std::iter::once(newest).chain(next).collect()
+            }
+        }
+    }
+
     /// How many transactions are committed, as far as anybody knows.
     pub(crate) fn committed(&self) -> usize {
         self.chain.len()

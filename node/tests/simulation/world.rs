@@ -4,18 +4,18 @@
 use crate::coverage::{Coverage, Situation};
 use crate::disk::Disk;
 use crate::durable::Durable;
+use crate::layer::{self, App};
 use crate::network::{Item, Network};
 use crate::oracle::Oracle;
-use bytes::Bytes;
 use keelhaul_node::storage::{LogRead, Store, StoreOptions};
 use keelhaul_node::zab::{
-    Config, DiskOp, Entry, FromLeader, Input, Members, Message, Millis, NodeId, Output, Replica,
-    Snapshot, Status, Zxid,
+    Config, DiskOp, Entry, Epoch, FromLeader, Input, Members, Message, Millis, NodeId, Output,
+    Replica, Status, View, Zxid,
 };
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// How many events a seed runs at least, before everything is healed.
 const EVENTS: u64 = 5_000;
@@ -35,34 +35,6 @@ pub(crate) struct Setting {
     #[cfg(feature = "bugs")]
     pub(crate) bug: Option<keelhaul_node::zab::Bug>,
     pub(crate) trace: bool,
-}
-
-/// The layer above a replica: how many transactions it has applied, and the last one's zxid.
-#[derive(Debug, Clone, Copy, Default)]
-struct App {
-    count: u64,
-    zxid: Zxid,
-}
-
-impl App {
-    fn snapshot(self) -> Snapshot {
-        Snapshot {
-            zxid: self.zxid,
-            state: Bytes::copy_from_slice(&self.count.to_le_bytes()),
-        }
-    }
-
-    fn of(snapshot: &Snapshot) -> App {
-        let count = snapshot
-            .state
-            .as_ref()
-            .try_into()
-            .expect("a snapshot of this layer has eight bytes");
-        App {
-            count: u64::from_le_bytes(count),
-            zxid: snapshot.zxid,
-        }
-    }
 }
 
 struct Running {
@@ -89,6 +61,10 @@ struct Node {
     /// What arrived while it was paused.
     inbox: Vec<Event>,
     amnesiac: bool,
+    /// The configuration that it is started with.
+    members: Members,
+    /// The newest view that it knows.
+    pub(crate) view: View,
     /// The last leader under which it served.
     leader: Option<NodeId>,
     /// How fast its clock runs, in percent: no promise may rest on clocks.
@@ -96,7 +72,7 @@ struct Node {
 }
 
 #[derive(Debug, Clone)]
-enum Event {
+pub(crate) enum Event {
     Tick(usize),
     Arrive {
         from: usize,
@@ -123,29 +99,35 @@ enum Event {
         committed: usize,
     },
     Fault,
+    /// Somebody wants other members.
+    Change,
 }
 
 pub(crate) struct World {
     setting: Setting,
-    rng: ChaCha8Rng,
+    pub(crate) rng: ChaCha8Rng,
     now: u64,
     sequence: u64,
     queue: BTreeMap<(u64, u64), Event>,
     nodes: Vec<Node>,
     network: Network,
-    oracle: Oracle,
+    pub(crate) oracle: Oracle,
+    /// Whether members come and go.
+    changes: bool,
+    /// The epoch in which the last change of the members was proposed.
+    pub(crate) joined_in: Option<Epoch>,
     pub(crate) coverage: Coverage,
-    config: Config,
+    pub(crate) config: Config,
     segment_bytes: u64,
     slow_disk: bool,
-    faults: bool,
+    pub(crate) faults: bool,
     tokens: u64,
     written: u64,
     pub(crate) events: u64,
     pub(crate) log: Vec<String>,
 }
 
-fn id(node: usize) -> NodeId {
+pub(crate) fn id(node: usize) -> NodeId {
     NodeId(node as u64 + 1)
 }
 
@@ -157,13 +139,17 @@ impl World {
     pub(crate) fn new(setting: Setting) -> World {
         let mut rng = ChaCha8Rng::seed_from_u64(setting.seed);
         let voters = if rng.random_bool(0.5) { 3 } else { 5 };
-        let count = voters + *[0, 0, 1, 2].choose(&mut rng).expect("not empty");
+        let members = voters + *[0, 0, 1, 2].choose(&mut rng).expect("not empty");
+        let changes = rng.random_bool(0.5);
+        let spare = if changes { rng.random_range(0..3) } else { 0 };
         let config = Config {
             id: id(0),
             members: Members {
                 voters: (0..voters).map(id).collect(),
-                observers: (voters..count).map(id).collect(),
+                observers: (voters..members).map(id).collect(),
+                ..Members::default()
             },
+            reading: layer::READING,
             tick: 50,
             sync_limit: 300,
             init_limit: 1500,
@@ -181,7 +167,9 @@ impl World {
             queue: BTreeMap::new(),
             nodes: Vec::new(),
             network: Network::default(),
-            oracle: Oracle::default(),
+            oracle: Oracle::new(config.members.clone()),
+            changes,
+            joined_in: None,
             coverage: Coverage::default(),
             config,
             segment_bytes: rng.random_range(100..2000),
@@ -193,13 +181,14 @@ impl World {
             log: Vec::new(),
             rng,
         };
-        world.populate(count);
+        world.populate(members + spare);
         world
     }
 
     fn populate(&mut self, count: usize) {
         let drift = self.rng.random_bool(0.5);
         for node in 0..count {
+            let members = self.first_members(node);
             let mut disk = Disk::default();
             Store::format_on(&mut disk).expect("an empty disk can be formatted");
             self.nodes.push(Node {
@@ -211,6 +200,8 @@ impl World {
                 paused: false,
                 inbox: Vec::new(),
                 amnesiac: false,
+                view: View::initial(members.clone()),
+                members,
                 leader: None,
                 clock_rate: if drift {
                     self.rng.random_range(60..160)
@@ -225,6 +216,9 @@ impl World {
         }
         self.later(10_000, Event::Client);
         self.later(200_000, Event::Fault);
+        if self.changes {
+            self.later(100_000, Event::Change);
+        }
     }
 
     /// Runs the seed: faults for a while, then none, until the cluster is whole again.
@@ -253,33 +247,28 @@ impl World {
 
     fn whole(&self) -> bool {
         let all = self.oracle.committed() as u64;
-        self.nodes.iter().all(|n| {
-            n.running
-                .as_ref()
-                .is_some_and(|r| r.status.serving() && r.app.count == all)
-        })
+        let settled = self.oracle.view().next.is_none();
+        settled
+            && self.nodes.iter().all(|n| {
+                n.running
+                    .as_ref()
+                    .is_some_and(|r| r.status.serving() && r.app.count == all)
+            })
     }
 
+    /// Whether it votes, as far as it knows.
     fn votes(&self, node: usize) -> bool {
-        self.config.members.votes(id(node))
-    }
-
-    fn voters(&self) -> impl Iterator<Item = &Node> {
-        let votes = |(node, _): &(usize, &Node)| self.votes(*node);
-        self.nodes
-            .iter()
-            .enumerate()
-            .filter(votes)
-            .map(|(_, node)| node)
+        self.nodes[node].view.votes(id(node))
     }
 
     fn show(&self) -> String {
         let node = |n: &Node| match &n.running {
             None => "down".to_owned(),
             Some(r) => format!(
-                "{:?} {:?} applied {} of {}",
+                "{:?} {:?} {} applied {} of {}",
                 r.status,
                 r.replica.epochs(),
+                r.replica.view().members,
                 r.app.count,
                 self.oracle.committed()
             ),
@@ -287,14 +276,14 @@ impl World {
         self.nodes.iter().map(node).collect::<Vec<_>>().join("; ")
     }
 
-    fn trace(&mut self, line: impl FnOnce() -> String) {
+    pub(crate) fn trace(&mut self, line: impl FnOnce() -> String) {
         if self.setting.trace {
             let line = format!("{:>10} {}", self.now, line());
             self.log.push(line);
         }
     }
 
-    fn later(&mut self, delay: u64, event: Event) {
+    pub(crate) fn later(&mut self, delay: u64, event: Event) {
         self.sequence += 1;
         self.queue.insert((self.now + delay, self.sequence), event);
     }
@@ -332,6 +321,7 @@ impl World {
             Event::Client => self.client(),
             Event::Request { node, committed } => self.request(node, committed),
             Event::Fault => self.fault(),
+            Event::Change => self.change(),
         }
     }
 
@@ -366,6 +356,7 @@ impl World {
             .map_or_else(App::default, App::of);
         self.oracle.holds(node, app.count as usize, app.zxid)?;
         self.oracle.promises(node, recovered.epochs)?;
+        let members = self.nodes[node].members.clone();
         self.trace(|| {
             format!(
                 "start {node}: {:?} snapshot {:?} log {} entries",
@@ -378,6 +369,7 @@ impl World {
         self.changes_disk(node, Durable::of(&recovered))?;
         let config = Config {
             id: id(node),
+            members,
             ..self.config.clone()
         };
         let replica = Replica::new(config, recovered, self.clock(node));
@@ -449,8 +441,24 @@ impl World {
     }
 
     /// The time by this node's own clock.
-    fn clock(&self, node: usize) -> Millis {
+    pub(crate) fn clock(&self, node: usize) -> Millis {
         Millis(self.now * self.nodes[node].clock_rate / 100 / 1000)
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Those who believe that they lead, and can be asked.
+    pub(crate) fn leaders(&self) -> Vec<usize> {
+        let leads = |n: &Node| !n.paused && n.running.as_ref().is_some_and(|r| r.status.leads());
+        (0..self.nodes.len())
+            .filter(|&n| leads(&self.nodes[n]))
+            .collect()
+    }
+
+    pub(crate) fn replica(&mut self, node: usize) -> &mut Replica {
+        &mut self.running(node).expect("it runs").replica
     }
 
     fn running(&mut self, node: usize) -> Option<&mut Running> {
@@ -466,7 +474,7 @@ impl World {
         self.carry_out(node)
     }
 
-    fn carry_out(&mut self, node: usize) -> Result<(), String> {
+    pub(crate) fn carry_out(&mut self, node: usize) -> Result<(), String> {
         loop {
             let Some(running) = self.running(node) else {
                 return Ok(());
@@ -491,6 +499,16 @@ impl World {
                     .replica
                     .epochs();
                 let durable = &self.nodes[node].durable;
+                if let Message::FromLeader {
+                    body: FromLeader::Propose { entry, .. },
+                    ..
+                } = &message
+                {
+                    let view = self.nodes[node].running.as_ref().expect("it gave this out");
+                    if !view.replica.view().votes(to) {
+                        self.oracle.hears(index(to), entry.zxid)?;
+                    }
+                }
                 if !durable.bears_out(epochs, &message) {
                     return Err(format!(
                         "node {node} says {message:?}, but its disk holds {durable:?}"
@@ -513,6 +531,10 @@ impl World {
                     .step(now, Input::SnapshotTaken { ticket, snapshot });
             }
             Output::Status(status) => self.status(node, status)?,
+            Output::View(view) => {
+                self.trace(|| format!("node {node} knows {view:?}"));
+                self.nodes[node].view = view;
+            }
             Output::App { payload, .. } => {
                 let running = self.running(node).expect("it gave this out");
                 running.replica.propose(now, payload);
@@ -535,33 +557,35 @@ impl World {
         let news = self
             .oracle
             .delivers(node, running.app.count as usize, entry)?;
-        running.app = App {
-            count: running.app.count + 1,
-            zxid: entry.zxid,
-        };
+        running.app.apply(entry.zxid, &entry.txn);
         if news && running.replica.epochs().current > entry.zxid.epoch() {
             self.coverage.hit(Situation::TailCommitted);
         }
         if news {
             self.trace(|| format!("node {node} is the first to deliver {:?}", entry.zxid));
-            self.is_held_by_majority(entry.zxid)?;
+            for members in self.oracle.commits(entry) {
+                self.is_held_by_majority(&members, entry.zxid)?;
+            }
+            self.saw_change(node, entry);
         }
         Ok(())
     }
 
     /// What is committed is on the disks of a majority that remembers. (An acknowledgement may have been under way when its
     /// disk was taken.)
-    fn is_held_by_majority(&self, zxid: Zxid) -> Result<(), String> {
-        let holds = |n: &&Node| match n.amnesiac {
+    fn is_held_by_majority(&self, members: &Members, zxid: Zxid) -> Result<(), String> {
+        let holds = |n: &Node| match n.amnesiac {
             true => n.lost.has(zxid),
             false => n.durable.has(zxid),
         };
-        let holders = self.voters().filter(holds).count();
-        if holders > self.voters().count() / 2 {
+        if members.is_quorum(|id| holds(&self.nodes[index(id)])) {
             return Ok(());
         }
+        let holders: Vec<usize> = (0..self.nodes.len())
+            .filter(|&n| holds(&self.nodes[n]))
+            .collect();
         Err(format!(
-            "{zxid:?} is committed, and on {holders} disks only"
+            "{zxid:?} is committed, and on the disks of {holders:?} only: no majority of {members}"
         ))
     }
 
@@ -574,9 +598,16 @@ impl World {
         }
         if before.leads() && !status.leads() {
             self.coverage.hit(Situation::LeaderResigned);
+            let view = running.replica.view();
+            if !view.votes(id(node)) && view.version <= running.replica.delivered() {
+                self.coverage.hit(Situation::LeaderLeft);
+            }
         }
         match status {
-            Status::Leading { .. } if !self.votes(node) => {
+            Status::Leading { serving: false, .. }
+                if !running.replica.is_voter()
+                    && running.replica.view().version <= running.replica.delivered() =>
+            {
                 Err(format!("node {node} stands as leader, and does not vote"))
             }
             Status::Leading {
@@ -690,7 +721,12 @@ impl World {
                 }
             }
             DiskOp::SaveSnapshot(_) => self.coverage.hit(Situation::SnapshotKept),
-            DiskOp::Truncate(_) => self.coverage.hit(Situation::TailCut),
+            DiskOp::Truncate(to) => {
+                self.coverage.hit(Situation::TailCut);
+                if self.nodes[node].view.version > *to {
+                    self.coverage.hit(Situation::ChangeCut);
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -823,9 +859,6 @@ impl World {
                 }
             }
             FromLeader::Inform { .. } => self.coverage.hit(Situation::Informed),
-            FromLeader::Propose { entry, .. } if !self.votes(to) => {
-                self.oracle.hears(to, entry.zxid)?;
-            }
             _ => {}
         }
         if let FromLeader::Inform { entry, .. } = body {
@@ -866,8 +899,7 @@ impl World {
     fn request(&mut self, node: usize, committed: usize) -> Result<(), String> {
         self.written += 1;
         let size = self.rng.random_range(8..60usize);
-        let mut txn = self.written.to_le_bytes().to_vec();
-        txn.resize(size, 7);
+        let txn = layer::ordinary(self.written, size);
         let (now, sync) = (self.clock(node), self.rng.random_bool(0.2));
         self.tokens += 1;
         let token = self.tokens;
@@ -880,13 +912,13 @@ impl World {
                 running.replica.confirm(now, token);
             }
             Status::Leading { serving: true, .. } => {
-                running.replica.propose(now, txn.into());
+                running.replica.propose(now, txn);
             }
             Status::Following {
                 serving: true,
                 leader,
                 ..
-            } => running.replica.send_app(leader, txn.into()),
+            } => running.replica.send_app(leader, txn),
             _ => {}
         }
         self.carry_out(node)
@@ -1008,19 +1040,32 @@ impl World {
         }
     }
 
+    pub(crate) fn remembers(&self, id: NodeId) -> bool {
+        !self.nodes[index(id)].amnesiac
+    }
+
+    /// Whether a quorum would still have its memory, by every view that may be the one that counts.
+    fn remembers_without(&self, node: usize) -> bool {
+        let remembers = |id: NodeId| index(id) != node && !self.nodes[index(id)].amnesiac;
+        let committed = self.oracle.view();
+        let views = self.nodes.iter().map(|n| &n.view).chain([committed]);
+        let mut current = views.filter(|view| view.version >= committed.version);
+        current.all(|view| view.is_quorum(remembers))
+    }
+
     /// A disk is replaced, unless with it a majority would have lost its memory: then nothing is promised.
     fn wipe(&mut self, node: usize) -> Result<(), String> {
-        let amnesiac: BTreeSet<usize> = (0..self.nodes.len())
-            .filter(|&n| self.votes(n) && (self.nodes[n].amnesiac || n == node))
-            .collect();
-        if amnesiac.len() > (self.voters().count() - 1) / 2 {
+        if !self.remembers_without(node) {
             return Ok(());
         }
         self.crash(node);
         self.trace(|| format!("wipe {node}"));
         self.nodes[node].disk.wipe();
-        self.nodes[node].amnesiac = true;
-        self.nodes[node].lost = std::mem::take(&mut self.nodes[node].durable);
+        let durable = std::mem::take(&mut self.nodes[node].durable);
+        // Taken twice, it lost the first time what it had acknowledged as one that counts.
+        if !std::mem::replace(&mut self.nodes[node].amnesiac, true) {
+            self.nodes[node].lost = durable;
+        }
         self.oracle.wiped(node);
         // Back at once, it meets the peers to which it has just promised something.
         if self.rng.random_bool(0.5) {
@@ -1054,7 +1099,7 @@ impl World {
         let unfit = self.rng.random_range(0..2 * self.nodes.len() as u64) as usize;
         let forgetful = self.nodes.iter().any(|node| node.amnesiac);
         for node in 0..self.nodes.len() {
-            let (now, fit) = (self.clock(node), node != unfit || forgetful);
+            let (now, fit) = (self.clock(node), node != unfit || forgetful || self.changes);
             if let Some(running) = self.running(node) {
                 running.replica.set_fit(now, fit);
             }

@@ -343,7 +343,7 @@ impl Engine {
     }
 
     fn voting_view(&self) -> Value {
-        let voters = self.config.zab_members().voters;
+        let (servers, voters) = (self.servers(), self.replica.view().voters());
         let view = |member: &Member| {
             // One port serves ZooKeeper's two.
             let peer = member.peer_address.to_string();
@@ -354,9 +354,7 @@ impl Engine {
                 "learner_type": member.role.word(),
             })
         };
-        let members = self
-            .config
-            .members
+        let members = servers
             .values()
             .filter(|member| voters.contains(&member.id));
         let view: Map<String, Value> = members

@@ -255,7 +255,7 @@ impl Engine {
             whole(
                 "quorum_size",
                 "Members that vote.",
-                self.config.zab_members().voters.len(),
+                self.replica.view().members.voters.len(),
             ),
         ]
     }

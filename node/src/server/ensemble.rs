@@ -1,0 +1,120 @@
+//! The ensemble as this server knows it: whom it connects to, and how the leader changes it on request.
+
+use super::engine::Engine;
+use crate::acl::{self, Permission};
+use crate::ensemble::{self, Servers, Wanted};
+use crate::prep::{Changes, Prepared};
+use crate::request::{ErrorCode, Identity, SessionId};
+use crate::tree::path;
+use crate::txn::Body;
+use crate::warn::Observation;
+use crate::zab::{Members, Refusal, View};
+
+impl Engine {
+    /// The servers of the configuration in force, by this server's log.
+    pub(super) fn servers(&self) -> Servers {
+        self.servers_of(self.replica.view())
+    }
+
+    fn servers_of(&self, view: &View) -> Servers {
+        // Before the first change the configuration file says it: with addresses that need not be the same everywhere.
+        if view.version.0 == 0 && view.next.is_none() {
+            return self.config.members.clone();
+        }
+        let mut all = ensemble::servers(&view.members);
+        if let Some(next) = &view.next {
+            all.extend(ensemble::servers(next));
+        }
+        all
+    }
+
+    /// The newest view that the replica knows of has changed.
+    pub(super) fn view_changed(&mut self, view: View) {
+        if view.version.0 > 0 {
+            tracing::info!(version = %view.version, members = %view.members, changing = view.next.is_some(), "ensemble");
+        }
+        let observers = |members: &Members| members.observers.clone();
+        let mut others = observers(&view.members);
+        others.extend(view.next.iter().flat_map(observers));
+        let voters = view.voters();
+        self.lookout.observe(Observation::Members {
+            observers: others.difference(&voters).copied().collect(),
+            voters: voters.into_iter().collect(),
+        });
+        self.newest = view;
+        self.choose_dials();
+    }
+
+    /// Says whom to connect to: as a member, to those with smaller ids, since of two the one with the greater id dials; as
+    /// one whom they may not know yet, to everybody who has not connected.
+    pub(super) fn choose_dials(&mut self) {
+        let me = self.config.id;
+        let view = self.replica.view();
+        let is_known = view.version.0 > 0 && view.knows(me);
+        let dials_all = self.config.reconfig.enabled && !is_known;
+        let mut wanted = self.servers_of(&self.newest);
+        wanted.retain(|id, _| *id != me && (*id < me || dials_all) && !self.peers.contains_key(id));
+        self.dials.send_if_modified(|before| {
+            let news = *before != wanted;
+            *before = wanted;
+            news
+        });
+    }
+
+    /// An ensemble that may change writes down, first of all, how it began: from then on every server has the same list.
+    pub(super) fn write_down_ensemble(&mut self) {
+        if !self.config.reconfig.enabled || self.replica.view().version.0 > 0 {
+            return;
+        }
+        let members = self.config.zab_members();
+        if self.replica.can_change(&members).is_ok() {
+            let all = ensemble::text(&self.config.members);
+            let (from, to) = (all.clone(), all);
+            let prepared = Prepared {
+                body: Body::Join { from, to },
+                changes: Changes::default(),
+            };
+            self.put_in_log(self.nobody(), SessionId::NONE, 0, prepared);
+        }
+    }
+
+    /// Prepares a change of the ensemble. What is checked, and in which order, is ZooKeeper's.
+    pub(super) fn reconfigure(&self, identity: &Identity, wanted: &Wanted) -> Prepared {
+        match self.change(identity, wanted) {
+            Ok((from, to)) => Prepared {
+                body: Body::Join { from, to },
+                changes: Changes::default(),
+            },
+            Err(code) => Prepared::error(code),
+        }
+    }
+
+    fn change(&self, identity: &Identity, wanted: &Wanted) -> Result<(String, String), ErrorCode> {
+        if !self.config.reconfig.enabled {
+            return Err(ErrorCode::ReconfigDisabled);
+        }
+        let view = self.replica.view();
+        let nothing_new = self.replica.can_change(&view.members);
+        if nothing_new == Err(Refusal::InProgress) {
+            return Err(ErrorCode::ReconfigInProgress);
+        }
+        if wanted.from != -1 && wanted.from != view.version.0 as i64 {
+            return Err(ErrorCode::BadVersion);
+        }
+        let servers = wanted.servers(view).ok_or(ErrorCode::BadArguments)?;
+        match self.replica.can_change(&ensemble::members(&servers)) {
+            Ok(()) => {}
+            Err(Refusal::InProgress) => return Err(ErrorCode::ReconfigInProgress),
+            Err(Refusal::NoQuorum | Refusal::NotLeading) => {
+                return Err(ErrorCode::NewConfigNoQuorum);
+            }
+        }
+        let config = self.tree.get(path::CONFIG).ok_or(ErrorCode::NoNode)?;
+        acl::check(
+            config.shared_acl().map(|acl| &**acl),
+            Permission::WRITE,
+            identity,
+        )?;
+        Ok((ensemble::text(&self.servers()), ensemble::text(&servers)))
+    }
+}

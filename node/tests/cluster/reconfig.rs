@@ -1,0 +1,162 @@
+//! Members that come and go while the ensemble works.
+
+use crate::client::*;
+use crate::process::{Cluster, eventually, word};
+
+const RECONFIG: i32 = 16;
+const GET_DATA: i32 = 4;
+const CHANGED: i32 = 3;
+const CONFIG: &str = "/zookeeper/config";
+
+const BAD_ARGUMENTS: i32 = -8;
+const NEW_CONFIG_NO_QUORUM: i32 = -13;
+const NO_AUTH: i32 = -102;
+
+/// `root:r`.
+const ENABLED: &str =
+    "[reconfig]\nenabled = true\n[security]\nsuper_digest = \"root:gIN1qIOiR6J+O9R96nNDsKRfDDM=\"";
+
+/// Asks for a change: what joins, what leaves, from which version. Returns the new configuration's text and its Stat.
+fn reconfig(
+    client: &mut Client,
+    joining: &str,
+    leaving: &str,
+    from: i64,
+) -> Result<(String, Stat), i32> {
+    let text = |bytes: Bytes, text: &str| match text {
+        "" => bytes.int(-1),
+        text => bytes.text(text),
+    };
+    let body = text(text(Bytes::default(), joining), leaving)
+        .int(-1)
+        .long(from);
+    client
+        .ask(RECONFIG, &body)
+        .map(|mut body| (body.text(), body.stat()))
+}
+
+fn as_root(cluster: &Cluster, n: usize) -> Client {
+    let mut client = Client::connect(cluster.address(n));
+    client.show("root:r");
+    client
+}
+
+/// The configuration that a server serves, once it has one, and its version.
+fn config(client: &mut Client) -> (String, i64) {
+    eventually("a configuration", || {
+        client.sync(CONFIG).unwrap();
+        let text = String::from_utf8(client.get(CONFIG).unwrap().0).unwrap();
+        let version = text.lines().last()?.strip_prefix("version=")?;
+        let version = i64::from_str_radix(version, 16).unwrap();
+        Some((text, version))
+    })
+}
+
+#[test]
+fn a_server_joins_leads_and_the_others_leave() {
+    let mut cluster = Cluster::start(3, ENABLED);
+    let mut client = as_root(&cluster, 0);
+    client.create("/kept", b"x", 0).unwrap();
+    let (before, version) = config(&mut client);
+    assert_eq!(
+        before.lines().count(),
+        4,
+        "three servers and the version: {before}"
+    );
+
+    // It joins with what it knows: the others, and itself.
+    let newcomer = cluster.join(ENABLED);
+    let line = cluster.line(newcomer, "participant");
+    eventually("the newcomer's service", || {
+        cluster.servers[newcomer].mode()
+    });
+    client.watch(GET_DATA, CONFIG).unwrap();
+    let (after, stat) = reconfig(&mut client, &line, "", version).unwrap();
+    assert_eq!(after.lines().count(), 5, "{after}");
+    assert!(after.contains(&line), "{after}");
+    assert_eq!((stat.version, stat.mzxid), (-1, config(&mut client).1));
+    assert_eq!(client.take_events(), [(CHANGED, CONFIG.to_owned())]);
+    assert_eq!(
+        reconfig(&mut client, "", "1", version).unwrap_err(),
+        BAD_VERSION
+    );
+
+    // Four vote now: with two down nothing goes on, with one down everything does.
+    let leader = cluster.wait();
+    let other = (0..3).find(|n| *n != leader && *n != 0).unwrap();
+    cluster.servers[other].kill();
+    client.create("/with-three", b"", 0).unwrap();
+    cluster.servers[other].start();
+    cluster.wait();
+
+    // The three leave, the leader among them, and the newcomer serves alone.
+    let mut at_newcomer = as_root(&cluster, newcomer);
+    let (last, _) = eventually("the change", || {
+        reconfig(&mut at_newcomer, "", "1,2,3", -1).ok()
+    });
+    assert_eq!(last.lines().count(), 2, "{last}");
+    (0..3).for_each(|n| cluster.servers[n].kill());
+    let mut alone = eventually("the newcomer as leader", || {
+        (cluster.servers[newcomer].mode()? == "leader").then(|| as_root(&cluster, newcomer))
+    });
+    assert_eq!(alone.get("/kept").unwrap().0, b"x");
+    alone.create("/alone", b"", 0).unwrap();
+    // Also after a restart: its configuration file names four, its log one.
+    cluster.servers[newcomer].kill();
+    cluster.servers[newcomer].start();
+    eventually("the leader again", || {
+        cluster.servers[newcomer]
+            .mode()
+            .filter(|mode| mode == "leader")
+    });
+    let mut alone = as_root(&cluster, newcomer);
+    assert!(alone.exists("/alone").is_ok());
+    // Somebody who left can come back.
+    cluster.servers[0].start();
+    eventually("the first server's service", || cluster.servers[0].mode());
+    let line = cluster.line(0, "participant");
+    eventually("its return", || reconfig(&mut alone, &line, "", -1).ok());
+    assert_eq!(config(&mut alone).0.lines().count(), 3);
+}
+
+#[test]
+fn an_observer_becomes_a_voter_and_a_voter_an_observer() {
+    let cluster = Cluster::with_observers(3, 1, ENABLED);
+    let leader = cluster.wait();
+    let follower = (leader + 1) % 3;
+    let mut client = as_root(&cluster, leader);
+    config(&mut client);
+    let lines = [
+        cluster.line(3, "participant"),
+        cluster.line(follower, "observer"),
+    ];
+    reconfig(&mut client, &lines.join(","), "", -1).unwrap();
+    for (n, mode) in [(3, "follower"), (follower, "observer")] {
+        eventually(mode, || cluster.servers[n].mode().filter(|is| is == mode));
+    }
+    let mut there = Client::connect(cluster.address(follower));
+    there.create("/x", b"", 0).unwrap();
+    assert!(
+        word(cluster.address(leader), "mntr")
+            .unwrap()
+            .contains("zk_quorum_size\t3\n")
+    );
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let cluster = Cluster::start(3, ENABLED);
+    let mut client = as_root(&cluster, 0);
+    config(&mut client);
+    let mut refused =
+        |joining: &str, leaving: &str| reconfig(&mut client, joining, leaving, -1).unwrap_err();
+    assert_eq!(refused("server.4=127.0.0.1", ""), BAD_ARGUMENTS);
+    assert_eq!(refused("", "1,2,3"), BAD_ARGUMENTS);
+    assert_eq!(
+        refused("server.9=127.0.0.1:1:1;127.0.0.1:2", "1,2,3"),
+        NEW_CONFIG_NO_QUORUM
+    );
+    let mut nobody = Client::connect(cluster.address(1));
+    assert_eq!(reconfig(&mut nobody, "", "3", -1).unwrap_err(), NO_AUTH);
+    assert_eq!(nobody.set(CONFIG, b"", -1).unwrap_err(), NO_AUTH);
+}

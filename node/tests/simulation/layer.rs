@@ -1,0 +1,80 @@
+//! The layer above a replica: it counts transactions, and knows changes of the ensemble from the others.
+
+use bytes::Bytes;
+use keelhaul_node::zab::{Change, Members, Reading, Snapshot, View, Zxid};
+use serde::{Deserialize, Serialize};
+
+/// The first byte of a transaction.
+const ORDINARY: u8 = 0;
+const JOIN: u8 = 1;
+const ACTIVATE: u8 = 2;
+
+/// How the core finds changes in these transactions and states.
+pub(crate) const READING: Reading = Reading {
+    change,
+    view,
+    activation: || Bytes::from_static(&[ACTIVATE]),
+};
+
+pub(crate) fn change(txn: &Bytes) -> Option<Change> {
+    match *txn.first()? {
+        JOIN => {
+            let (from, to) = postcard::from_bytes(&txn[1..]).expect("written by join()");
+            Some(Change::Join { from, to })
+        }
+        ACTIVATE => Some(Change::Activate),
+        _ => None,
+    }
+}
+
+fn view(state: &Bytes) -> Option<View> {
+    App::decode(state).view
+}
+
+/// An ordinary transaction, unlike every other one.
+pub(crate) fn ordinary(number: u64, size: usize) -> Bytes {
+    let mut txn = vec![ORDINARY];
+    txn.extend(number.to_le_bytes());
+    txn.resize(size.max(9), 7);
+    txn.into()
+}
+
+pub(crate) fn join(from: &Members, to: &Members) -> Bytes {
+    let txn = postcard::to_extend(&(from, to), vec![JOIN]);
+    txn.expect("a Vec grows").into()
+}
+
+/// How many transactions were applied, the last one's zxid, and who belongs to the ensemble once that has changed.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct App {
+    pub(crate) count: u64,
+    pub(crate) zxid: Zxid,
+    view: Option<View>,
+}
+
+impl App {
+    pub(crate) fn apply(&mut self, zxid: Zxid, txn: &Bytes) {
+        self.count += 1;
+        self.zxid = zxid;
+        if let Some(change) = change(txn) {
+            let view = self.view.take().unwrap_or_default();
+            self.view = Some(view.after(zxid, change));
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let state = postcard::to_extend(self, Vec::new()).expect("a Vec grows");
+        Snapshot {
+            zxid: self.zxid,
+            state: state.into(),
+        }
+    }
+
+    pub(crate) fn of(snapshot: &Snapshot) -> App {
+        App::decode(&snapshot.state)
+    }
+
+    fn decode(state: &[u8]) -> App {
+        postcard::from_bytes(state).expect("written by snapshot()")
+    }
+}
