@@ -9,6 +9,7 @@ pub mod ensemble;
 pub mod jute;
 pub mod prep;
 pub mod request;
+pub mod seats;
 pub mod server;
 pub mod storage;
 pub mod tree;

@@ -45,6 +45,7 @@ pub(super) fn check(file: File) -> Result<NodeConfig, Illegal> {
     let dial = check_dial(&file, &members)?;
     check_words(&file.admin)?;
     check_admin(&file.admin, [client_address, peer_address])?;
+    check_reconfig(&file)?;
     check_digest(file.security.super_digest.as_deref())?;
     Ok(NodeConfig {
         id: file.id,
@@ -72,6 +73,19 @@ fn check_id(key: &str, id: NodeId) -> Result<(), Illegal> {
     } else {
         illegal(key, id, "ids are 1 to 63")
     }
+}
+
+fn check_reconfig(file: &File) -> Result<(), Illegal> {
+    let reconfig = &file.reconfig;
+    if !reconfig.lend_seats {
+        return Ok(());
+    }
+    if !reconfig.enabled {
+        let legal = "a seat is lent by a change of the members: reconfig.enabled must be true";
+        return illegal("reconfig.lend_seats", true, legal);
+    }
+    let least = file.timing.sync_limit_ms;
+    at_least("reconfig.grace_ms", reconfig.grace_ms, least)
 }
 
 fn check_members(file: &File) -> Result<BTreeMap<NodeId, Member>, Illegal> {

@@ -7,6 +7,7 @@ mod check;
 mod tests;
 mod zoo;
 
+use crate::seats::Terms;
 use crate::zab::{Config as ZabConfig, Members, NodeId};
 use check::{Illegal, check};
 use serde::Deserialize;
@@ -284,12 +285,39 @@ pub struct Security {
     pub super_digest: Option<String>,
 }
 
-/// Whether the ensemble's members may change while it works.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+/// How the ensemble's members may change while it works.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Reconfig {
     /// It can be asked to change; the same on every member.
     pub enabled: bool,
+    /// Whether a leader lends the seat of a voter that is away to an observer: see [`crate::seats`].
+    pub lend_seats: bool,
+    /// How long a voter is away before its seat is lent, in milliseconds.
+    pub grace_ms: u64,
+    /// How long somebody is here and up to date before it gets a seat, in milliseconds.
+    pub settle_ms: u64,
+}
+
+impl Default for Reconfig {
+    fn default() -> Reconfig {
+        Reconfig {
+            enabled: false,
+            lend_seats: false,
+            grace_ms: 60_000,
+            settle_ms: 5_000,
+        }
+    }
+}
+
+impl Reconfig {
+    /// When seats are lent, and when they go back.
+    pub fn terms(&self) -> Terms {
+        Terms {
+            grace_ms: self.grace_ms,
+            settle_ms: self.settle_ms,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -230,6 +230,7 @@ impl Reader<'_> {
             admin: self.admin()?,
             reconfig: Reconfig {
                 enabled: self.get("reconfigEnabled") == Some("true"),
+                ..Reconfig::default()
             },
             warn: super::Warn::default(),
         };

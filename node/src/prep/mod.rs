@@ -6,14 +6,14 @@
 //!
 //! [`Sessions`] is the leader's own knowledge about sessions: who serves them, and when they expire.
 
-mod alerts;
 mod overlay;
+mod own;
 mod sessions;
 #[cfg(test)]
 mod tests;
 
-pub use alerts::alert;
 pub use overlay::{Changes, Overlay};
+pub use own::own;
 pub use sessions::Sessions;
 
 use crate::acl::{self, Permission};
@@ -100,7 +100,7 @@ pub fn perish(
 ) -> Option<Prepared> {
     let mut draft = Draft::new(tree, overlay);
     let (view, znode) = (tree.get(path)?, draft.get(path)?);
-    if znode.children > 0 || draft.is_pending(path) {
+    if znode.children > 0 || overlay.is_pending(path) {
         return None;
     }
     let age_ms = now_ms.saturating_sub(view.stat().mtime);
@@ -199,7 +199,7 @@ fn create(
     mode: CreateMode,
 ) -> Result<(String, Vec<Acl>, i32), ErrorCode> {
     let parent_path = parent_of(&path)?.to_owned();
-    not_of_alerts(&path)?;
+    not_own(&path)?;
     let acl = acl::to_keep(acl, asker.identity)?;
     let parent = draft.get(&parent_path).ok_or(ErrorCode::NoNode)?;
     allowed(&parent, Permission::CREATE, asker)?;
@@ -259,7 +259,7 @@ fn delete(
     if path::SPECIAL.contains(&path.as_str()) {
         return Err(ErrorCode::BadArguments);
     }
-    not_of_alerts(&path)?;
+    not_own(&path)?;
     let parent = draft.get(parent).ok_or(ErrorCode::NoNode)?;
     allowed(&parent, Permission::DELETE, asker)?;
     let znode = draft.get(&path).ok_or(ErrorCode::NoNode)?;
@@ -281,7 +281,7 @@ fn set_data(
 ) -> Result<i32, ErrorCode> {
     legal(path)?;
     let znode = draft.get(path).ok_or(ErrorCode::NoNode)?;
-    not_of_alerts(path)?;
+    not_own(path)?;
     if path == path::CONFIG {
         return Err(ErrorCode::NoAuth);
     }
@@ -304,7 +304,7 @@ fn set_acl(
     expected: i32,
 ) -> Result<Body, ErrorCode> {
     legal(&path)?;
-    not_of_alerts(&path)?;
+    not_own(&path)?;
     let acl = acl::to_keep(acl, asker.identity)?;
     let znode = draft.get(&path).ok_or(ErrorCode::NoNode)?;
     allowed(&znode, Permission::ADMIN, asker)?;
@@ -341,9 +341,9 @@ fn within_quota(
     Ok(())
 }
 
-/// Only the service writes its alerts, whoever asks: see [`alert`].
-fn not_of_alerts(path: &str) -> Result<(), ErrorCode> {
-    if path::is_of_alerts(path) {
+/// Some znodes only the service writes, whoever asks: see [`own()`].
+fn not_own(path: &str) -> Result<(), ErrorCode> {
+    if path::is_own(path) {
         Err(ErrorCode::NoAuth)
     } else {
         Ok(())

@@ -74,6 +74,11 @@ impl Overlay {
         }
     }
 
+    /// Whether a change of this znode is proposed and not yet applied.
+    pub fn is_pending(&self, path: &str) -> bool {
+        self.znodes.contains_key(path)
+    }
+
     /// Whether everything that was proposed has been applied.
     pub fn is_empty(&self) -> bool {
         self.touched.is_empty()
@@ -134,11 +139,6 @@ impl<'a> Draft<'a> {
     /// The tree as it is applied.
     pub(super) fn tree(&self) -> &'a Tree {
         self.tree
-    }
-
-    /// Whether a change of this znode is proposed and not yet applied.
-    pub(super) fn is_pending(&self, path: &str) -> bool {
-        self.overlay.znodes.contains_key(path)
     }
 
     pub(super) fn set(&mut self, path: String, outlook: Option<Outlook>) {

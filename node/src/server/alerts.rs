@@ -4,8 +4,6 @@
 //! minute, with the time at which it was cleared. The numbers of one that stands are written again ever more seldom.
 
 use super::engine::Engine;
-use crate::prep;
-use crate::request::SessionId;
 use crate::tree::path;
 use crate::warn::Alert;
 use crate::zab::Millis;
@@ -37,13 +35,13 @@ impl Engine {
         let heard_all = self.now.since(leader.since) >= HEARD_ALL_MS;
         let wanted = wanted(self.lookout.alerts());
         if !wanted.is_empty() && self.tree.get(path::ALERTS).is_none() {
-            return self.write_alert(path::ALERTS, Some(Bytes::new()));
+            return self.write_own(path::ALERTS, Some(Bytes::new()));
         }
         let mut left = AT_A_TIME;
         for (path, alert) in &wanted {
             if left > 0 && !self.is_written(path, alert) {
                 left -= 1;
-                self.write_alert(path, Some(alert.json().to_string().into()));
+                self.write_own(path, Some(alert.json().to_string().into()));
             }
         }
         if !heard_all {
@@ -55,16 +53,7 @@ impl Engine {
             .take(left)
             .collect();
         for path in gone {
-            self.write_alert(&path, None);
-        }
-    }
-
-    fn write_alert(&mut self, path: &str, data: Option<Bytes>) {
-        let Some(leader) = &self.leader else {
-            return;
-        };
-        if let Some(prepared) = prep::alert(&self.tree, leader.overlay(), path, data) {
-            self.put_in_log(self.nobody(), SessionId::NONE, 0, prepared);
+            self.write_own(&path, None);
         }
     }
 

@@ -239,6 +239,7 @@ impl Engine {
         self.remove_perished();
         self.keep_read_only();
         self.keep_alerts();
+        self.keep_seats();
         if self.now >= self.next_turn {
             self.next_turn = Millis(self.now.0 + TURN_MS);
             self.metrics.turn();

@@ -2,12 +2,15 @@
 
 use super::engine::Engine;
 use super::forward::{Downward, Upward};
+use crate::config::NodeConfig;
 use crate::prep::{self, Overlay, Prepared, Sessions};
 use crate::request::{Password, SessionId, Write};
+use crate::seats::Seats;
 use crate::tree::{Outcome, Tree};
 use crate::txn::{Incarnation, Origin, Txn};
 use crate::warn::Observation;
 use crate::zab::{Millis, NodeId, Zxid};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -33,6 +36,9 @@ pub(super) struct Leader {
     next_look: Millis,
     /// When the znodes of alerts are compared again.
     pub(super) next_comparison: Millis,
+    /// When seats are looked at again.
+    pub(super) next_seating: Millis,
+    pub(super) seats: Seats,
     /// Since when it leads.
     pub(super) since: Millis,
     /// Those that are still to be looked at.
@@ -47,7 +53,8 @@ const LOOKED_AT: usize = 1000;
 
 impl Leader {
     /// Every session has its whole time-out again: nobody knows what the leader before has heard.
-    pub(super) fn new(tree: &Tree, interval_ms: u64, now: Millis) -> Leader {
+    pub(super) fn new(tree: &Tree, config: &NodeConfig, now: Millis) -> Leader {
+        let interval_ms = config.timing.tick_ms;
         let mut sessions = Sessions::new(interval_ms, now);
         for (id, session) in tree.sessions() {
             sessions.add(id, session.timeout_ms, None, now);
@@ -60,6 +67,8 @@ impl Leader {
             token: 0,
             next_look: Millis(now.0 + interval_ms),
             next_comparison: now,
+            next_seating: now,
+            seats: Seats::new(config.reconfig.terms()),
             since: now,
             perishing: Vec::new(),
         }
@@ -276,6 +285,16 @@ impl Engine {
             node: self.config.id,
             incarnation: self.incarnation,
             number: 0,
+        }
+    }
+
+    /// Gives a znode that only the service writes this data, or removes it.
+    pub(super) fn write_own(&mut self, path: &str, data: Option<Bytes>) {
+        let Some(leader) = &self.leader else {
+            return;
+        };
+        if let Some(prepared) = prep::own(&self.tree, &leader.overlay, path, data) {
+            self.put_in_log(self.nobody(), SessionId::NONE, 0, prepared);
         }
     }
 

@@ -18,7 +18,7 @@
 //! - `read_only`: serving without a leader. `belonging`: whose data directory it is.
 //! - `words`, `listings`: the four-letter words. `admin`: the admin server. `metrics`: what is counted. `facts`: what is seen by
 //!   looking.
-//! - `ensemble`: whom this server connects to, and how the ensemble changes.
+//! - `ensemble`: whom this server connects to, and how the ensemble changes. `seats`: changes that the leader makes by itself.
 
 mod admin;
 mod alerts;
@@ -41,6 +41,7 @@ mod peer;
 mod pipeline;
 mod read_only;
 mod reads;
+mod seats;
 mod serving;
 mod watching;
 mod wire;

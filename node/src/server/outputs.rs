@@ -161,11 +161,7 @@ impl Engine {
         if !status.leads() {
             self.leader = None;
         } else if self.leader.is_none() {
-            self.leader = Some(Leader::new(
-                &self.tree,
-                self.config.timing.tick_ms,
-                self.now,
-            ));
+            self.leader = Some(Leader::new(&self.tree, &self.config, self.now));
             self.write_down_ensemble();
         }
     }

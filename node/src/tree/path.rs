@@ -9,10 +9,15 @@ pub const CONFIG: &str = "/zookeeper/config";
 /// The znode below which the service keeps its alerts; made with the first of them. Clients can only read and watch.
 pub const ALERTS: &str = "/zookeeper/alerts";
 
-/// Whether the path is the service's own: [`ALERTS`], and what is below.
-pub fn is_of_alerts(path: &str) -> bool {
-    path.strip_prefix(ALERTS)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+/// The znode in which the leader notes whose seat an observer holds, while one does. Clients can only read and watch.
+pub const SEATS: &str = "/zookeeper/seats";
+
+/// Whether only the service writes it: [`ALERTS`], [`SEATS`], and what is below.
+pub fn is_own(path: &str) -> bool {
+    [ALERTS, SEATS].iter().any(|own| {
+        path.strip_prefix(own)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 /// Whether `path` is legal: absolute, no empty, `.` or `..` component, no trailing slash, none of the characters that
@@ -77,13 +82,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_alerts() {
+    fn what_is_own() {
         for path in [
             "/zookeeper/alerts",
             "/zookeeper/alerts/a",
             "/zookeeper/alerts/",
+            "/zookeeper/seats",
         ] {
-            assert!(is_of_alerts(path), "{path:?}");
+            assert!(is_own(path), "{path:?}");
         }
         for path in [
             "/",
@@ -91,7 +97,7 @@ mod tests {
             "/zookeeper/alertsa",
             "/a/zookeeper/alerts",
         ] {
-            assert!(!is_of_alerts(path), "{path:?}");
+            assert!(!is_own(path), "{path:?}");
         }
     }
 

@@ -160,3 +160,57 @@ fn what_cannot_be_is_refused() {
     assert_eq!(reconfig(&mut nobody, "", "3", -1).unwrap_err(), NO_AUTH);
     assert_eq!(nobody.set(CONFIG, b"", -1).unwrap_err(), NO_AUTH);
 }
+
+#[test]
+fn the_seat_of_a_voter_that_stays_away_is_lent_and_given_back() {
+    let lends = ENABLED.replace(
+        "enabled = true",
+        "enabled = true\nlend_seats = true\ngrace_ms = 1000\nsettle_ms = 300",
+    );
+    let mut cluster = Cluster::with_observers(3, 1, &lends);
+    let mut client = Client::connect(cluster.address(3));
+    config(&mut client);
+    let mode = |cluster: &Cluster, n: usize, mode: &str| {
+        eventually(mode, || cluster.servers[n].mode().filter(|is| is == mode));
+    };
+    let reading = |cluster: &Cluster, n: usize, key: &str| {
+        let mntr = word(cluster.address(n), "mntr").unwrap();
+        let line = mntr.lines().find_map(|line| line.strip_prefix(key));
+        line.expect(key).trim().parse::<u64>().unwrap()
+    };
+    let leader = cluster.wait();
+    let [first, second] = [1, 2].map(|n| (leader + n) % 3);
+
+    cluster.servers[first].kill();
+    mode(&cluster, 3, "follower");
+    assert_eq!(reading(&cluster, 3, "zk_seats_lent\t"), 1);
+    let (_, stat) = client.get("/zookeeper/seats").unwrap();
+    assert_eq!(stat.version, 0);
+    assert_eq!(
+        client.set("/zookeeper/seats", b"", -1).unwrap_err(),
+        NO_AUTH
+    );
+
+    // Two of the three that the ensemble began with are gone, and it goes on.
+    cluster.servers[second].kill();
+    client.create("/with-a-lent-seat", b"", 0).unwrap();
+    assert!(reading(&cluster, leader, "zk_seats_lent_count\t") >= 1);
+
+    // They come back, and all is as it was.
+    for n in [first, second] {
+        cluster.servers[n].start();
+    }
+    mode(&cluster, 3, "observer");
+    for n in [first, second] {
+        mode(&cluster, n, "follower");
+        eventually("no loan", || {
+            (reading(&cluster, n, "zk_seats_lent\t") == 0).then_some(())
+        });
+    }
+    eventually("the end of the notes", || {
+        client.sync("/").unwrap();
+        client.exists("/zookeeper/seats").err()
+    });
+    let log = cluster.servers[leader].log();
+    assert!(log.contains("an observer takes its seat") && log.contains("it gets its seat again"));
+}

@@ -257,6 +257,11 @@ impl Engine {
                 "Members that vote.",
                 self.replica.view().members.voters.len(),
             ),
+            whole(
+                "seats_lent",
+                "Voters that observe, because they were away, while an observer votes.",
+                self.loans().len(),
+            ),
         ]
     }
 

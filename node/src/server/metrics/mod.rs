@@ -116,6 +116,10 @@ metrics! {
         sessionless_connections_expired,
         /// Sessions that expired while this server led.
         stale_sessions_expired,
+        /// Seats of voters that were away that this server, as the leader, began to lend to observers.
+        seats_lent_count,
+        /// Lent seats that it began to give back.
+        seats_returned_count,
         /// Connections closed, because this server did not serve.
         cnxn_closed_without_zk_server_running,
         /// Connections closed, because a request was longer than is legal.

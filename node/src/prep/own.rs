@@ -1,4 +1,4 @@
-//! Preparation of what the service itself writes: the znodes below [`path::ALERTS`].
+//! Preparation of what the service itself writes: its alerts, and whose seats are lent.
 
 use super::Prepared;
 use super::overlay::{Draft, Outlook, Overlay};
@@ -7,12 +7,12 @@ use crate::tree::{Tree, path};
 use crate::txn::Body;
 use bytes::Bytes;
 
-/// Prepares that an alert's znode, or [`path::ALERTS`] itself, has this data, or is gone. `None` if that is so, or if a change of it is on
+/// Prepares that a znode of which [`path::is_own`] is true has this data, or is gone. `None` if that is so, or if a change of it is on
 /// its way.
-pub fn alert(tree: &Tree, overlay: &Overlay, path: &str, data: Option<Bytes>) -> Option<Prepared> {
-    assert!(path::is_of_alerts(path), "{path} is a client's");
+pub fn own(tree: &Tree, overlay: &Overlay, path: &str, data: Option<Bytes>) -> Option<Prepared> {
+    assert!(path::is_own(path), "{path} is a client's");
     let mut draft = Draft::new(tree, overlay);
-    if draft.is_pending(path) {
+    if overlay.is_pending(path) {
         return None;
     }
     let body = match (draft.get(path), data) {
