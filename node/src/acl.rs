@@ -1,7 +1,8 @@
 //! Access control lists: who is allowed what, as ZooKeeper decides it.
 //!
 //! The schemes: `world` (everybody), `auth` (whoever sets the list: replaced by his own identities), `digest` (name and
-//! password), `ip` (an IPv4 address or network), and `super` (everything; only by a digest in the configuration).
+//! password), `sasl` (a user of DIGEST-MD5), `x509` (the subject of a certificate), `ip` (an IPv4 address or network), and `super`
+//! (everything; only by what the configuration says).
 //! Permissions of a znode are not inherited, and creating and deleting is allowed by the parent's list. Pure.
 
 use crate::request::{Acl, ErrorCode, Id, Identity};
@@ -32,6 +33,15 @@ impl Permission {
     }
 }
 
+/// The schemes that are there only if the configuration has what they need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Schemes {
+    /// Users of SASL.
+    pub sasl: bool,
+    /// Subjects of certificates.
+    pub x509: bool,
+}
+
 /// Refuses what the list does not allow; `None` is the list that is open to all.
 pub fn check(
     list: Option<&[Acl]>,
@@ -56,16 +66,20 @@ fn meets(entry: &Acl, identity: &Identity) -> bool {
             (Some(network), std::net::IpAddr::V4(address)) => network.holds(address),
             _ => false,
         },
-        "digest" => identity
+        "digest" | "sasl" | "x509" => identity
             .ids
             .iter()
-            .any(|id| id.scheme == "digest" && id.id == entry.id),
+            .any(|id| id.scheme == entry.scheme && id.id == entry.id),
         _ => false,
     }
 }
 
 /// The list as it is kept: `auth` replaced by who asks, nothing twice; refused if it is empty or makes no sense.
-pub fn to_keep(list: Vec<Acl>, identity: &Identity) -> Result<Vec<Acl>, ErrorCode> {
+pub fn to_keep(
+    list: Vec<Acl>,
+    identity: &Identity,
+    schemes: Schemes,
+) -> Result<Vec<Acl>, ErrorCode> {
     let mut unique: Vec<Acl> = Vec::with_capacity(list.len());
     for entry in list {
         if !unique.contains(&entry) {
@@ -78,7 +92,7 @@ pub fn to_keep(list: Vec<Acl>, identity: &Identity) -> Result<Vec<Acl>, ErrorCod
             "world" if entry.id == "anyone" => kept.push(entry),
             "auth" => {
                 let before = kept.len();
-                let own = identity.ids.iter().filter(|id| id.scheme == "digest");
+                let own = identity.ids.iter().filter(|id| id.scheme != "super");
                 kept.extend(own.map(|id| Acl {
                     permissions: entry.permissions,
                     scheme: id.scheme.clone(),
@@ -90,6 +104,8 @@ pub fn to_keep(list: Vec<Acl>, identity: &Identity) -> Result<Vec<Acl>, ErrorCod
             }
             "digest" if is_digest(&entry.id) => kept.push(entry),
             "ip" if Network::parse(&entry.id).is_some() => kept.push(entry),
+            "sasl" if schemes.sasl && is_principal(&entry.id) => kept.push(entry),
+            "x509" if schemes.x509 && is_subject(&entry.id) => kept.push(entry),
             _ => return Err(ErrorCode::InvalidAcl),
         }
     }
@@ -102,6 +118,42 @@ pub fn to_keep(list: Vec<Acl>, identity: &Identity) -> Result<Vec<Acl>, ErrorCod
 /// A name, a colon and something: empty parts at the end do not count, as in Java's `split`.
 fn is_digest(id: &str) -> bool {
     id.trim_end_matches(':').matches(':').count() == 1
+}
+
+/// As ZooKeeper judges it: a name alone, or Kerberos's `name[/host]@REALM`.
+fn is_principal(id: &str) -> bool {
+    let Some((name, realm)) = id.split_once('@') else {
+        return true;
+    };
+    !realm.contains(['@', '/']) && name.matches('/').count() <= 1
+}
+
+/// Whether it can be a certificate's subject: parts `KEY=value`, where a backslash takes the next character its meaning.
+fn is_subject(id: &str) -> bool {
+    let (mut key, mut in_key, mut quoted) = (String::new(), true, false);
+    let mut characters = id.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            '\\' if characters.next().is_none() => return false,
+            '\\' => {}
+            '"' => quoted = !quoted,
+            '=' if in_key => in_key = false,
+            ',' | ';' | '+' if !quoted => {
+                if in_key || !is_attribute(&key) {
+                    return false;
+                }
+                (key, in_key) = (String::new(), true);
+            }
+            c if in_key => key.push(c),
+            _ => {}
+        }
+    }
+    id.trim().is_empty() || !in_key && !quoted && is_attribute(&key)
+}
+
+fn is_attribute(key: &str) -> bool {
+    let key = key.trim();
+    !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '.')
 }
 
 /// The list without the digests, for those who may read but not administrate.
@@ -244,6 +296,33 @@ mod tests {
     }
 
     #[test]
+    fn users_and_subjects_are_what_zookeeper_takes_for_them() {
+        for (id, legal) in [
+            ("bob", true),
+            ("bob@REALM", true),
+            ("bob/host@REALM", true),
+            ("bob@a@b", false),
+            ("bob/a/b@R", false),
+            ("bob@R/x", false),
+        ] {
+            assert_eq!(is_principal(id), legal, "{id}");
+        }
+        for (id, legal) in [
+            ("CN=client", true),
+            ("CN=a\\,b,O=x + OU=y", true),
+            ("1.2.3=#04", true),
+            ("CN=\"a,b\"", true),
+            ("", true),
+            ("client", false),
+            ("CN=a,client", false),
+            ("CN=a,=b", false),
+            ("CN=a\\", false),
+        ] {
+            assert_eq!(is_subject(id), legal, "{id}");
+        }
+    }
+
+    #[test]
     fn a_permission_is_for_whom_the_entry_names() {
         let me = client("1.2.3.4", &["me:secret"]);
         let other = client("1.2.3.4", &["me:guess"]);
@@ -267,12 +346,19 @@ mod tests {
 
     #[test]
     fn a_list_is_kept_only_if_it_makes_sense() {
+        let schemes = Schemes::default();
         let me = client("1.2.3.4", &["me:secret", "too:x"]);
         let stranger = client("1.2.3.4", &[]);
         let all = acl(31, "world", "anyone");
-        assert_eq!(to_keep(vec![all.clone(), all.clone()], &me), Ok(vec![all]));
+        assert_eq!(
+            to_keep(vec![all.clone(), all.clone()], &me, schemes),
+            Ok(vec![all])
+        );
         let own = [digest("me:secret"), digest("too:x")].map(|id| acl(7, "digest", &id));
-        assert_eq!(to_keep(vec![acl(7, "auth", "")], &me), Ok(own.to_vec()));
+        assert_eq!(
+            to_keep(vec![acl(7, "auth", "")], &me, schemes),
+            Ok(own.to_vec())
+        );
         for bad in [
             vec![],
             vec![acl(7, "auth", "")],
@@ -282,14 +368,22 @@ mod tests {
             vec![acl(7, "digest", "a:b:c")],
             vec![acl(7, "ip", "somewhere")],
             vec![acl(7, "super", "")],
+            vec![acl(7, "sasl", "bob")],
+            vec![acl(7, "x509", "CN=bob")],
             vec![acl(7, "", "")],
         ] {
             assert_eq!(
-                to_keep(bad.clone(), &stranger),
+                to_keep(bad.clone(), &stranger, schemes),
                 Err(ErrorCode::InvalidAcl),
                 "{bad:?}"
             );
         }
         assert_eq!(masked(&own)[0].id, "me:x");
+        let schemes = Schemes {
+            sasl: true,
+            x509: true,
+        };
+        let more = vec![acl(7, "sasl", "bob"), acl(7, "x509", "CN=bob")];
+        assert_eq!(to_keep(more.clone(), &stranger, schemes), Ok(more));
     }
 }

@@ -12,6 +12,7 @@ pub mod request;
 pub mod seats;
 pub mod server;
 pub mod storage;
+pub mod tls;
 pub mod tree;
 pub mod txn;
 pub mod warn;

@@ -1,5 +1,6 @@
 //! Which values are legal.
 
+use super::tls::check_tls;
 use super::{Admin, File, Member, NodeConfig, Role};
 use crate::jute::Word;
 use crate::zab::NodeId;
@@ -13,7 +14,7 @@ pub(super) struct Illegal {
     pub(super) legal: String,
 }
 
-fn illegal<T>(
+pub(super) fn illegal<T>(
     key: impl Into<String>,
     value: impl ToString,
     legal: impl Into<String>,
@@ -44,7 +45,19 @@ pub(super) fn check(file: File) -> Result<NodeConfig, Illegal> {
     }
     let dial = check_dial(&file, &members)?;
     check_words(&file.admin)?;
-    check_admin(&file.admin, [client_address, peer_address])?;
+    let mut taken = vec![client_address, peer_address];
+    if let Some(clients) = &file.tls.clients {
+        if taken.iter().any(|other| overlap(*other, clients.address)) {
+            return illegal(
+                "tls.clients.address",
+                clients.address,
+                "another service of this server has this address; addresses are unique",
+            );
+        }
+        taken.push(clients.address);
+    }
+    check_tls(&file.tls)?;
+    check_admin(&file.admin, taken)?;
     check_reconfig(&file)?;
     check_digest(file.security.super_digest.as_deref())?;
     Ok(NodeConfig {
@@ -61,6 +74,7 @@ pub(super) fn check(file: File) -> Result<NodeConfig, Illegal> {
         limits: file.limits,
         znodes: file.znodes,
         security: file.security,
+        tls: file.tls,
         reconfig: file.reconfig,
         admin: file.admin,
         warn: file.warn,
@@ -186,7 +200,7 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
 }
 
 /// Each service has an address of its own.
-fn check_admin(admin: &Admin, others: [SocketAddr; 2]) -> Result<(), Illegal> {
+fn check_admin(admin: &Admin, mut taken: Vec<SocketAddr>) -> Result<(), Illegal> {
     let url = &admin.command_url;
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
     if !url.starts_with('/') || url.ends_with('/') || url.contains("//") || !url.chars().all(legal)
@@ -204,7 +218,6 @@ fn check_admin(admin: &Admin, others: [SocketAddr; 2]) -> Result<(), Illegal> {
             "what stands there is not a command",
         );
     }
-    let mut taken = others.to_vec();
     for (key, address) in [
         ("admin.address", admin.address),
         ("admin.metrics_address", admin.metrics_address),
@@ -291,6 +304,7 @@ fn check_numbers(file: &File) -> Result<(), Illegal> {
     if !(20..=1000).contains(&beat_ms) {
         return illegal("warn.beat_ms", beat_ms, "20 to 1000");
     }
+    at_least("limits.greetings", limits.greetings as u64, 1)?;
     at_least("limits.greeting_ms", limits.greeting_ms, 1)?;
     at_least(
         "limits.peer_queue_bytes",

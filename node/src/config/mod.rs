@@ -5,6 +5,7 @@
 mod check;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod zoo;
 
 use crate::seats::Terms;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+pub use tls::{ClientAuth, Keys, PeerTls, SecureClients, Tls};
 pub use zoo::Zoo;
 
 /// The complete list of keys with comments and defaults, itself a legal configuration.
@@ -169,6 +171,8 @@ pub struct Limits {
     pub unsent_event_bytes: usize,
     /// The longest request, in bytes.
     pub frame_bytes: usize,
+    /// Connections at a time that have not said yet what they want.
+    pub greetings: usize,
     /// How long a connection may take to say what it wants, in milliseconds.
     pub greeting_ms: u64,
     /// Bytes that may wait for a peer.
@@ -186,6 +190,7 @@ impl Default for Limits {
             unsent_bytes: 4 << 20,
             unsent_event_bytes: 32 << 20,
             frame_bytes: 1 << 20,
+            greetings: 2000,
             greeting_ms: 10_000,
             peer_queue_bytes: 1 << 30,
         }
@@ -346,6 +351,8 @@ struct File {
     #[serde(default)]
     security: Security,
     #[serde(default)]
+    tls: Tls,
+    #[serde(default)]
     reconfig: Reconfig,
     #[serde(default)]
     admin: Admin,
@@ -382,6 +389,8 @@ pub struct NodeConfig {
     pub znodes: Znodes,
     /// Who may do what.
     pub security: Security,
+    /// TLS.
+    pub tls: Tls,
     /// Whether the members may change.
     pub reconfig: Reconfig,
     /// What operators can ask.
@@ -420,6 +429,14 @@ impl NodeConfig {
             .get(&member.id)
             .copied()
             .unwrap_or(member.peer_address)
+    }
+
+    /// The schemes of authentication that this configuration has.
+    pub fn schemes(&self) -> crate::acl::Schemes {
+        crate::acl::Schemes {
+            sasl: false,
+            x509: self.tls.clients.is_some(),
+        }
     }
 
     /// Who votes, and who observes.

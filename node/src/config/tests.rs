@@ -184,14 +184,14 @@ fn one_server_needs_no_myid() {
 #[test]
 fn options_of_zookeeper_without_effect_are_named() {
     let text = format!(
-        "{ENSEMBLE}autopurge.purgeInterval=1\nadmin.idleTimeout=30000\nfrobnicate=9\nsslQuorum=false\ndataLogDir=/elsewhere\n"
+        "{ENSEMBLE}autopurge.purgeInterval=1\nadmin.idleTimeout=30000\nfrobnicate=9\nadmin.portUnification=false\ndataLogDir=/elsewhere\n"
     );
     let named = zoo(&text, Some("1")).unwrap().without_effect;
     for (n, part) in [
         "autopurge.purgeInterval=1 (line 12)",
         "admin.idleTimeout",
         "does not know",
-        "sslQuorum",
+        "admin.portUnification",
         "dataLogDir",
     ]
     .iter()
@@ -265,17 +265,67 @@ fn the_admin_server_prometheus_and_read_only_mode_are_as_zoo_cfg_says() {
 }
 
 #[test]
+fn tls_is_as_zoo_cfg_says() {
+    let text = format!(
+        "{ENSEMBLE}secureClientPort=2281\nssl.keyStore.location=/k/n1.pem\nssl.keyStore.password=x\nssl.trustStore.location=/k/ca\n\
+         ssl.trustStore.type=PEM\nssl.clientAuth=want\nssl.enabledProtocols=TLSv1.3\nssl.crl=false\n\
+         X509AuthenticationProvider.superUser=CN=admin\nsslQuorum=true\nssl.quorum.keyStore.location=/q/n1.pem\n\
+         ssl.quorum.trustStore.location=/q/ca.pem\nssl.quorum.hostnameVerification=false\n"
+    );
+    let found = zoo(&text, Some("1")).unwrap();
+    let keys = |certificate: &str, trust: &str| Keys {
+        certificate: certificate.into(),
+        key: None,
+        trust: Some(trust.into()),
+    };
+    let clients = found.config.tls.clients.unwrap();
+    assert_eq!(clients.address, "0.0.0.0:2281".parse().unwrap());
+    assert_eq!(clients.keys, keys("/k/n1.pem", "/k/ca"));
+    assert_eq!(clients.auth, ClientAuth::Want);
+    assert_eq!(clients.super_subject.as_deref(), Some("CN=admin"));
+    let peers = found.config.tls.peers.unwrap();
+    assert_eq!(peers.keys, keys("/q/n1.pem", "/q/ca.pem"));
+    assert!(!peers.verify_names);
+    assert_eq!(peers.hosts["1"], "127.0.0.1");
+    let named = found.without_effect.join("\n");
+    for part in ["ssl.keyStore.password", "ssl.enabledProtocols", "ssl.crl"] {
+        assert!(named.contains(part), "{part} is not in {named}");
+    }
+}
+
+#[test]
 fn options_of_zookeeper_that_promise_what_is_not_kept_are_refused_with_their_line() {
     for (text, myid, parts) in [
         (
             "secureClientPort=2281",
             "1",
-            ["secureClientPort (line 12)", "TLS"],
+            ["ssl.keyStore.location", "PEM"],
         ),
         (
-            "ssl.keyStore.location=k",
+            "secureClientPort=2281\nssl.keyStore.location=k.jks",
             "1",
-            ["ssl.keyStore.location", "TLS"],
+            ["ssl.keyStore.location = k.jks", "keytool"],
+        ),
+        (
+            "secureClientPort=2281\nssl.keyStore.location=k.pem",
+            "1",
+            ["tls.clients.keys.trust", "none"],
+        ),
+        (
+            "sslQuorum=true\nssl.quorum.keyStore.location=k.pem",
+            "1",
+            ["tls.peers.keys.trust", "PEM"],
+        ),
+        ("ssl.crl=true", "1", ["ssl.crl (line 12)", "revocation"]),
+        (
+            "ssl.context.supplier.class=x.Y",
+            "1",
+            ["ssl.context.supplier.class", "remove"],
+        ),
+        (
+            "portUnification=true",
+            "1",
+            ["portUnification (line 12)", "TLS"],
         ),
         (
             "authProvider.1=x.SASLAuthenticationProvider",

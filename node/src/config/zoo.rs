@@ -1,14 +1,17 @@
 //! ZooKeeper's own configuration: `zoo.cfg`, with `myid` in its data directory, and the dynamic file that it names.
 //!
 //! What means the same here is taken over. What this node has no use for and does without harm is named, and the node starts;
-//! what it cannot do although the operator counts on it (TLS, SASL, groups) is refused with its line. Nothing is ignored in silence. What this cannot do: read ZooKeeper's data; the node keeps its own below
-//! `dataDir/keelhaul`.
+//! what it cannot do although the operator counts on it (Kerberos, groups) is refused with its line. Nothing is ignored in silence.
+//! What this cannot do: read ZooKeeper's data; the node keeps its own below `dataDir/keelhaul`.
+
+mod secure;
 
 use super::{
     Admin, ConfigError, File, Limits, Log, Member, NodeConfig, Reconfig, Role, Security, Timing,
     Znodes,
 };
 use crate::zab::NodeId;
+use secure::Judged;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -31,7 +34,8 @@ pub struct Zoo {
 }
 
 /// Options without effect, and why that does no harm.
-const WITHOUT_EFFECT: [(&str, &str); 21] = [
+const WITHOUT_EFFECT: [(&str, &str); 22] = [
+    ("serverCnxnFactory", "it is Java's; both ports are served"),
     ("autopurge.", "old snapshots and logs are removed always"),
     ("preAllocSize", "log files grow as they are written"),
     (
@@ -74,22 +78,26 @@ const WITHOUT_EFFECT: [(&str, &str); 21] = [
 ];
 
 /// Options that promise what this node cannot keep.
-const REFUSED: [(&str, &str); 13] = [
+const REFUSED: [(&str, &str); 11] = [
     (
-        "secureClientPort",
-        "TLS is not implemented: give a clientPort and remove it",
+        "portUnification",
+        "a port speaks plain or TLS, not both: remove it",
     ),
     (
-        "secureClientPortAddress",
-        "TLS is not implemented: remove it",
+        "client.portUnification",
+        "a port speaks plain or TLS, not both: give clientPort and secureClientPort, and remove it",
     ),
-    ("ssl", "TLS is not implemented: remove it"),
-    ("portUnification", "TLS is not implemented: remove it"),
-    ("admin.portUnification", "TLS is not implemented: remove it"),
-    ("admin.forceHttps", "TLS is not implemented: remove it"),
+    (
+        "admin.portUnification",
+        "the admin server speaks no TLS: remove it",
+    ),
+    (
+        "admin.forceHttps",
+        "the admin server speaks no TLS: remove it",
+    ),
     (
         "quorum.auth.",
-        "peers are not authenticated: keep the peer port on a network of theirs, and remove it",
+        "members authenticate each other by TLS alone: remove it, and say sslQuorum=true",
     ),
     (
         "authProvider",
@@ -188,6 +196,10 @@ impl Reader<'_> {
         let client_address = match (self.client_address()?, own) {
             (Some(address), _) => address,
             (None, Some(own)) => own.client_address,
+            // TLS alone: port 0 is not listened on.
+            (None, None) if self.get("secureClientPort").is_some() => {
+                SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))
+            }
             (None, None) => return Err(self.illegal("clientPort", "", "a port must be given")),
         };
         let (least, most) = (
@@ -227,6 +239,7 @@ impl Reader<'_> {
                     .get("DigestAuthenticationProvider.superDigest")
                     .map(str::to_owned),
             },
+            tls: self.tls()?,
             admin: self.admin()?,
             reconfig: Reconfig {
                 enabled: self.get("reconfigEnabled") == Some("true"),
@@ -253,7 +266,7 @@ impl Reader<'_> {
         id: NodeId,
         without_effect: &mut Vec<String>,
     ) -> Result<(), ConfigError> {
-        const KNOWN: [&str; 25] = [
+        const KNOWN: [&str; 26] = [
             "readonlymode.enabled",
             "admin.enableServer",
             "admin.serverAddress",
@@ -279,12 +292,22 @@ impl Reader<'_> {
             "znode.container.checkIntervalMs",
             "znode.container.maxNeverUsedIntervalMs",
             "DigestAuthenticationProvider.superDigest",
+            "X509AuthenticationProvider.superUser",
         ];
         let key = line.key.strip_prefix("zookeeper.").unwrap_or(&line.key);
         if KNOWN.contains(&key) || key.starts_with("server.") {
             return Ok(());
         }
         let off = matches!(line.value.as_str(), "false" | "no" | "0");
+        match secure::judge(key, &line.value) {
+            Some(Judged::Known) => return Ok(()),
+            Some(Judged::WithoutEffect(reason)) => {
+                without_effect.push(self.note(line, reason));
+                return Ok(());
+            }
+            Some(Judged::Refused(reason)) if !off => return Err(self.refused(line, reason)),
+            _ => {}
+        }
         if let Some((_, reason)) = REFUSED.iter().find(|(known, _)| is_named(key, known))
             && !off
         {
@@ -550,10 +573,7 @@ impl Reader<'_> {
 /// Whether an option is one of a list: by its whole name, or by its beginning if the list has a dot or a family there.
 fn is_named(key: &str, known: &str) -> bool {
     let family = known.ends_with('.')
-        || matches!(
-            known,
-            "ssl" | "group" | "weight" | "authProvider" | "localSessions"
-        );
+        || matches!(known, "group" | "weight" | "authProvider" | "localSessions");
     key == known || family && key.starts_with(known)
 }
 

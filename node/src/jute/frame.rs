@@ -48,8 +48,8 @@ pub fn next_frame(buffer: &mut BytesMut, limit: usize) -> Result<Frame, Garbage>
         _ => return Err(Garbage::Length { length, limit }),
     };
     if buffer.len() < 4 + whole {
-        // The rest is announced and legal: one allocation instead of growing in steps.
-        buffer.reserve(4 + whole - buffer.len());
+        // The rest is announced and legal, but it is allocated as it comes: no more than has come already.
+        buffer.reserve((4 + whole - buffer.len()).min(buffer.len()));
         return Ok(Frame::Incomplete);
     }
     buffer.advance(4);

@@ -105,6 +105,7 @@ fn asker(identity: &Identity) -> Asker<'_> {
         session: S,
         identity,
         quotas: true,
+        schemes: crate::acl::Schemes::default(),
     }
 }
 

@@ -1,24 +1,32 @@
 //! Client connections: bytes in, requests out; replies in, bytes out. Nothing is decided here.
 //!
-//! Bytes that make no sense end their connection, with a line in the log.
+//! Bytes that make no sense end their connection, with a line in the log. Connections over TLS have a thread of their own:
+//! handshakes cost so much that a flood of them would stop everybody else.
 
+use super::complaints::Complaints;
+use super::door::{Door, Place};
 use super::event::{ConnectionId, Event};
 use super::metrics::Metrics;
-use crate::config::{Limits, NodeConfig};
+use super::stream::{ReadHalf, Stream, WriteHalf};
+use crate::config::Limits;
 use crate::jute::{ConnectRequest, Frame, Garbage, Request, Word, next_frame};
+use crate::tls::names;
 use bytes::{Bytes, BytesMut};
-use rustc_hash::FxHashMap;
+use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::ready;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio_rustls::rustls::ServerConfig;
 
-/// How much is read from a socket at a time, at least.
+/// How much is read from a socket at a time, at least while a frame is under way.
 const READ: usize = 8 << 10;
 
 /// Replies that go out together.
@@ -38,6 +46,12 @@ pub(super) struct ClientLink {
     abort: Arc<Notify>,
     /// Where the client is.
     pub(super) address: SocketAddr,
+    /// The subject of the certificate that it has shown.
+    pub(super) subject: Option<String>,
+    /// Whether it speaks TLS.
+    pub(super) secure: bool,
+    /// Says that the engine has dropped its end.
+    _dropped: oneshot::Sender<()>,
 }
 
 impl ClientLink {
@@ -81,156 +95,152 @@ enum Closed {
     Garbage(#[from] Garbage),
     #[error("{0}")]
     Io(#[from] io::Error),
+    #[error("no TLS handshake: {0}")]
+    Handshake(io::Error),
     #[error("it said nothing for {0} ms")]
     Silent(u64),
+    #[error("it had not said what it wants when others came")]
+    Evicted,
     #[error("it left more than {0} bytes unread")]
     Drowned(usize),
+    #[error("it did not read its last answers for {0} ms")]
+    Deaf(u64),
     #[error("the node stops")]
     Stopping,
 }
 
-/// How many connections each address has.
-type Places = Arc<Mutex<FxHashMap<IpAddr, usize>>>;
-
-/// A connection's place among those of its address; given back when it is dropped.
-struct Place {
-    places: Places,
-    address: IpAddr,
-}
-
-impl Place {
-    /// `None` if the address has as many connections as it may; 0 is no limit.
-    fn take(places: &Places, address: IpAddr, limit: usize) -> Option<Place> {
-        let mut counts = places.lock().expect("nobody panics while he holds it");
-        let count = counts.entry(address).or_default();
-        if limit > 0 && *count >= limit {
-            return None;
-        }
-        *count += 1;
-        Some(Place {
-            places: places.clone(),
-            address,
-        })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = self.places.lock().expect("nobody panics while he holds it");
-        if let Some(count) = counts.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.address);
-            }
-        }
-    }
-}
-
 /// Accepts connections, for ever.
-pub(super) async fn listen(
-    listener: TcpListener,
-    config: Arc<NodeConfig>,
-    metrics: Arc<Metrics>,
-    events: mpsc::Sender<Event>,
-) {
-    let slots = Arc::new(Semaphore::new(config.limits.connections));
-    let places = Places::default();
+pub(super) async fn listen(listener: TcpListener, door: Arc<Door>, tls: Option<Arc<ServerConfig>>) {
     let mut connections = tokio::task::JoinSet::new();
-    for number in 0.. {
+    let complaints = Arc::new(Mutex::new(Complaints::default()));
+    loop {
         while connections.try_join_next().is_some() {}
-        let slot = slots
-            .clone()
-            .acquire_owned()
-            .await
-            .expect("nobody closes it");
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: others must end before there is a next one.
                 tracing::warn!(%error, "cannot accept a client");
+                door.shed();
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
-        let limit = config.limits.connections_per_address;
-        let Some(place) = Place::take(&places, address.ip(), limit) else {
-            metrics.connection_rejected.inc();
-            tracing::warn!(client = %address, limit, "refused: too many connections from its address");
+        let Some((place, evicted)) = door.enter(address) else {
             continue;
         };
         match address.ip().to_canonical().is_loopback() {
-            true => metrics.local_connections.inc(),
-            false => metrics.remote_connections.inc(),
+            true => door.metrics.local_connections.inc(),
+            false => door.metrics.remote_connections.inc(),
         }
-        let (config, metrics, events) = (config.clone(), metrics.clone(), events.clone());
+        let (door, tls, complaints) = (door.clone(), tls.clone(), complaints.clone());
         connections.spawn(async move {
-            let result = serve(
-                stream,
-                address,
-                ConnectionId(number),
-                &config.limits,
-                &metrics,
-                &events,
-            )
-            .await;
-            metrics.connection_drop_count.inc();
-            match result {
-                Ok(()) => tracing::debug!(client = %address, "closed"),
-                Err(Closed::Garbage(problem)) => {
-                    if matches!(problem, Garbage::Length { length, .. } if length > 0) {
-                        metrics.large_requests_rejected.inc();
-                    }
-                    tracing::warn!(client = %address, %problem, "closed: garbage")
-                }
-                Err(problem) => tracing::debug!(client = %address, %problem, "closed"),
+            let result = serve(stream, tls.as_ref(), address, &place, evicted, &door).await;
+            door.metrics.connection_drop_count.inc();
+            if let Err(problem) = result {
+                tell(&problem, address, &door.metrics, &complaints);
             }
-            drop((slot, place));
         });
+    }
+}
+
+/// Says why a connection ended; what its own end could do ten thousand times a second is said once a minute.
+fn tell(problem: &Closed, client: SocketAddr, metrics: &Metrics, complaints: &Mutex<Complaints>) {
+    match problem {
+        Closed::Garbage(garbage) => {
+            if matches!(garbage, Garbage::Length { length, .. } if *length > 0) {
+                metrics.large_requests_rejected.inc();
+            }
+            tracing::warn!(%client, %problem, "closed: garbage");
+        }
+        Closed::Handshake(_) => {
+            metrics.unsuccessful_handshake.inc();
+            let mut complaints = complaints.lock().expect("nobody panics while he holds it");
+            if let Some(times) = complaints.about(client.ip(), Instant::now()) {
+                tracing::warn!(%client, %problem, times, "closed; not said again for a minute");
+            }
+        }
+        _ => tracing::debug!(%client, %problem, "closed"),
     }
 }
 
 async fn serve(
     stream: TcpStream,
+    tls: Option<&Arc<ServerConfig>>,
     address: SocketAddr,
-    id: ConnectionId,
-    limits: &Limits,
-    metrics: &Metrics,
-    events: &mpsc::Sender<Event>,
+    place: &Place,
+    evicted: oneshot::Receiver<()>,
+    door: &Door,
 ) -> Result<(), Closed> {
-    stream.set_nodelay(true)?;
-    let (mut read, mut write) = stream.into_split();
-    let mut buffer = BytesMut::with_capacity(READ);
-    let greeting = greet(&mut read, &mut buffer, limits.frame_bytes);
-    let greeting = tokio::time::timeout(Duration::from_millis(limits.greeting_ms), greeting).await;
-    let greeting = greeting.map_err(|_| {
+    let (limits, metrics, events, id) =
+        (&door.config.limits, &door.metrics, &door.events, place.id);
+    let mut buffer = BytesMut::new();
+    let greeting = async {
+        let opened = Stream::accept(stream, tls).await;
+        let mut stream = opened.map_err(match tls {
+            Some(_) => Closed::Handshake,
+            None => Closed::Io,
+        })?;
+        let said = greet(&mut stream.read, &mut buffer, limits.frame_bytes).await?;
+        Ok::<_, Closed>((stream, said))
+    };
+    let patience = Duration::from_millis(limits.greeting_ms);
+    let silent = || {
         metrics.sessionless_connections_expired.inc();
         Closed::Silent(limits.greeting_ms)
-    })??;
-    match greeting {
-        Greeting::Gone => Ok(()),
-        Greeting::Word(word) => answer_word(word, &mut write, events).await,
-        Greeting::Connect(request) => {
-            let (out, replies) = mpsc::unbounded_channel();
-            let (unsent, abort) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
-            let link = ClientLink {
-                out,
-                unsent: unsent.clone(),
-                limit: limits.unsent_bytes,
-                event_limit: limits.unsent_event_bytes,
-                abort: abort.clone(),
-                address,
-            };
-            send(events, Event::Connect { id, link, request }).await?;
-            let outstanding = Semaphore::new(limits.outstanding);
-            let result = tokio::select! {
-                result = read_requests(&mut read, buffer, id, limits, &outstanding, metrics, events) => result,
-                result = write_replies(&mut write, replies, id, limits, &unsent, &outstanding, events) => result,
-                () = abort.notified() => Err(Closed::Drowned(limits.unsent_event_bytes)),
-            };
-            send(events, Event::Gone(id)).await?;
-            result
+    };
+    let (stream, said) = tokio::select! {
+        greeting = tokio::time::timeout(patience, greeting) => greeting.map_err(|_| silent())??,
+        _ = evicted => return Err(Closed::Evicted),
+    };
+    place.greeted();
+    let Stream {
+        mut read,
+        mut write,
+        certificate,
+        ..
+    } = stream;
+    let request = match said {
+        Greeting::Gone => return Ok(()),
+        Greeting::Word(word) => {
+            let answering = answer_word(word, &mut write, events);
+            let answered = tokio::time::timeout(patience, answering).await;
+            return answered.map_err(|_| Closed::Deaf(limits.greeting_ms))?;
         }
-    }
+        Greeting::Connect(request) => request,
+    };
+    let Some(_slot) = place.slot(address) else {
+        return Ok(());
+    };
+    let (out, replies) = mpsc::unbounded_channel();
+    let (unsent, abort) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let (dropped, engine_is_gone) = oneshot::channel();
+    let link = ClientLink {
+        out,
+        unsent: unsent.clone(),
+        limit: limits.unsent_bytes,
+        event_limit: limits.unsent_event_bytes,
+        abort: abort.clone(),
+        address,
+        subject: certificate.as_ref().and_then(names::subject),
+        secure: tls.is_some(),
+        _dropped: dropped,
+    };
+    drop(certificate);
+    send(events, Event::Connect { id, link, request }).await?;
+    let outstanding = Semaphore::new(limits.outstanding);
+    // Who does not read its last answers must not stay for ever.
+    let deaf = async {
+        let _ = engine_is_gone.await;
+        tokio::time::sleep(patience).await;
+    };
+    let result = tokio::select! {
+        result = read_requests(&mut read, buffer, id, limits, &outstanding, metrics, events) => result,
+        result = write_replies(&mut write, replies, id, limits, &unsent, &outstanding, events) => result,
+        () = abort.notified() => Err(Closed::Drowned(limits.unsent_event_bytes)),
+        () = deaf => Err(Closed::Deaf(limits.greeting_ms)),
+    };
+    send(events, Event::Gone(id)).await?;
+    result
 }
 
 async fn send(events: &mpsc::Sender<Event>, event: Event) -> Result<(), Closed> {
@@ -244,7 +254,7 @@ enum Greeting {
 }
 
 async fn greet(
-    read: &mut OwnedReadHalf,
+    read: &mut ReadHalf,
     buffer: &mut BytesMut,
     limit: usize,
 ) -> Result<Greeting, Closed> {
@@ -258,15 +268,33 @@ async fn greet(
         if let Frame::Whole(frame) = next_frame(buffer, limit)? {
             return Ok(Greeting::Connect(ConnectRequest::decode(frame)?));
         }
-        if read.read_buf(buffer).await? == 0 {
+        if read_some(read, buffer).await? == 0 {
             return Ok(Greeting::Gone);
         }
     }
 }
 
+/// Reads what is there, at least one byte unless the other side has closed. Nothing is held while nothing comes: an idle
+/// connection needs no buffer.
+async fn read_some(read: &mut ReadHalf, buffer: &mut BytesMut) -> io::Result<usize> {
+    if !buffer.is_empty() {
+        buffer.reserve(READ);
+        return read.read_buf(buffer).await;
+    }
+    *buffer = BytesMut::new();
+    poll_fn(|context| {
+        let mut scratch = [MaybeUninit::uninit(); READ];
+        let mut scratch = ReadBuf::uninit(&mut scratch);
+        ready!(Pin::new(&mut *read).poll_read(context, &mut scratch))?;
+        buffer.extend_from_slice(scratch.filled());
+        Ok(scratch.filled().len()).into()
+    })
+    .await
+}
+
 async fn answer_word(
     word: Word,
-    write: &mut OwnedWriteHalf,
+    write: &mut WriteHalf,
     events: &mpsc::Sender<Event>,
 ) -> Result<(), Closed> {
     let (answer, text) = oneshot::channel();
@@ -278,7 +306,7 @@ async fn answer_word(
 
 /// Reads requests until the client closes. Of one connection at most `limits.outstanding` are unanswered.
 async fn read_requests(
-    read: &mut OwnedReadHalf,
+    read: &mut ReadHalf,
     mut buffer: BytesMut,
     id: ConnectionId,
     limits: &Limits,
@@ -303,8 +331,7 @@ async fn read_requests(
             requests.push(Request::decode(frame)?);
         }
         hand_over(id, &mut requests, came, events).await?;
-        buffer.reserve(READ);
-        let bytes = read.read_buf(&mut buffer).await?;
+        let bytes = read_some(read, &mut buffer).await?;
         if bytes == 0 {
             return Ok(());
         }
@@ -335,7 +362,7 @@ async fn hand_over(
 
 /// Writes replies until the engine drops its end.
 async fn write_replies(
-    write: &mut OwnedWriteHalf,
+    write: &mut WriteHalf,
     mut replies: mpsc::UnboundedReceiver<Flush>,
     id: ConnectionId,
     limits: &Limits,
@@ -345,6 +372,7 @@ async fn write_replies(
 ) -> Result<(), Closed> {
     while let Some(Flush { bytes, replies }) = replies.recv().await {
         write.write_all(&bytes).await?;
+        write.flush().await?;
         outstanding.add_permits(replies);
         let before = unsent.fetch_sub(bytes.len(), Ordering::Relaxed);
         if before >= limits.unsent_bytes && before - bytes.len() < limits.unsent_bytes {

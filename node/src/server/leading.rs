@@ -121,6 +121,7 @@ impl Engine {
                     session,
                     identity: &identity,
                     quotas: self.config.znodes.enforce_quotas,
+                    schemes: self.config.schemes(),
                 };
                 self.propose(origin, asker, cxid, write);
             }

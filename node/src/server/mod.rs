@@ -9,6 +9,7 @@
 //! One task, the `Engine`, owns replica, tree, sessions and pipelines; the others only move bytes. It takes all
 //! events that are ready, then sends what came of them: one write per connection, one hand-over to the disk.
 //!
+//! - `door`: who may come in. `stream`: a connection, plain or over TLS. `complaints`: what is not said too often.
 //! - `client`, `pipeline`: a client's connection, and the order of its answers. `reads`: answers from the tree.
 //!   `watching`: watches, and who is told of a change.
 //! - `engine`: the loop. `outputs`: what the replica wants. `serving`: clients' events. `leading`: the leader's part.
@@ -25,7 +26,9 @@ mod alerts;
 mod belonging;
 mod canary;
 mod client;
+mod complaints;
 mod disk;
+mod door;
 mod engine;
 mod ensemble;
 mod event;
@@ -42,21 +45,26 @@ mod pipeline;
 mod read_only;
 mod reads;
 mod seats;
+mod secure;
 mod serving;
+mod stream;
 mod watching;
 mod wire;
 mod words;
 
 use crate::config::NodeConfig;
 use crate::storage::{StorageError, Store, StoreOptions};
+use crate::tls::{self, TlsError};
 use crate::tree::{Diverged, ImageError, Tree};
 use crate::txn::{Incarnation, TxnError};
 use crate::zab::{Config as ZabConfig, Millis, Replica, Zxid};
 use admin::Ports;
+use door::Door;
 use engine::Engine;
 use metrics::Metrics;
 use rand::{RngExt, SeedableRng, TryRng};
 use rand_chacha::ChaCha8Rng;
+use secure::SecurePort;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -84,6 +92,9 @@ pub enum NodeError {
         /// Why not.
         source: std::io::Error,
     },
+    /// TLS cannot be offered.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The operating system gave no random bytes, or no thread.
     #[error("cannot start: {what}: {problem}")]
     Start {
@@ -160,6 +171,7 @@ pub async fn run(
     let options = StoreOptions {
         segment_bytes: config.log.segment_bytes,
     };
+    let peer_security = config.tls.peers.as_ref().map(tls::for_peers).transpose()?;
     belonging::check(&config)?;
     let metrics = Arc::new(Metrics::default());
     let (timed, start) = (metrics.clone(), Instant::now());
@@ -181,7 +193,12 @@ pub async fn run(
         .startup_snap_load_time
         .add(disk::micros(read.elapsed()));
     metrics.dbinittime.add(disk::micros(start.elapsed()));
-    let clients = listen("clients", "client_address", config.client_address).await?;
+    // With a port over TLS the plain one is not needed.
+    let clients = match config.client_address.port() {
+        0 if config.tls.clients.is_some() => None,
+        _ => Some(listen("clients", "client_address", config.client_address).await?),
+    };
+    let secure = SecurePort::take(&config).await?;
     let peers = listen("peers", "peer_address", config.peer_address).await?;
     let operators = Ports::take(&config).await?;
     tracing::info!(
@@ -200,12 +217,11 @@ pub async fn run(
     let config = Arc::new(config);
     // The tasks below end with this function.
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(client::listen(
-        clients,
-        config.clone(),
-        metrics.clone(),
-        events.clone(),
-    ));
+    let door = Door::new(config.clone(), metrics.clone(), events.clone());
+    if let Some(clients) = clients {
+        tasks.spawn(client::listen(clients, door.clone(), None));
+    }
+    let _secure = secure.map(|port| port.serve(door)).transpose()?;
     let mut engine = Engine::new(
         config.clone(),
         incarnation,
@@ -219,7 +235,7 @@ pub async fn run(
     peer::start(
         &mut tasks,
         peers,
-        &config,
+        (&config, peer_security),
         incarnation,
         &mut engine.random,
         &events,

@@ -3,14 +3,19 @@
 //!
 //! A connection begins with a greeting from both sides, which must agree in protocol, ensemble and direction; then it
 //! carries messages of the protocol core and beats of the lookout, in order, until it breaks. It breaks when it says nothing for twice the
-//! synchronisation limit (signs of life are sent when there is nothing else), and is dialled again. Peers are not
-//! authenticated.
+//! synchronisation limit (signs of life are sent when there is nothing else), and is dialled again.
+//!
+//! With TLS, each side must show a certificate of an authority that the other trusts before a word of the greeting is read, and the
+//! certificate must be that of the member whom the greeting names. Without it peers are not authenticated.
 
+use super::complaints::Complaints;
 use super::event::{ConnectionId, Event};
 use super::lookout::wall_clock;
+use super::stream::{ReadHalf, Stream, WriteHalf};
 use super::wire::{FrameReader, FrameWriter, WireError};
 use crate::config::{Member, NodeConfig};
 use crate::ensemble::Servers;
+use crate::tls::{PeerSecurity, names};
 use crate::txn::Incarnation;
 use crate::warn::Beat;
 use crate::zab::{Members, Message, Millis, NodeId};
@@ -18,14 +23,15 @@ use bytes::{Bytes, BytesMut};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -34,6 +40,12 @@ const PROTOCOL: [u8; 8] = *b"KEELHL\x00\x05";
 
 /// How long a dial, and then a greeting, may take.
 const PATIENCE: Duration = Duration::from_millis(1000);
+
+/// Connections that have not said yet who they are, at a time; with one more, the oldest is closed.
+const STRANGERS: usize = 64;
+
+/// The longest greeting, in bytes.
+const GREETING: usize = 64 << 10;
 
 /// The pause before a dial is repeated, in milliseconds.
 const PAUSE_MS: std::ops::Range<u64> = 50..100;
@@ -78,8 +90,12 @@ enum LinkError {
     Garbage(#[from] postcard::Error),
     #[error("it did not {what} within {} ms", limit.as_millis())]
     Silent { what: &'static str, limit: Duration },
+    #[error("no TLS handshake: {0}")]
+    Handshake(io::Error),
     #[error("{0}")]
     Refused(String),
+    #[error("it had not said who it is when others came")]
+    Evicted,
     #[error("it closed the connection")]
     Closed,
     #[error("the node stops")]
@@ -136,16 +152,18 @@ impl PeerLink {
 #[derive(Clone)]
 struct Peers {
     config: Arc<NodeConfig>,
+    security: Option<PeerSecurity>,
     incarnation: Incarnation,
     numbers: Arc<AtomicU64>,
     events: mpsc::Sender<Event>,
+    wanted: watch::Receiver<Servers>,
 }
 
 /// Starts to listen, and to dial every member with a smaller id.
 pub(super) fn start(
     tasks: &mut JoinSet<()>,
     listener: TcpListener,
-    config: &Arc<NodeConfig>,
+    (config, security): (&Arc<NodeConfig>, Option<PeerSecurity>),
     incarnation: Incarnation,
     random: &mut ChaCha8Rng,
     events: &mpsc::Sender<Event>,
@@ -154,9 +172,11 @@ pub(super) fn start(
     let numbers = Arc::new(AtomicU64::new(1));
     let peers = Peers {
         config: config.clone(),
+        security,
         incarnation,
         numbers,
         events: events.clone(),
+        wanted: wanted.clone(),
     };
     let random = ChaCha8Rng::seed_from_u64(random.random());
     tasks.spawn(dial_all(peers.clone(), wanted, random));
@@ -184,20 +204,48 @@ async fn dial_all(peers: Peers, mut wanted: watch::Receiver<Servers>, mut random
 
 async fn listen(peers: Peers, listener: TcpListener) {
     let mut connections = JoinSet::new();
+    let mut complaints = Complaints::default();
+    // Those that have not said yet who they are, the oldest first; each ends when its sender is dropped.
+    let mut strangers: VecDeque<oneshot::Sender<()>> = VecDeque::new();
     loop {
-        while connections.try_join_next().is_some() {}
-        match listener.accept().await {
-            Ok((stream, address)) => {
-                let peers = peers.clone();
-                connections.spawn(async move {
-                    if let Err(problem) = accept(&peers, stream).await {
-                        tracing::info!(%address, %problem, "connection of a peer ended");
-                    }
-                });
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(ended) = connections.join_next() => {
+                if let Ok((address, Err(problem))) = ended {
+                    tell(&problem, address, &mut complaints);
+                }
+                continue;
             }
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a peer");
+                strangers.clear();
                 tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        strangers.retain(|stranger| !stranger.is_closed());
+        if strangers.len() >= STRANGERS {
+            strangers.pop_front();
+        }
+        let (leave, evicted) = oneshot::channel();
+        strangers.push_back(leave);
+        let peers = peers.clone();
+        connections.spawn(async move { (address, accept(&peers, stream, evicted).await) });
+    }
+}
+
+/// Says why a connection that was accepted has ended; of those who are not believed once a minute for each address.
+fn tell(problem: &LinkError, address: SocketAddr, complaints: &mut Complaints) {
+    match problem {
+        LinkError::Stopping | LinkError::Closed | LinkError::Io(_) => {
+            tracing::info!(%address, %problem, "connection of a peer ended");
+        }
+        _ => {
+            if let Some(times) = complaints.about(address.ip(), Instant::now()) {
+                tracing::warn!(%address, %problem, times, "a peer's connection was refused or broken; not said again for a minute");
             }
         }
     }
@@ -233,13 +281,12 @@ async fn dial_while_wanted(
 
 async fn dial(peers: &Peers, member: &Member) -> Result<(), LinkError> {
     let connecting = TcpStream::connect(peers.config.dial_address(member));
-    let mut stream = timeout(PATIENCE, connecting)
+    let stream = timeout(PATIENCE, connecting)
         .await
         .map_err(|_| LinkError::Silent {
             what: "accept the connection",
             limit: PATIENCE,
         })??;
-    stream.set_nodelay(true)?;
     if stream.local_addr()? == stream.peer_addr()? {
         return Err(LinkError::Refused(
             "the dial connected to itself: nobody listens at this address".into(),
@@ -248,9 +295,12 @@ async fn dial(peers: &Peers, member: &Member) -> Result<(), LinkError> {
     let mut wire = Wire::default();
     let number = peers.numbers.fetch_add(1, Ordering::Relaxed);
     let greeting = async {
-        wire.say(&mut stream, &peers.hello(member.id, number))
+        let tls = peers.security.as_ref().map(|security| &security.dials);
+        let mut stream = opened(Stream::connect(stream, tls).await, tls.is_some())?;
+        peers.check_certificate(&stream, member.id)?;
+        wire.say(&mut stream.write, &peers.hello(member.id, number))
             .await?;
-        let theirs = wire.hear(&mut stream).await?;
+        let theirs = wire.hear(&mut stream.read).await?;
         peers.check(&theirs)?;
         if theirs.from != member.id {
             let text = format!(
@@ -259,30 +309,32 @@ async fn dial(peers: &Peers, member: &Member) -> Result<(), LinkError> {
             );
             return Err(LinkError::Refused(text));
         }
-        Ok(theirs.incarnation)
+        Ok((stream, theirs.incarnation))
     };
-    let incarnation = timeout(PATIENCE, greeting)
-        .await
-        .map_err(|_| LinkError::Silent {
-            what: "answer the greeting",
-            limit: PATIENCE,
-        })??;
+    let (stream, incarnation) =
+        timeout(PATIENCE, greeting)
+            .await
+            .map_err(|_| LinkError::Silent {
+                what: "answer the greeting",
+                limit: PATIENCE,
+            })??;
+    let order = (peers.config.id > member.id, number);
     peers
-        .carry(
-            stream,
-            wire,
-            member.id,
-            incarnation,
-            (peers.config.id > member.id, number),
-        )
+        .carry(stream, wire, member.id, incarnation, order)
         .await
 }
 
-async fn accept(peers: &Peers, mut stream: TcpStream) -> Result<(), LinkError> {
-    stream.set_nodelay(true)?;
+async fn accept(
+    peers: &Peers,
+    stream: TcpStream,
+    mut evicted: oneshot::Receiver<()>,
+) -> Result<(), LinkError> {
     let mut wire = Wire::default();
     let greeting = async {
-        let theirs = wire.hear(&mut stream).await?;
+        let tls = peers.security.as_ref().map(|security| &security.accepts);
+        let mut stream = opened(Stream::accept(stream, tls).await, tls.is_some())?;
+        let theirs = wire.hear(&mut stream.read).await?;
+        peers.check_certificate(&stream, theirs.from)?;
         peers.check(&theirs)?;
         if theirs.from < peers.config.id && !theirs.joins {
             let text = format!(
@@ -291,25 +343,29 @@ async fn accept(peers: &Peers, mut stream: TcpStream) -> Result<(), LinkError> {
             );
             return Err(LinkError::Refused(text));
         }
-        wire.say(&mut stream, &peers.hello(theirs.from, theirs.dial))
+        wire.say(&mut stream.write, &peers.hello(theirs.from, theirs.dial))
             .await?;
-        Ok(theirs)
+        Ok((stream, theirs))
     };
-    let theirs = timeout(PATIENCE, greeting)
-        .await
-        .map_err(|_| LinkError::Silent {
+    let (stream, theirs) = tokio::select! {
+        greeted = timeout(PATIENCE, greeting) => greeted.map_err(|_| LinkError::Silent {
             what: "send its greeting",
             limit: PATIENCE,
-        })??;
+        })??,
+        _ = &mut evicted => return Err(LinkError::Evicted),
+    };
+    drop(evicted);
+    let order = (theirs.from > peers.config.id, theirs.dial);
     peers
-        .carry(
-            stream,
-            wire,
-            theirs.from,
-            theirs.incarnation,
-            (theirs.from > peers.config.id, theirs.dial),
-        )
+        .carry(stream, wire, theirs.from, theirs.incarnation, order)
         .await
+}
+
+fn opened(stream: io::Result<Stream>, tls: bool) -> Result<Stream, LinkError> {
+    stream.map_err(match tls {
+        true => LinkError::Handshake,
+        false => LinkError::Io,
+    })
 }
 
 impl Peers {
@@ -326,6 +382,33 @@ impl Peers {
             joins: to > from,
             cluster: self.config.cluster.clone(),
         }
+    }
+
+    /// Whether the certificate that was shown is this member's.
+    fn check_certificate(&self, stream: &Stream, id: NodeId) -> Result<(), LinkError> {
+        let Some(tls) = self
+            .config
+            .tls
+            .peers
+            .as_ref()
+            .filter(|tls| tls.verify_names)
+        else {
+            return Ok(());
+        };
+        let host = tls.hosts.get(&id.to_string()).map(String::as_str);
+        let joined = self.wanted.borrow().get(&id).cloned();
+        let member = joined.as_ref().or_else(|| self.config.members.get(&id));
+        let is_its = stream
+            .certificate
+            .as_ref()
+            .is_some_and(|certificate| names::is_of(certificate, host, member, stream.from.ip()));
+        if is_its {
+            return Ok(());
+        }
+        let address = member.map_or(stream.from.ip(), |member| member.peer_address.ip());
+        Err(LinkError::Refused(format!(
+            "its certificate is not that of server {id}: it names neither {address} nor what tls.peers.hosts has for it              (tls.peers.verify_names = false accepts every certificate of the authority)"
+        )))
     }
 
     fn check(&self, theirs: &Hello) -> Result<(), LinkError> {
@@ -379,7 +462,7 @@ impl Peers {
     /// Carries messages until the connection breaks, or the engine drops its end.
     async fn carry(
         &self,
-        stream: TcpStream,
+        stream: Stream,
         wire: Wire,
         peer: NodeId,
         incarnation: Incarnation,
@@ -405,7 +488,11 @@ impl Peers {
             last_sent,
         };
         self.send(Event::PeerUp { peer, link }).await?;
-        let (mut read, mut write) = stream.into_split();
+        let Stream {
+            mut read,
+            mut write,
+            ..
+        } = stream;
         let silence = Duration::from_millis(2 * self.config.timing.sync_limit_ms);
         let result = tokio::select! {
             result = self.hear_all(&mut read, reader, buffer, silence, peer, id) => result,
@@ -417,7 +504,7 @@ impl Peers {
 
     async fn hear_all(
         &self,
-        read: &mut tokio::net::tcp::OwnedReadHalf,
+        read: &mut ReadHalf,
         mut reader: FrameReader,
         mut buffer: BytesMut,
         silence: Duration,
@@ -470,12 +557,13 @@ impl Peers {
 }
 
 async fn say_all(
-    write: &mut tokio::net::tcp::OwnedWriteHalf,
+    write: &mut WriteHalf,
     mut queue: mpsc::UnboundedReceiver<Bytes>,
     queued: &AtomicUsize,
 ) -> Result<(), LinkError> {
     while let Some(bytes) = queue.recv().await {
         write.write_all(&bytes).await?;
+        write.flush().await?;
         queued.fetch_sub(bytes.len(), Ordering::Relaxed);
     }
     Ok(())
@@ -490,15 +578,19 @@ struct Wire {
 }
 
 impl Wire {
-    async fn say(&mut self, stream: &mut TcpStream, hello: &Hello) -> Result<(), LinkError> {
+    async fn say(&mut self, stream: &mut WriteHalf, hello: &Hello) -> Result<(), LinkError> {
         self.writer.push(hello);
-        Ok(stream.write_all(&self.writer.take()).await?)
+        stream.write_all(&self.writer.take()).await?;
+        Ok(stream.flush().await?)
     }
 
-    async fn hear(&mut self, stream: &mut TcpStream) -> Result<Hello, LinkError> {
+    async fn hear(&mut self, stream: &mut ReadHalf) -> Result<Hello, LinkError> {
         loop {
             if let Some(body) = self.reader.next(&mut self.buffer)? {
                 return Ok(postcard::from_bytes(&body)?);
+            }
+            if self.buffer.len() > GREETING {
+                return Err(WireError::Length(self.buffer.len()).into());
             }
             if stream.read_buf(&mut self.buffer).await? == 0 {
                 return Err(LinkError::Closed);

@@ -133,12 +133,13 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(
         link: ClientLink,
+        identity: Identity,
         wanted: SessionId,
         timeout_ms: i32,
         read_only_flag: Option<bool>,
     ) -> Client {
         Client {
-            identity: Identity::at(link.address.ip()),
+            identity,
             link,
             stage: Stage::Connecting {
                 wanted,

@@ -130,7 +130,8 @@ impl Engine {
         }
         let least_and_most = (limits.session_timeout_min_ms, limits.session_timeout_max_ms);
         let timeout_ms = request.timeout_ms.clamp(least_and_most.0, least_and_most.1);
-        let mut client = Client::new(link, wanted, timeout_ms, Some(true));
+        let identity = self.identity_of(&link);
+        let mut client = Client::new(link, identity, wanted, timeout_ms, Some(true));
         let (session, password) = match wanted {
             SessionId::NONE => self.begin_local(timeout_ms),
             wanted => {

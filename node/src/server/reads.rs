@@ -112,7 +112,11 @@ fn put_identity(at: &Surroundings<'_>, out: &mut BytesMut) {
     put_string(out, &at.identity.address.to_canonical().to_string());
     for id in &at.identity.ids {
         put_string(out, &id.scheme);
-        put_string(out, id.id.split(':').next().unwrap_or_default());
+        let user = match id.scheme.as_str() {
+            "digest" => id.id.split(':').next().unwrap_or_default(),
+            _ => &id.id,
+        };
+        put_string(out, user);
     }
 }
 

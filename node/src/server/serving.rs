@@ -7,7 +7,7 @@ use super::event::ConnectionId;
 use super::forward::Upward;
 use super::pipeline::{Client, Stage, Waiting};
 use crate::jute::{ConnectRequest, Operation, Request};
-use crate::request::{Identity, SessionId, Write};
+use crate::request::{Id, Identity, SessionId, Write};
 use rand::Rng;
 
 impl Engine {
@@ -36,11 +36,12 @@ impl Engine {
         let timeout_ms = request
             .timeout_ms
             .clamp(limits.session_timeout_min_ms, limits.session_timeout_max_ms);
-        let identity = Identity::at(link.address.ip());
+        let identity = self.identity_of(&link);
         self.clients.insert(
             id,
             Client::new(
                 link,
+                identity.clone(),
                 SessionId(request.session),
                 timeout_ms,
                 request.read_only.map(|_| false),
@@ -71,6 +72,24 @@ impl Engine {
             }
         };
         self.submit(question);
+    }
+
+    /// Who a client is before it has shown anything in a request.
+    pub(super) fn identity_of(&self, link: &ClientLink) -> Identity {
+        let mut identity = Identity::at(link.address.ip());
+        let Some(subject) = &link.subject else {
+            return identity;
+        };
+        let clients = self.config.tls.clients.as_ref();
+        let id = |scheme: &str| Id {
+            scheme: scheme.into(),
+            id: subject.clone(),
+        };
+        if clients.and_then(|clients| clients.super_subject.as_ref()) == Some(subject) {
+            identity.add(id("super"));
+        }
+        identity.add(id("x509"));
+        identity
     }
 
     fn next_number(&mut self, id: ConnectionId) -> u64 {

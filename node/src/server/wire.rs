@@ -93,7 +93,9 @@ impl FrameReader {
             return Err(WireError::Length(length));
         }
         if buffer.len() < HEADER + length {
-            buffer.reserve(HEADER + length - buffer.len());
+            // What is announced is allocated as it comes, never at once: no more than has come already.
+            let missing = HEADER + length - buffer.len();
+            buffer.reserve(missing.min(buffer.len()));
             return Ok(None);
         }
         let checksum = header_u32(&buffer[4..8]);

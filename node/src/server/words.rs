@@ -120,7 +120,9 @@ impl Engine {
         let ticks = |ms: u64| ms.div_ceil(config.timing.tick_ms);
         let mut line = |key: &str, value: String| put(&mut out, format_args!("{key}={value}\n"));
         line("clientPort", config.client_address.port().to_string());
-        line("secureClientPort", "-1".into());
+        let secure = config.tls.clients.as_ref();
+        let port = secure.map_or("-1".into(), |clients| clients.address.port().to_string());
+        line("secureClientPort", port);
         line("dataDir", config.data_dir.display().to_string());
         line("dataLogDir", config.data_dir.display().to_string());
         line("tickTime", config.timing.tick_ms.to_string());

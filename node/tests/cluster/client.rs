@@ -125,8 +125,13 @@ pub(crate) struct Reply {
     pub(crate) body: Answer,
 }
 
+/// A connection, whatever carries it.
+pub(crate) trait Duplex: Read + Write + Send {}
+
+impl<S: Read + Write + Send> Duplex for S {}
+
 pub(crate) struct Client {
-    stream: TcpStream,
+    stream: Box<dyn Duplex>,
     pub(crate) session: i64,
     pub(crate) password: Vec<u8>,
     pub(crate) timeout: i32,
@@ -143,7 +148,7 @@ pub(crate) fn dial(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-pub(crate) fn read_frame(stream: &mut TcpStream) -> io::Result<Answer> {
+pub(crate) fn read_frame(stream: &mut impl Read) -> io::Result<Answer> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
     let mut frame = vec![0; u32::from_be_bytes(length) as usize];
@@ -183,7 +188,21 @@ impl Client {
         password: &[u8],
         zxid: i64,
     ) -> io::Result<Client> {
-        let mut stream = dial(address)?;
+        Client::begin(dial(address)?, timeout, session, password, zxid)
+    }
+
+    /// A new session over a connection of another kind.
+    pub(crate) fn open(stream: impl Duplex + 'static, timeout: i32) -> io::Result<Client> {
+        Client::begin(stream, timeout, 0, &[0; 16], 0)
+    }
+
+    fn begin(
+        mut stream: impl Duplex + 'static,
+        timeout: i32,
+        session: i64,
+        password: &[u8],
+        zxid: i64,
+    ) -> io::Result<Client> {
         stream.write_all(&connect_request(zxid, timeout, session, password).frame())?;
         let mut answer = read_frame(&mut stream)?;
         answer.int();
@@ -197,9 +216,14 @@ impl Client {
     }
 
     /// A client whose session is open.
-    pub(crate) fn over(stream: TcpStream, session: i64, password: Vec<u8>, timeout: i32) -> Client {
+    pub(crate) fn over(
+        stream: impl Duplex + 'static,
+        session: i64,
+        password: Vec<u8>,
+        timeout: i32,
+    ) -> Client {
         Client {
-            stream,
+            stream: Box::new(stream),
             session,
             password,
             timeout,

@@ -4,13 +4,14 @@
 //! sense. `observers`: what those owe that do not vote. `watches`: events, and when they come. `access`: who may do what.
 //! `metrics`: what is counted. `admin`: the admin server. `operations`: what there is beside create, read and write.
 //! `warn`: what a server says of itself and its peers. `read_only`: what is served without a majority.
-//! `reconfig`: members that come and go.
+//! `reconfig`: members that come and go. `tls`: who is let in by a certificate of an `authority`.
 //! Every wait has a condition and a generous limit; every process is ended by its handle.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod access;
 mod admin;
+mod authority;
 mod client;
 mod ensemble;
 mod hostile;
@@ -23,5 +24,6 @@ mod prometheus;
 mod read_only;
 mod reconfig;
 mod stories;
+mod tls;
 mod warn;
 mod watches;

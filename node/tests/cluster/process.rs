@@ -41,7 +41,7 @@ pub(crate) struct Server {
     config: PathBuf,
     pub(crate) address: SocketAddr,
     pub(crate) peer_address: SocketAddr,
-    /// Where its admin server is, if the configuration says `address = "@ADMIN@"`.
+    /// Where its admin server or another port is, if the configuration says `address = "@ADMIN@"`.
     pub(crate) admin_address: SocketAddr,
     child: Option<Child>,
 }
@@ -192,7 +192,9 @@ impl Cluster {
             let [address, peer_address, admin_address] =
                 [ports[n], ports[size + n], ports[2 * size + n]]
                     .map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-            let limits = limits.replace("@ADMIN@", &admin_address.to_string());
+            let limits = limits
+                .replace("@ADMIN@", &admin_address.to_string())
+                .replace("@N@", &(n + 1).to_string());
             // Tests that count zxids are not to be disturbed by what a busy machine makes the servers say.
             let quiet = if limits.contains("[warn]") {
                 ""

@@ -67,6 +67,12 @@ impl<K: Serialize, V: Serialize, I: IntoIterator<Item = (K, V)>, F: Fn() -> I> S
 }
 
 impl Engine {
+    /// All clients over TLS, or all others.
+    fn clients_over(&self, tls: bool) -> impl Iterator<Item = &Client> {
+        let all = self.clients.all().into_iter().map(|(_, client)| client);
+        all.filter(move |client| client.link.secure == tls)
+    }
+
     /// The answer to a question of the admin server.
     pub(in crate::server) fn answer(&mut self, question: Question) -> Bytes {
         match question {
@@ -99,20 +105,13 @@ impl Engine {
                 ok(json!({}))
             }
             What::Connections => {
-                let connections = List(|| {
-                    self.clients
-                        .all()
-                        .into_iter()
-                        .map(|(_, client)| whole(client))
-                });
-                write(
-                    name,
-                    None,
-                    Connections {
-                        connections,
-                        secure_connections: [],
-                    },
-                )
+                let connections = List(|| self.clients_over(false).map(whole));
+                let secure_connections = List(|| self.clients_over(true).map(whole));
+                let lists = Connections {
+                    connections,
+                    secure_connections,
+                };
+                write(name, None, lists)
             }
             What::Dirs => {
                 let (snapshots, log) = self.sizes_on_disk();
@@ -135,17 +134,14 @@ impl Engine {
             What::Observers => ok(self.observers()),
             What::ServerStats => write(name, None, self.server_stats()),
             What::Stats => {
-                let connections = List(|| {
-                    self.clients
-                        .all()
-                        .into_iter()
-                        .map(|(_, client)| Value::Object(brief(client)))
-                });
+                let short = |client: &Client| Value::Object(brief(client));
+                let connections = List(|| self.clients_over(false).map(short));
+                let secure_connections = List(|| self.clients_over(true).map(short));
                 let data = Stats {
                     stats: self.server_stats(),
                     lists: Connections {
                         connections,
-                        secure_connections: [],
+                        secure_connections,
                     },
                 };
                 write(name, None, data)
@@ -412,17 +408,17 @@ fn addresses(address: SocketAddr) -> Value {
 }
 
 #[derive(Serialize)]
-struct Connections<L> {
+struct Connections<L, S> {
     connections: L,
-    secure_connections: [Value; 0],
+    secure_connections: S,
 }
 
 #[derive(Serialize)]
-struct Stats<L> {
+struct Stats<L, S> {
     #[serde(flatten)]
     stats: Map<String, Value>,
     #[serde(flatten)]
-    lists: Connections<L>,
+    lists: Connections<L, S>,
 }
 
 fn brief(client: &Client) -> Map<String, Value> {

@@ -112,6 +112,8 @@ metrics! {
         connection_revalidate_count,
         /// Sessions that the leader was asked about, because they went on at another server.
         revalidate_count,
+        /// Connections closed, because their TLS handshake failed.
+        unsuccessful_handshake,
         /// Connections closed, because they did not say in time what they want.
         sessionless_connections_expired,
         /// Sessions that expired while this server led.

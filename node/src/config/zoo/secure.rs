@@ -1,0 +1,170 @@
+//! TLS as ZooKeeper's configuration says it: `secureClientPort` with `ssl.*`, `sslQuorum` with `ssl.quorum.*`.
+//!
+//! Stores are PEM: what Java keeps in JKS or PKCS12 is refused, with the words that convert it.
+
+use super::{Line, Reader};
+use crate::config::{ClientAuth, ConfigError, Keys, PeerTls, SecureClients, Tls};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Options that are taken over, below `ssl.` and `ssl.quorum.`.
+const KNOWN: [&str; 6] = [
+    "keyStore.location",
+    "keyStore.type",
+    "trustStore.location",
+    "trustStore.type",
+    "clientAuth",
+    "hostnameVerification",
+];
+
+/// Options without effect, and why that does no harm.
+const WITHOUT_EFFECT: [(&str, &str); 7] = [
+    (
+        "keyStore.password",
+        "keys in PEM are read without a password; one that needs it is refused",
+    ),
+    (
+        "trustStore.password",
+        "certificates in PEM have no password",
+    ),
+    ("protocol", "TLS 1.2 and 1.3 are spoken"),
+    ("enabledProtocols", "TLS 1.2 and 1.3 are spoken"),
+    ("ciphersuites", "the suites of rustls are offered"),
+    (
+        "handshakeDetectionTimeoutMillis",
+        "limits.greeting_ms in a TOML configuration is for handshakes too",
+    ),
+    ("authProvider", "certificates are of the scheme x509"),
+];
+
+/// What becomes of an option of this family.
+pub(super) enum Judged {
+    Known,
+    WithoutEffect(&'static str),
+    Refused(&'static str),
+}
+
+/// Judges an option by its name; `None` if it is not of this family.
+pub(super) fn judge(key: &str, value: &str) -> Option<Judged> {
+    match key {
+        "secureClientPort" | "secureClientPortAddress" | "sslQuorum" => return Some(Judged::Known),
+        "sslQuorumReloadCertFiles" => {
+            let reason = "certificates are read when the node starts: start it again";
+            return Some(Judged::WithoutEffect(reason));
+        }
+        _ => {}
+    }
+    let option = key
+        .strip_prefix("ssl.quorum.")
+        .or_else(|| key.strip_prefix("ssl."))?;
+    if option == "authProvider" && value != "x509" {
+        let reason =
+            "certificates are of the scheme x509, and no provider can be loaded: remove it";
+        return Some(Judged::Refused(reason));
+    }
+    if KNOWN.contains(&option) {
+        return Some(Judged::Known);
+    }
+    let without = WITHOUT_EFFECT
+        .iter()
+        .find(|(known, _)| option.starts_with(known));
+    if matches!(value, "false" | "") {
+        return None;
+    }
+    Some(match (without, option) {
+        (Some((_, reason)), _) => Judged::WithoutEffect(reason),
+        (None, "crl" | "ocsp") => Judged::Refused(
+            "revocation is not looked at: remove it, and trust an authority whose certificates end soon",
+        ),
+        (None, _) => Judged::Refused("this node cannot do it: remove it"),
+    })
+}
+
+impl Reader<'_> {
+    pub(super) fn tls(&self) -> Result<Tls, ConfigError> {
+        let peers = match self.get("sslQuorum") {
+            Some("true") => Some(PeerTls {
+                keys: self.keys("ssl.quorum.")?,
+                verify_names: self.get("ssl.quorum.hostnameVerification") != Some("false"),
+                hosts: self.hosts(),
+            }),
+            _ => None,
+        };
+        let clients = match self.get("secureClientPort") {
+            Some(port) => Some(SecureClients {
+                address: self.secure_address(port)?,
+                keys: self.keys("ssl.")?,
+                auth: self.client_auth()?,
+                super_subject: self
+                    .get("X509AuthenticationProvider.superUser")
+                    .map(str::to_owned),
+            }),
+            None => None,
+        };
+        Ok(Tls { clients, peers })
+    }
+
+    fn secure_address(&self, port: &str) -> Result<SocketAddr, ConfigError> {
+        let host = self
+            .get("secureClientPortAddress")
+            .or_else(|| self.get("clientPortAddress"))
+            .unwrap_or("0.0.0.0");
+        self.resolve("secureClientPort", host, port)
+    }
+
+    fn client_auth(&self) -> Result<ClientAuth, ConfigError> {
+        match self.get("ssl.clientAuth").map(str::to_ascii_lowercase) {
+            Some(text) if text == "none" => Ok(ClientAuth::None),
+            Some(text) if text == "want" => Ok(ClientAuth::Want),
+            None => Ok(ClientAuth::Need),
+            Some(text) if text == "need" || text.is_empty() => Ok(ClientAuth::Need),
+            Some(text) => Err(self.illegal("ssl.clientAuth", &text, "none, want or need")),
+        }
+    }
+
+    /// The files of one family: certificate and key stand in one file, as in ZooKeeper's stores of type PEM.
+    fn keys(&self, family: &str) -> Result<Keys, ConfigError> {
+        let certificate = self.store(&format!("{family}keyStore"))?.ok_or_else(|| {
+            self.illegal(
+                &format!("{family}keyStore.location"),
+                "",
+                "a file in PEM must be given",
+            )
+        })?;
+        Ok(Keys {
+            certificate,
+            key: None,
+            trust: self.store(&format!("{family}trustStore"))?,
+        })
+    }
+
+    fn store(&self, which: &str) -> Result<Option<PathBuf>, ConfigError> {
+        let location = format!("{which}.location");
+        let Some(path) = self.get(&location).filter(|path| !path.is_empty()) else {
+            return Ok(None);
+        };
+        // As in ZooKeeper, a name says the type where nothing else does.
+        let by_name = || path.rsplit_once('.').map_or("", |(_, extension)| extension);
+        let kind = match self.get(&format!("{which}.type")) {
+            Some(kind) if !kind.is_empty() => kind,
+            _ => by_name(),
+        };
+        if kind.eq_ignore_ascii_case("pem") {
+            return Ok(Some(PathBuf::from(path)));
+        }
+        let legal = "a file in PEM (name.pem, or type PEM). From JKS: `keytool -importkeystore -srckeystore store.jks -destkeystore \
+             store.p12 -deststoretype PKCS12`; from PKCS12: `openssl pkcs12 -in store.p12 -nodes -out store.pem`";
+        Err(self.illegal(&location, path, legal))
+    }
+
+    /// The members' hosts as their lines call them: certificates name those.
+    fn hosts(&self) -> BTreeMap<String, String> {
+        let host = |line: &Line| {
+            let id = line.key.strip_prefix("server.")?;
+            let (host, _) = super::split_host(&line.value)?;
+            Some((id.to_owned(), host.to_owned()))
+        };
+        self.lines.iter().filter_map(host).collect()
+    }
+}

@@ -1,0 +1,176 @@
+//! What a certificate says of its owner: the subject as text, and the hosts that it is for.
+//!
+//! The text is ZooKeeper's id in the scheme `x509`: Java's `X500Principal.getName()`, which is RFC 2253 with Java's few keywords.
+
+use crate::config::Member;
+use std::fmt::Write;
+use std::net::IpAddr;
+use tokio_rustls::rustls::client::verify_server_name;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::server::ParsedCertificate;
+use x509_cert::Certificate;
+use x509_cert::attr::AttributeTypeAndValue;
+use x509_cert::der::asn1::{
+    BmpString, Ia5StringRef, PrintableStringRef, TeletexStringRef, Utf8StringRef,
+};
+use x509_cert::der::{Decode, Encode, Tag, Tagged};
+
+/// The attributes that Java names in RFC 2253's form; all others are numbers.
+const KEYWORDS: [(&str, &str); 9] = [
+    ("2.5.4.3", "CN"),
+    ("2.5.4.6", "C"),
+    ("2.5.4.7", "L"),
+    ("2.5.4.8", "ST"),
+    ("2.5.4.9", "STREET"),
+    ("2.5.4.10", "O"),
+    ("2.5.4.11", "OU"),
+    ("0.9.2342.19200300.100.1.1", "UID"),
+    ("0.9.2342.19200300.100.1.25", "DC"),
+];
+
+/// The certificate's subject; `None` if the certificate cannot be read.
+pub fn subject(certificate: &CertificateDer<'_>) -> Option<String> {
+    let certificate = Certificate::from_der(certificate).ok()?;
+    let mut parts = Vec::new();
+    for relative in certificate.tbs_certificate().subject().iter_rdn() {
+        let values: Option<Vec<String>> = relative.iter().map(attribute).collect();
+        parts.push(values?.join("+"));
+    }
+    parts.reverse();
+    Some(parts.join(","))
+}
+
+fn attribute(attribute: &AttributeTypeAndValue) -> Option<String> {
+    let oid = attribute.oid.to_string();
+    let keyword = KEYWORDS.iter().find(|(known, _)| *known == oid);
+    if let (Some((_, keyword)), Some(text)) = (keyword, text(attribute)) {
+        return Some(format!("{keyword}={}", escaped(&text)));
+    }
+    let mut hex = format!("{oid}=#");
+    for byte in attribute.value.to_der().ok()? {
+        write!(hex, "{byte:02x}").expect("a String takes everything");
+    }
+    Some(hex)
+}
+
+fn text(attribute: &AttributeTypeAndValue) -> Option<String> {
+    let value = &attribute.value;
+    match value.tag() {
+        Tag::PrintableString => Some(PrintableStringRef::try_from(value).ok()?.to_string()),
+        Tag::Utf8String => Some(Utf8StringRef::try_from(value).ok()?.to_string()),
+        Tag::Ia5String => Some(Ia5StringRef::try_from(value).ok()?.to_string()),
+        Tag::TeletexString => Some(TeletexStringRef::try_from(value).ok()?.to_string()),
+        Tag::BmpString => Some(
+            BmpString::from_ucs2(value.value().to_vec())
+                .ok()?
+                .to_string(),
+        ),
+        _ => None,
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let (first, last) = (0, text.chars().count().saturating_sub(1));
+    for (n, c) in text.chars().enumerate() {
+        match c {
+            ' ' if n == first || n == last => out.push_str("\\ "),
+            ',' | '=' | '+' | '<' | '>' | '#' | ';' | '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            '\0' => out.push_str("\\00"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Whether the certificate is for this member: for the host by which the configuration calls it, or for its address.
+/// A member that is not known yet must have a certificate for the address that it connects from.
+pub fn is_of(
+    certificate: &CertificateDer<'_>,
+    host: Option<&str>,
+    member: Option<&Member>,
+    from: IpAddr,
+) -> bool {
+    let Ok(parsed) = ParsedCertificate::try_from(certificate) else {
+        return false;
+    };
+    let is_for = |name: ServerName<'_>| verify_server_name(&parsed, &name).is_ok();
+    let by_host = host
+        .and_then(|host| ServerName::try_from(host).ok())
+        .is_some_and(is_for);
+    let address = member.map_or(from, |member| member.peer_address.ip());
+    by_host || is_for(ServerName::IpAddress(address.to_canonical().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Role;
+    use crate::zab::NodeId;
+    use rcgen::{CertificateParams, DnType, DnValue, KeyPair};
+
+    fn certificate(names: &[&str], subject: &[(DnType, DnValue)]) -> CertificateDer<'static> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        for (kind, value) in subject {
+            params.distinguished_name.push(kind.clone(), value.clone());
+        }
+        let key = KeyPair::generate().unwrap();
+        params.self_signed(&key).unwrap().der().clone()
+    }
+
+    fn utf8(text: &str) -> DnValue {
+        DnValue::Utf8String(text.into())
+    }
+
+    #[test]
+    fn a_subject_reads_as_java_writes_it() {
+        let of = |parts: &[(DnType, DnValue)]| subject(&certificate(&[], parts)).unwrap();
+        let country = DnValue::PrintableString("DE".try_into().unwrap());
+        assert_eq!(
+            of(&[
+                (DnType::CountryName, country),
+                (DnType::OrganizationName, utf8("Example, Inc.")),
+                (DnType::CommonName, utf8("client 1")),
+            ]),
+            "CN=client 1,O=Example\\, Inc.,C=DE"
+        );
+        assert_eq!(
+            of(&[(DnType::CommonName, utf8(" a=b\\c "))]),
+            "CN=\\ a\\=b\\\\c\\ "
+        );
+        let mail = DnType::CustomDnType(vec![1, 2, 840, 113549, 1, 9, 1]);
+        let mail = (mail, DnValue::Ia5String("a@b".try_into().unwrap()));
+        assert_eq!(of(&[mail]), "1.2.840.113549.1.9.1=#1603614062");
+        assert_eq!(of(&[]), "");
+        assert_eq!(subject(&CertificateDer::from(vec![1, 2, 3])), None);
+    }
+
+    #[test]
+    fn a_certificate_is_of_whom_it_names() {
+        let member = Member {
+            id: NodeId(1),
+            peer_address: "10.0.0.1:2888".parse().unwrap(),
+            client_address: "10.0.0.1:2181".parse().unwrap(),
+            role: Role::Voter,
+        };
+        let (from, known) = ("10.9.9.9".parse().unwrap(), Some(&member));
+        let of = |names: &[&str], host, member| is_of(&certificate(names, &[]), host, member, from);
+        assert!(of(&["10.0.0.1"], None, known));
+        assert!(of(&["n1.example"], Some("n1.example"), known));
+        assert!(!of(&["n2.example"], Some("n1.example"), known));
+        assert!(
+            !of(&["10.9.9.9"], None, known),
+            "where a member dials from says nothing"
+        );
+        assert!(
+            of(&["10.9.9.9"], None, None),
+            "but of a stranger it is all that is known"
+        );
+        assert!(!of(&["10.0.0.1"], None, None));
+    }
+}
