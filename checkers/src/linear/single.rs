@@ -1,6 +1,6 @@
 //! The search over one object whose calls somebody else decoded: of a whole history at once, not operation by operation.
 
-use super::budget::Meter;
+use super::budget::{Exhausted, Meter};
 use super::cases::Case;
 use super::judge::Task;
 use super::model::{Entry, Model};
@@ -40,8 +40,23 @@ pub(crate) enum Found {
     Undecided(String),
 }
 
+/// What the search says where the entries do not stand at lines.
+pub(crate) struct Bare {
+    pub(crate) found: Stuck,
+    pub(crate) visited: u64,
+    pub(crate) held: u64,
+}
+
+pub(crate) enum Stuck {
+    Nowhere,
+    /// At this operation, and why the state in which it was left the last chance does not allow it.
+    At(usize, String),
+    /// Why it cannot be told.
+    Undecided(String),
+}
+
 impl<M: Model> Single<'_, '_, M> {
-    pub(crate) fn judge(self) -> Whole {
+    fn run(&self) -> (Outcome<M>, Meter) {
         let mut meter = Meter::new(self.budget.states, self.budget);
         let outcome = match meter.look_at_clock() {
             Ok(()) => {
@@ -51,15 +66,46 @@ impl<M: Model> Single<'_, '_, M> {
             }
             Err(why) => Outcome::Exhausted(why, 0),
         };
+        (outcome, meter)
+    }
+
+    fn undecided(&self, why: &Exhausted, at: u32, place: &str) -> String {
+        let all = self.entries.len();
+        let before = self.entries.partition_point(|entry| entry.inv < at);
+        let open = self.entries.iter().filter(|entry| !entry.certain).count();
+        format!(
+            "the search came to {place}{before} of {all} operations, {open} of them indeterminate) when {why}"
+        )
+    }
+
+    /// Where the entries' places are no lines: the operation that cannot have happened, without a picture of what could have.
+    pub(crate) fn stuck(self) -> Bare {
+        let (outcome, meter) = self.run();
+        let found = match outcome {
+            Outcome::Legal | Outcome::Late => Stuck::Nowhere,
+            Outcome::Exhausted(why, at) => Stuck::Undecided(self.undecided(&why, at, "(")),
+            Outcome::Illegal(stuck) => {
+                let entry = &self.entries[stuck.entry];
+                let why = stuck.last.first().map_or_else(String::new, |last| {
+                    let values = Values::default();
+                    self.model.why_not(&last.state, &entry.call, &values)
+                });
+                Stuck::At(entry.operation as usize, why)
+            }
+        };
+        Bare {
+            found,
+            visited: meter.visited,
+            held: meter.held,
+        }
+    }
+
+    pub(crate) fn judge(self) -> Whole {
+        let (outcome, meter) = self.run();
         let found = match outcome {
             Outcome::Legal | Outcome::Late => Found::Legal,
             Outcome::Exhausted(why, at) => {
-                let all = self.entries.len();
-                let before = self.entries.partition_point(|entry| entry.inv < at);
-                let open = self.entries.iter().filter(|entry| !entry.certain).count();
-                Found::Undecided(format!(
-                    "the search came to index {at} ({before} of {all} operations, {open} of them indeterminate) when {why}"
-                ))
+                Found::Undecided(self.undecided(&why, at, &format!("index {at} (")))
             }
             Outcome::Illegal(stuck) => {
                 let case: Case<'_, M> = Case {

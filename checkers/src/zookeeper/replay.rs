@@ -11,7 +11,7 @@
 mod effects;
 mod placing;
 
-use super::call::{Call, Op, Outcome, PathId, Step, Zxid};
+use super::call::{Call, Op, Outcome, PathId, SessionId, Step, Write, Zxid};
 use super::decode::Decoded;
 use super::given::given;
 use super::tree::{self, Nodes, Table};
@@ -128,6 +128,99 @@ pub(super) fn replay<'h>(decoded: &Decoded<'h>, rules: Rules, effects: Effects) 
     }
 }
 
+/// What is wrong whatever became of indeterminate writes: a session that went back, an answer that comes before a write that was
+/// invoked after it returned, or that does not see what had been acknowledged.
+pub(super) fn against_what_is_certain<'h>(
+    decoded: &Decoded<'h>,
+    rules: Rules,
+    effects: &Effects,
+) -> Option<Misfit<'h>> {
+    if let Some(misfit) = session_went_back(decoded) {
+        return Some(misfit);
+    }
+    let mut replay = Replay::new(decoded, rules, effects.clone());
+    let answered = decoded.ops.iter().enumerate().filter(|(_, op)| {
+        op.ret().is_some() && op.operation.is_ok() && !matches!(op.call, Call::Other)
+    });
+    let mut places: Vec<(Zxid, bool, usize)> = answered
+        .filter_map(|(at, op)| Some((op.zxid?, !op.took_effect(), at)))
+        .collect();
+    places.sort_unstable();
+    for (zxid, looks, at) in places {
+        let op = replay.op(at);
+        let held = match looks {
+            true => replay
+                .in_time(at, zxid, "future-read")
+                .and_then(|()| replay.fresh(at, zxid)),
+            false => replay.in_time(at, zxid, "zxid-against-real-time"),
+        };
+        if let Err(Stop::Misfit(misfit)) = held {
+            return Some(*misfit);
+        }
+        let later = |latest: usize| replay.op(latest).inv() < op.inv();
+        if !looks && replay.latest.is_none_or(later) {
+            replay.latest = Some(at);
+        }
+    }
+    None
+}
+
+/// An answer that does not fit at its zxid, whatever became of indeterminate writes: with the last writes before it of its znodes, and the
+/// indeterminate ones.
+pub(super) fn fits_nowhere<'h>(
+    decoded: &Decoded<'h>,
+    effects: &Effects,
+    at: usize,
+    why: &str,
+) -> Misfit<'h> {
+    let op = &decoded.ops[at];
+    let zxid = op.zxid.unwrap_or(0);
+    let about = touched(decoded, op);
+    let mut shown: Vec<usize> = Vec::new();
+    for path in &about {
+        let ephemeral = |step: &Step<'_>| step.is_ephemeral() && step.path() == Some(*path);
+        let owners: FxHashSet<SessionId> = decoded
+            .ops
+            .iter()
+            .filter(|other| matches!(&other.call, Call::Write(write) if write.steps().iter().any(ephemeral)))
+            .map(|other| other.session)
+            .collect();
+        let changed = |other: &Op<'_>| {
+            let ends =
+                matches!(other.call, Call::Write(Write::Close)) && owners.contains(&other.session);
+            other.took_effect()
+                && other.zxid <= op.zxid
+                && (ends || touched(decoded, other).contains(path))
+        };
+        let before = (0..decoded.ops.len()).filter(|other| changed(&decoded.ops[*other]));
+        shown.extend(
+            before
+                .filter(|other| *other != at)
+                .max_by_key(|other| decoded.ops[*other].zxid),
+        );
+    }
+    let about: FxHashSet<PathId> = about.into_iter().collect();
+    shown.extend(effects.candidates(decoded, &about, op, zxid));
+    shown.sort_unstable();
+    shown.dedup();
+    Misfit {
+        kind: match op.took_effect() {
+            true => "write-does-not-fit",
+            false => "answer-does-not-fit",
+        },
+        text: format!(
+            "{} of zxid {zxid:#x} does not fit there, whatever became of indeterminate writes: {why}",
+            what(op)
+        ),
+        operations: shown
+            .into_iter()
+            .chain([at])
+            .map(|at| decoded.ops[at].operation)
+            .collect(),
+        zxid,
+    }
+}
+
 enum Stop<'h> {
     Misfit(Box<Misfit<'h>>),
     Open(String),
@@ -223,6 +316,10 @@ impl<'a, 'h> Replay<'a, 'h> {
     fn write(&mut self, at: usize, zxid: Zxid) -> Result<(), Stop<'h>> {
         let op = self.op(at);
         let certain = op.took_effect();
+        let ends = match op.call {
+            Call::Write(Write::Close) => self.table.ephemerals(op.session),
+            _ => Vec::new(),
+        };
         self.tally.writes += 1;
         self.in_time(at, zxid, "zxid-against-real-time")?;
         if let Err(why) = self.attempt(at, Some(zxid)) {
@@ -237,6 +334,9 @@ impl<'a, 'h> Replay<'a, 'h> {
             })?;
         }
         self.done(at);
+        for path in ends {
+            self.last_change[path.0 as usize] = Some(at);
+        }
         Ok(())
     }
 

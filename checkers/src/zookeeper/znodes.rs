@@ -5,9 +5,10 @@
 //! (and, unless it is `local`, no older than what had been acknowledged before it began); data, versions, child counts, owners
 //! and the zxids in Stats are those of that prefix. It cannot prove anything about watches.
 //!
-//! Two layers. Where every answer has a zxid, one pass over the zxids decides. Where some have none, or indeterminate writes leave
-//! it open, an order is searched for; of a session without zxids it is only asked that it never goes back. What neither
-//! decides is unknown, with the reason.
+//! Three layers. Where every answer has a zxid, one pass over the zxids decides. Where indeterminate writes leave it open, and a
+//! reply's zxid is that of the read exactly, which of them took effect, and at which of the zxids that are left, is searched for:
+//! all else stands at its own. Where zxids are missing, or a reply may be stamped later than the read, an order is searched for;
+//! of a session without zxids it is only asked that it never goes back. What none decides is unknown, with the reason.
 //!
 //! The [shape of operations](super) says what a history must have.
 //!
@@ -17,12 +18,12 @@
 //! search: `nonlinearizable`, whose witness is described in `render.rs`.
 
 use super::decode::{Decoded, decode};
-use super::replay::{self, Misfit, Replayed, Rules, Tally};
-use super::search::{name_what_was_not_seen, search};
+use super::replay::{self, Effects, Misfit, Replayed, Rules, Tally};
+use super::search::{name_what_was_not_seen, search, search_by_zxid};
 use crate::breaches::Breaches;
-use crate::contract::{self, owes_sync_reads};
+use crate::contract::{self, ReplyZxid, owes_sync_reads};
 use crate::history::{History, Operation};
-use crate::linear::{Found, Whole};
+use crate::linear::{Found, Stuck, Whole};
 use crate::parameters::Parameters;
 use crate::verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict, some_operations};
 use serde_json::{Map, Value, json};
@@ -32,6 +33,9 @@ const NAME: &str = "znodes";
 /// Configurations that are visited at most where every answer has a zxid: the replay has come far, and what it left open is
 /// refuted soon or not at all.
 const REFUTING: u64 = 50_000;
+
+/// Ways in which zxids that answers show can belong to indeterminate writes, tried at most.
+const WAYS: usize = 64;
 
 /// The checker `znodes`.
 ///
@@ -110,6 +114,9 @@ impl Znodes {
             },
         };
         name_what_was_not_seen(decoded);
+        if told && self.rules.reply_zxid == ReplyZxid::OfTheRead {
+            return self.judge_by_zxid(decoded, operations, &effects, (&why, &tally), budget);
+        }
         // There the search can only refute.
         let states = if told {
             budget.states.min(REFUTING)
@@ -120,6 +127,64 @@ impl Znodes {
         let whole = search(decoded, operations, self.rules, &effects, &budget);
         by_search(whole, &why, &tally, told, effects.names_are_uncertain)
     }
+
+    /// Every answer has a zxid that is its own, and the replay was left open: all that is open is which indeterminate writes took
+    /// effect, and where.
+    fn judge_by_zxid<'h>(
+        &self,
+        decoded: &Decoded<'h>,
+        operations: &[Operation<'h>],
+        effects: &Effects,
+        (why, tally): (&str, &Tally),
+        budget: &Budget,
+    ) -> Finding {
+        if let Some(misfit) = replay::against_what_is_certain(decoded, self.rules, effects) {
+            return by_replay(misfit, tally);
+        }
+        let states = budget.states.min(REFUTING);
+        let budget = Budget { states, ..*budget };
+        let Some(ways) = effects.ways(WAYS) else {
+            let text = format!(
+                "{why}; too many indeterminate writes may have the zxids that answers show"
+            );
+            return finding(unknown(text), tally, None, None);
+        };
+        let (mut visited, mut held) = (0, 0);
+        // One way that fits is enough; what fits in none of them is told as it does not fit in the first.
+        let mut verdict: Option<Verdict> = None;
+        for way in &ways {
+            let bare = search_by_zxid(decoded, operations, self.rules, way, &budget);
+            (visited, held) = (visited + bare.visited, bare.held.max(held));
+            let found = match bare.found {
+                Stuck::Nowhere => Verdict::Valid,
+                Stuck::At(..) if effects.names_are_uncertain => unknown(uncertain_names(why)),
+                Stuck::At(at, text) => invalid(replay::fits_nowhere(decoded, way, at, &text)),
+                Stuck::Undecided(text) => {
+                    unknown(format!("{why}; {text}; give it a larger budget"))
+                }
+            };
+            let valid = matches!(found, Verdict::Valid);
+            let open = matches!(found, Verdict::Unknown(_));
+            let first = verdict.is_none();
+            if valid || first || (open && matches!(verdict, Some(Verdict::Invalid(_)))) {
+                verdict = Some(found);
+            }
+            if valid {
+                break;
+            }
+        }
+        let nobody = "no indeterminate writes can have all the zxids that answers show";
+        let verdict = verdict.unwrap_or_else(|| unknown(format!("{why}; {nobody}")));
+        let search = json!({ "why": why, "configurations": visited, "bytes": held });
+        let decided = (!matches!(verdict, Verdict::Unknown(_))).then_some("search");
+        finding(verdict, tally, decided, Some(search))
+    }
+}
+
+fn uncertain_names(why: &str) -> String {
+    format!(
+        "{why}; several indeterminate creates may have made a sequential znode that was seen, and with the first of them there is no order"
+    )
 }
 
 fn unknown(text: String) -> Verdict {
@@ -130,12 +195,15 @@ fn unknown(text: String) -> Verdict {
 }
 
 fn by_replay(misfit: Misfit<'_>, tally: &Tally) -> Finding {
+    finding(invalid(misfit), tally, Some("replay"), None)
+}
+
+fn invalid(misfit: Misfit<'_>) -> Verdict {
     let mut breaches = Breaches::default();
     let mut fields = Map::new();
     fields.insert("zxid".to_owned(), json!(misfit.zxid));
     breaches.add_with(misfit.kind, misfit.text, misfit.operations, fields);
-    let verdict = Verdict::of(breaches.into_anomalies(NAME), Vec::new());
-    finding(verdict, tally, Some("replay"), None)
+    Verdict::of(breaches.into_anomalies(NAME), Vec::new())
 }
 
 /// What the search says, after the replay could not decide and said why; `told` is whether every answer had a zxid.
@@ -153,9 +221,7 @@ fn by_search(
             "{why}; there is an order of all operations, but it is not known whether the zxids leave room for it"
         )),
         Found::Legal => Verdict::Valid,
-        Found::Illegal(..) if names_are_uncertain => unknown(format!(
-            "{why}; several indeterminate creates may have made a sequential znode that was seen, and with the first of them there is no order"
-        )),
+        Found::Illegal(..) if names_are_uncertain => unknown(uncertain_names(why)),
         Found::Illegal(summary, witness) => Verdict::Invalid(vec![Anomaly {
             kind: "nonlinearizable".to_owned(),
             checker: NAME.to_owned(),

@@ -24,6 +24,8 @@ pub(in super::super) struct Effects {
     pub(in super::super) placed: Vec<(usize, Zxid)>,
     /// Those that may have had another zxid, or none: several would have fitted.
     uncertain: FxHashSet<usize>,
+    /// Zxids that answers show and several writes may have, or one that may have several of them; with those writes.
+    doubtful: Vec<(Zxid, Vec<usize>)>,
     /// Whether what a lost create of a sequential znode made can have one of several names.
     pub(in super::super) names_are_uncertain: bool,
     /// Indeterminate writes that no answer shows, in the order of their invocations.
@@ -64,6 +66,7 @@ impl Effects {
             None => claims(decoded, &known),
             Some(_) => BTreeMap::new(),
         };
+        let mut shown: Vec<(Zxid, Vec<usize>)> = Vec::new();
         for (zxid, claims) in claims {
             let about = claims.iter().map(|claim| match *claim {
                 Claim::Made(path, _) => decoded.paths.parent(path).unwrap_or(path),
@@ -73,28 +76,36 @@ impl Effects {
                 continue;
             };
             let fits = |at: &usize| {
-                !used.contains(at)
-                    && effects.sessions.may_have(decoded, *at, zxid)
+                effects.sessions.may_have(decoded, *at, zxid)
                     && claims.iter().all(|claim| satisfies(decoded, *at, claim))
             };
-            let mut fitting = by_path
+            let fitting: Vec<usize> = by_path
                 .get(&list)
                 .into_iter()
                 .flatten()
                 .copied()
-                .filter(fits);
-            let Some(at) = fitting.next() else { continue };
-            if fitting.next().is_some() {
+                .filter(fits)
+                .collect();
+            let Some(at) = fitting.iter().copied().find(|at| !used.contains(at)) else {
+                shown.push((zxid, fitting));
+                continue;
+            };
+            // One that was given another zxid may have had this one.
+            let several = fitting.len() > 1;
+            shown.push((zxid, fitting));
+            if several {
                 effects.uncertain.insert(at);
             }
             used.insert(at);
             effects.placed.push((at, zxid));
             for claim in &claims {
                 if let Claim::Made(path, _) = claim {
+                    effects.names_are_uncertain |= several && is_nameless(decoded, at);
                     name(decoded, at, *path);
                 }
             }
         }
+        effects.doubtful = doubtful(shown);
         effects.used = known;
         effects
             .used
@@ -110,6 +121,40 @@ impl Effects {
             list.sort_unstable();
         }
         Ok(effects)
+    }
+
+    /// Every way in which the zxids that answers show can belong to indeterminate writes, each with nothing uncertain any more; none
+    /// if there are more than so many ways.
+    pub(in super::super) fn ways(&self, most: usize) -> Option<Vec<Effects>> {
+        let mut ways: Vec<Vec<(usize, Zxid)>> = vec![Vec::new()];
+        for (zxid, fitting) in &self.doubtful {
+            let mut next = Vec::new();
+            for way in ways {
+                let taken = |at: &usize| way.iter().any(|(other, _)| other == at);
+                for at in fitting.iter().filter(|at| !taken(at)) {
+                    let mut way = way.clone();
+                    way.push((*at, *zxid));
+                    next.push(way);
+                }
+            }
+            if next.len() > most {
+                return None;
+            }
+            ways = next;
+        }
+        let in_doubt = |at: &usize| {
+            self.doubtful
+                .iter()
+                .any(|(_, fitting)| fitting.contains(at))
+        };
+        let settled = self.placed.iter().filter(|(at, _)| !in_doubt(at));
+        let settled: Vec<(usize, Zxid)> = settled.copied().collect();
+        let of = |way: Vec<(usize, Zxid)>| Effects {
+            placed: settled.iter().copied().chain(way).collect(),
+            uncertain: FxHashSet::default(),
+            ..self.clone()
+        };
+        Some(ways.into_iter().map(of).collect())
     }
 
     /// Whether answers show of each zxid for certain which indeterminate write has it.
@@ -176,6 +221,24 @@ impl Effects {
         let lists = about.iter().filter_map(|path| self.concerning.get(path));
         lists.flatten().any(before)
     }
+}
+
+/// Of the zxids that answers show, those about which it is not clear whose they are.
+fn doubtful(shown: Vec<(Zxid, Vec<usize>)>) -> Vec<(Zxid, Vec<usize>)> {
+    let mut times: FxHashMap<usize, usize> = FxHashMap::default();
+    for at in shown.iter().flat_map(|(_, fitting)| fitting) {
+        *times.entry(*at).or_default() += 1;
+    }
+    let clear = |fitting: &[usize]| matches!(fitting, [only] if times[only] == 1);
+    shown
+        .into_iter()
+        .filter(|(_, fitting)| !fitting.is_empty() && !clear(fitting))
+        .collect()
+}
+
+fn is_nameless(decoded: &Decoded<'_>, at: usize) -> bool {
+    let unnamed = |step: &Step<'_>| matches!(step, Step::Create { path: None, .. });
+    matches!(&decoded.ops[at].call, Call::Write(write) if write.steps().iter().any(unnamed))
 }
 
 /// Zxids of answered writes. A multi is one write; two writes with one zxid are none.

@@ -57,8 +57,22 @@ fn is_answered(op: &Op<'_>) -> bool {
     matches!(op.outcome, Outcome::Done(_) | Outcome::Refused(..)) && !matches!(op.call, Call::Other)
 }
 
+/// By what the operations are put in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// By the lines on which they begin and end.
+    Lines,
+    /// By the zxids that all answers have, exactly: each is at its own, and a plain read is no different from any other.
+    Zxids,
+}
+
 impl Calls {
-    pub(super) fn of(decoded: &Decoded<'_>, rules: Rules, effects: &Effects) -> Calls {
+    pub(super) fn of(
+        decoded: &Decoded<'_>,
+        rules: Rules,
+        effects: &Effects,
+        order: Order,
+    ) -> Calls {
         let placed: FxHashMap<usize, Zxid> = effects.placed.iter().copied().collect();
         let told = without_zxid(decoded).is_none();
         let mut calls = Calls {
@@ -66,7 +80,10 @@ impl Calls {
             ..Calls::default()
         };
         let floors = answered(decoded, rules);
-        let chains = Chains::of(decoded, rules, &mut calls);
+        let chains = match order {
+            Order::Lines => Chains::of(decoded, rules, &mut calls),
+            Order::Zxids => Chains::of_ends(decoded, &mut calls),
+        };
         let mut numbers: FxHashMap<String, u32> = FxHashMap::default();
         for (at, op) in decoded.ops.iter().enumerate() {
             let Some(kind) = kind(op, rules) else {
@@ -75,7 +92,10 @@ impl Calls {
             };
             let mut fact = Fact {
                 op: at,
-                kind,
+                kind: match (kind, order) {
+                    (Kind::Local, Order::Zxids) => Kind::Read,
+                    (kind, _) => kind,
+                },
                 zxid: op.zxid,
                 shown: op.zxid,
                 floor: 0,
@@ -181,6 +201,12 @@ impl Chains {
                 calls.takers += 1;
             }
         }
+        chains.find_ends(decoded, calls);
+        chains
+    }
+
+    fn of_ends(decoded: &Decoded<'_>, calls: &mut Calls) -> Chains {
+        let mut chains = Chains::default();
         chains.find_ends(decoded, calls);
         chains
     }

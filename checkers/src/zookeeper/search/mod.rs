@@ -5,6 +5,9 @@
 //! its session has seen: a state remembers as many older trees as such reads may still look at. Zxids that are known restrict
 //! the order: they increase with it.
 //!
+//! Where all answers have zxids, and a read that of the prefix it shows, only the places of indeterminate writes are searched for:
+//! all else stands at its own.
+//!
 //! - `trie`: trees that share what they have in common; `state`: a state of the search;
 //! - `calls`: what is to be known of each operation; `model`: the [`Model`](crate::linear::Model).
 
@@ -18,8 +21,9 @@ use super::decode::Decoded;
 use super::given::given;
 use super::replay::{Effects, Rules};
 use crate::history::Operation;
-use crate::linear::{Single, Whole};
+use crate::linear::{Bare, Single, Whole};
 use crate::verdict::Budget;
+use calls::Order;
 use model::Tree;
 
 /// Gives sequential znodes that nobody saw, and whose creates may have happened, names of their own: a list of children that
@@ -60,7 +64,7 @@ pub(super) fn search<'h>(
     effects: &Effects,
     budget: &Budget,
 ) -> Whole {
-    let model = Tree::new(decoded, rules, effects, given(decoded));
+    let model = Tree::new(decoded, rules, effects, given(decoded), Order::Lines);
     Single {
         model: &model,
         name: "the tree",
@@ -70,4 +74,26 @@ pub(super) fn search<'h>(
         budget,
     }
     .judge()
+}
+
+/// Searches for indeterminate writes, and zxids for them, with which every answer is what the tree gives at its zxid: all answers
+/// must have one, and each read that of the prefix it shows. What it says is exact where answers tell for certain which
+/// indeterminate write has a zxid that they show.
+pub(super) fn search_by_zxid<'h>(
+    decoded: &Decoded<'h>,
+    operations: &[Operation<'h>],
+    rules: Rules,
+    effects: &Effects,
+    budget: &Budget,
+) -> Bare {
+    let model = Tree::new(decoded, rules, effects, given(decoded), Order::Zxids);
+    Single {
+        model: &model,
+        name: "the tree",
+        initial: model.start(),
+        entries: model.entries_by_zxid(),
+        operations,
+        budget,
+    }
+    .stuck()
 }

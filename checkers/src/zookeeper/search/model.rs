@@ -4,7 +4,7 @@ use super::super::call::{Call, DataId, Op, Outcome, PathId, SessionId, Zxid};
 use super::super::decode::Decoded;
 use super::super::replay::{Effects, Rules};
 use super::super::tree::{self, Node, Nodes};
-use super::calls::{Calls, Fact, Kind};
+use super::calls::{Calls, Fact, Kind, Order};
 use super::state::{Past, Place, State};
 use super::trie::{Held, Trie};
 use crate::contract::ReplyZxid;
@@ -42,6 +42,7 @@ impl<'a, 'h> Tree<'a, 'h> {
         rules: Rules,
         effects: &Effects,
         given: Vec<(PathId, Node)>,
+        order: Order,
     ) -> Tree<'a, 'h> {
         let count = decoded.paths.len();
         let mut is_given = vec![false; count];
@@ -55,7 +56,7 @@ impl<'a, 'h> Tree<'a, 'h> {
             }
         }
         Tree {
-            calls: Calls::of(decoded, rules, effects),
+            calls: Calls::of(decoded, rules, effects, order),
             exact: rules.reply_zxid == ReplyZxid::OfTheRead,
             is_given,
             below,
@@ -103,6 +104,36 @@ impl<'a, 'h> Tree<'a, 'h> {
                 })
             })
             .collect()
+    }
+
+    /// What is to be ordered, each at its own zxid; an indeterminate write from the first zxid that it can have, or at the one
+    /// that answers show of it.
+    pub(super) fn entries_by_zxid(&self) -> Vec<Entry<CallId>> {
+        // At one zxid the write comes first, for what was answered there has seen it; what has no zxid comes before the next one.
+        let mut places: Vec<(Zxid, u8, usize, CallId)> = Vec::new();
+        for (at, call) in self.calls.of.iter().enumerate() {
+            let Some(call) = call.map(CallId) else {
+                continue;
+            };
+            let (fact, _) = self.fact(call);
+            places.push(match (fact.kind, fact.zxid) {
+                (Kind::Write, Some(zxid)) => (zxid, 0, at, call),
+                (_, Some(zxid)) => (zxid, 1, at, call),
+                (_, None) => (fact.floor, 2, at, call),
+            });
+        }
+        places.sort_unstable_by_key(|(zxid, rank, at, _)| (*zxid, *rank, *at));
+        let place = |place: usize| {
+            u32::try_from(2 * place).expect("a history has fewer than 2^31 operations")
+        };
+        let entry = |(number, (_, rank, at, call)): (usize, (Zxid, u8, usize, CallId))| Entry {
+            call,
+            inv: place(number),
+            ret: if rank == 2 { NEVER } else { place(number) + 1 },
+            operation: at as u32,
+            certain: !self.decoded.ops[at].may_take_effect(),
+        };
+        places.into_iter().enumerate().map(entry).collect()
     }
 
     fn fact(&self, call: CallId) -> (&Fact, &'a Op<'h>) {
