@@ -18,10 +18,10 @@ mod selection;
 mod sources;
 
 use super::evidence::{Part as Role, operations};
-use crate::history::{History, Operation};
+use crate::history::{EventRef, History, Operation};
 use crate::verdict::{Anomaly, Budget, Checker, Finding, Verdict};
 use rustc_hash::FxHashSet;
-use selection::{Part, Selection, keys_of};
+use selection::{Part, Selection, is_told, keys_of};
 use serde_json::{Value, json};
 use sources::{Element, Sources};
 use std::collections::BTreeSet;
@@ -82,7 +82,9 @@ pub fn shrink(history: &History, checker: &dyn Checker, finding: &mut Finding, b
             continue;
         }
         work.is_begun = true;
-        let sources = Sources::of(&all, &found.objects(&all));
+        let objects = found.objects(&all);
+        let sources = Sources::of(&all, &objects);
+        let told = found.told_in_question(history, &all, &objects);
         let mut shrinking = Shrinking {
             history,
             all: &all,
@@ -92,6 +94,7 @@ pub fn shrink(history: &History, checker: &dyn Checker, finding: &mut Finding, b
             budget: *budget,
             listed: sources::all_listed(&all, &found.core),
             found,
+            told,
             work: WORK.min(work.left),
             parts: PARTS,
         };
@@ -127,6 +130,8 @@ struct Same {
     kind: String,
     /// The lines at which the operations began that it is about.
     about: BTreeSet<u64>,
+    /// The line of what a session was told, if it is about that.
+    told: Option<u64>,
     /// The sentence that says why two operations exclude each other, where there is one: another one is another reason.
     reason: Option<String>,
     /// The states that none of the orders gets beyond.
@@ -140,6 +145,7 @@ impl Same {
         let states = self.states == other.states || !self.states.is_disjoint(&other.states);
         self.kind == other.kind
             && self.about == other.about
+            && self.told == other.told
             && self.reason == other.reason
             && states
     }
@@ -158,14 +164,24 @@ impl Same {
             .filter(|(_, (role, _))| is_about(*role))
             .map(|(index, _)| line(*index))
             .collect::<Option<BTreeSet<u64>>>()?;
+        let told = match told(anomaly) {
+            Some(index) => Some(line(index)?),
+            None => None,
+        };
         let reason = anomaly.witness["contradiction"]["text"].as_str();
         (!about.is_empty()).then(|| Same {
             kind: anomaly.kind.clone(),
             about,
+            told,
             reason: reason.map(str::to_owned),
             states: states(&anomaly.witness["stuck"]["states"]),
         })
     }
+}
+
+/// The line of the event that an anomaly is about.
+fn told(anomaly: &Anomaly) -> Option<u64> {
+    anomaly.witness["event"]["index"].as_u64()
 }
 
 fn states(listed: &Value) -> BTreeSet<String> {
@@ -213,15 +229,53 @@ impl Found {
     /// The objects in question, or else all that the named operations touch.
     fn objects(&self, all: &[Operation<'_>]) -> FxHashSet<String> {
         let touched = self.named.iter().flat_map(|place| keys_of(&all[*place]));
+        let touched = touched.flat_map(with_those_above);
         match self.has_steps(all) && !self.keys.is_empty() {
             true => self.keys.iter().cloned().collect(),
             false => touched.collect(),
         }
     }
 
+    /// What the sessions of the named operations were told of these objects.
+    fn told_in_question(
+        &self,
+        history: &History,
+        all: &[Operation<'_>],
+        objects: &FxHashSet<String>,
+    ) -> BTreeSet<u64> {
+        let sessions: FxHashSet<&str> = (self.named.iter())
+            .filter_map(|place| sources::session(&all[*place]))
+            .collect();
+        if sessions.is_empty() {
+            return BTreeSet::new();
+        }
+        let ours = |event: &EventRef<'_>| {
+            is_told(event)
+                && event
+                    .text("session")
+                    .is_some_and(|session| sessions.contains(session))
+                && event.key().is_some_and(|key| objects.contains(key))
+        };
+        let told = history.events().filter(ours).map(|event| event.index());
+        told.chain(self.same.told).collect()
+    }
+
     fn has_steps(&self, all: &[Operation<'_>]) -> bool {
         self.named.iter().any(|place| all[*place].f() == "txn")
     }
+}
+
+/// A path with the paths of all above it; any other key by itself.
+fn with_those_above(key: String) -> Vec<String> {
+    let mut all = vec![key];
+    while let Some(at) = all[all.len() - 1].rfind('/').filter(|at| *at > 0) {
+        let path = &all[all.len() - 1];
+        if !path.starts_with('/') {
+            break;
+        }
+        all.push(path[..at].to_owned());
+    }
+    all
 }
 
 /// One anomaly on its way to its smallest form.
@@ -233,6 +287,8 @@ struct Shrinking<'a, 'h> {
     known: &'a BTreeSet<String>,
     budget: Budget,
     found: Found,
+    /// What the sessions in question were told of the objects, by line.
+    told: BTreeSet<u64>,
     /// What is listed in what the core read.
     listed: FxHashSet<Element>,
     /// What is left of it.
@@ -279,7 +335,9 @@ impl Shrinking<'_, '_> {
         let of_transactions = self.found.has_steps(all) && !self.found.keys.is_empty();
         let keys = of_transactions.then(|| self.found.keys.clone());
         let named = sources.with_writers(self.found.named.clone());
+        let told = self.told.clone();
         let part = |operations: BTreeSet<usize>, keys: &Option<BTreeSet<String>>| Selection {
+            told: told.clone(),
             hidden: sources.foreign(all, &operations),
             keys: keys.clone(),
             operations,
@@ -299,8 +357,19 @@ impl Shrinking<'_, '_> {
         }
         let end = self.end();
         let before = |place: &usize| all[*place].inv() <= end;
+        let all_told: BTreeSet<u64> = match told.is_empty() {
+            true => BTreeSet::new(),
+            false => (self.history.events().filter(is_told))
+                .map(|event| event.index())
+                .collect(),
+        };
         let whole = |operations: BTreeSet<usize>, controller| Selection {
             operations,
+            told: if controller {
+                all_told.clone()
+            } else {
+                told.clone()
+            },
             controller,
             ..Selection::default()
         };
@@ -325,6 +394,7 @@ impl Shrinking<'_, '_> {
             let near = last.chain(self.found.named.iter().copied()).collect();
             let lives = self.sources.with_lives(&near, of_objects);
             let part = Selection {
+                told: self.told.clone(),
                 operations: self.sources.with_writers(lives),
                 ..Selection::default()
             };
@@ -340,7 +410,7 @@ impl Shrinking<'_, '_> {
     fn end(&self) -> u64 {
         let named = self.found.named.iter().map(|place| &self.all[*place]);
         let ends = named.map(|operation| operation.ret().unwrap_or(operation.inv()));
-        ends.max().unwrap_or_default()
+        ends.chain(self.found.same.told).max().unwrap_or_default()
     }
 
     /// Leaves out operations, first those that belong together, many at a time and then one by one, and then steps of
@@ -349,6 +419,7 @@ impl Shrinking<'_, '_> {
         if selection.controller {
             let quiet = Selection {
                 controller: false,
+                told: self.told.clone(),
                 ..selection.clone()
             };
             if self.shows(&quiet) {
@@ -362,6 +433,9 @@ impl Shrinking<'_, '_> {
         let single = selection.operations.iter().map(|place| vec![*place]);
         let single = single.collect();
         if !self.leave_out(&mut selection, single) {
+            return (selection, false);
+        }
+        if !self.leave_out_told(&mut selection) {
             return (selection, false);
         }
         for place in selection.operations.clone() {
@@ -413,6 +487,33 @@ impl Shrinking<'_, '_> {
         true
     }
 
+    /// Leaves out what can go of what was told, half of it at a time and then line by line. Whether it came to the end.
+    fn leave_out_told(&mut self, selection: &mut Selection) -> bool {
+        let mut lines: Vec<u64> = selection.told.iter().copied().collect();
+        lines.retain(|line| Some(*line) != self.found.same.told);
+        let mut size = lines.len();
+        while size > 0 {
+            let mut kept = Vec::new();
+            for chunk in lines.chunks(size) {
+                let mut fewer = selection.clone();
+                fewer.told.retain(|line| !chunk.contains(line));
+                if self.shows(&fewer) {
+                    *selection = fewer;
+                } else if self.is_spent() {
+                    return false;
+                } else {
+                    kept.extend_from_slice(chunk);
+                }
+            }
+            lines = kept;
+            size = match size {
+                1 => 0,
+                size => size.div_ceil(2).min(lines.len()),
+            };
+        }
+        true
+    }
+
     /// Whether the part shows it where what these wrote is not read either, if the core lists any of it.
     fn shows_unread(&mut self, fewer: &mut Selection, gone: &[Vec<usize>]) -> bool {
         let gone = gone.iter().flatten().copied();
@@ -434,7 +535,7 @@ impl Shrinking<'_, '_> {
         if self.sources.has_orphans(selection) {
             return false;
         }
-        let lines = 2 * selection.operations.len() as u64;
+        let lines = 2 * selection.operations.len() as u64 + selection.told.len() as u64;
         if self.parts == 0 || lines > self.work {
             self.work = 0;
             return false;

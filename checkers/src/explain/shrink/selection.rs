@@ -2,7 +2,7 @@
 
 use super::sources::Step;
 use super::sources::{Element, element, is_transaction, name, own_key, steps};
-use crate::history::{Event, History, Kind, Operation};
+use crate::history::{Event, EventRef, History, Kind, Operation, Process, ValueRef};
 use rustc_hash::FxHashSet;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -18,6 +18,8 @@ pub(super) struct Selection {
     pub(super) without: BTreeSet<(usize, usize)>,
     /// Elements that are left out of everything that was read: those that operations wrote which are not in this part.
     pub(super) hidden: FxHashSet<Element>,
+    /// Lines that a session was told and nobody asked for, by index.
+    pub(super) told: BTreeSet<u64>,
     /// Lines of the controller stay.
     pub(super) controller: bool,
 }
@@ -37,15 +39,27 @@ impl Part {
     }
 }
 
-/// The keys of a transaction's steps, or the operation's own.
+/// A line that a session was told and nobody asked for: an event of a watch.
+pub(super) fn is_told(event: &EventRef<'_>) -> bool {
+    matches!(event.process(), Process::Named(_)) && event.text("session").is_some()
+}
+
+/// The keys of a transaction's steps, or the operation's own; those of all parts of a multi.
 pub(super) fn keys_of(operation: &Operation<'_>) -> Vec<String> {
     match is_transaction(operation) {
         true => {
             let steps = steps(operation.argument()).unwrap_or_default();
             steps.iter().map(|step| name(step.key)).collect()
         }
+        false if operation.f() == "multi" => paths(operation.argument()),
         false => vec![own_key(operation)],
     }
+}
+
+fn paths(multi: ValueRef<'_>) -> Vec<String> {
+    let parts = multi.as_list().into_iter().flat_map(|list| list.iter());
+    let path = |part: ValueRef<'_>| part.as_list()?.get(1).map(name);
+    parts.filter_map(path).collect()
 }
 
 impl Selection {
@@ -65,12 +79,14 @@ impl Selection {
                 events.push(event);
             }
         }
+        let told = self.told.iter().map(|line| history.event(*line as usize));
+        events.extend(told.map(EventRef::to_event));
         if self.controller {
-            let is_client = |event: &crate::history::EventRef<'_>| {
-                matches!(event.process(), crate::history::Process::Client(_))
-            };
-            let named = history.events().filter(|event| !is_client(event));
-            events.extend(named.map(crate::history::EventRef::to_event));
+            let is_client = |event: &EventRef<'_>| matches!(event.process(), Process::Client(_));
+            let named = history
+                .events()
+                .filter(|event| !is_client(event) && !is_told(event));
+            events.extend(named.map(EventRef::to_event));
         }
         events.sort_by_key(|event| event.index);
         Part {

@@ -69,6 +69,15 @@ pub(super) fn own_key(operation: &Operation<'_>) -> String {
     operation.key().unwrap_or_default().to_owned()
 }
 
+/// The session in which it ran, if that is told.
+pub(super) fn session<'h>(operation: &Operation<'h>) -> Option<&'h str> {
+    let lines = [operation.completion(), Some(operation.invocation())];
+    lines
+        .into_iter()
+        .flatten()
+        .find_map(|line| line.text("session"))
+}
+
 /// What an operation writes, as far as its argument tells.
 fn written(operation: &Operation<'_>) -> Vec<Element> {
     let argument = operation.argument();
@@ -157,8 +166,21 @@ pub(super) struct Sources {
 
 impl Sources {
     pub(super) fn of(all: &[Operation<'_>], keys: &FxHashSet<String>) -> Sources {
-        let touches =
+        let names =
             |operation: &Operation<'_>| keys_of(operation).iter().any(|key| keys.contains(key));
+        // The end of a session takes what is its own.
+        let owns = |operation: &&Operation<'_>| {
+            operation.asked().flag("ephemeral") || operation.f() == "multi"
+        };
+        let owners: FxHashSet<&str> = (all.iter().filter(owns))
+            .filter(|operation| names(operation))
+            .filter_map(session)
+            .collect();
+        let touches = |operation: &Operation<'_>| {
+            let ends = operation.f() == "close"
+                && session(operation).is_some_and(|own| owners.contains(own));
+            ends || names(operation)
+        };
         let related: BTreeSet<usize> = all
             .iter()
             .enumerate()
