@@ -143,3 +143,122 @@ fn what_makes_no_sense_is_refused_in_words() {
         .contains("clients")
     );
 }
+
+/// Small ones: without zxids an order is searched for.
+#[test]
+fn zxids_can_be_left_out() {
+    let without = |model: &str, seed: u64, breaking: Option<&str>| Options {
+        model: model.to_owned(),
+        operations: 60,
+        concurrency: 4,
+        info: 0.03,
+        seed,
+        zxids: false,
+        breaking: breaking.map(str::to_owned),
+        ..Options::default()
+    };
+    let of = |name: &str| {
+        models()
+            .into_iter()
+            .find(|model| model.name == name)
+            .unwrap()
+    };
+    for model in ["versioned-register", "znodes"] {
+        for seed in 0..10 {
+            let (lines, _) = written(&without(model, seed, None));
+            assert!(!String::from_utf8_lossy(&lines).contains("zxid"), "{model}");
+            let finding = judge(model, &read(&lines));
+            assert_eq!(
+                validity(&finding),
+                Some(true),
+                "{model} {seed}: {finding:?}"
+            );
+        }
+        for anomaly in of(model).breaks {
+            let options = without(model, 1, Some(anomaly));
+            if anomaly.contains("zxid") {
+                let refused = generate(&options, &mut Vec::new()).unwrap_err().to_string();
+                assert!(refused.contains("without zxids"), "{refused}");
+                continue;
+            }
+            let finding = judge(model, &read(&written(&options).0));
+            assert_eq!(
+                validity(&finding),
+                Some(false),
+                "{model} {anomaly}: {finding:?}"
+            );
+        }
+    }
+    let refused = generate(&without("register", 1, None), &mut Vec::new());
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .contains("no zxids that could be left out")
+    );
+}
+
+/// What one model writes is judged by the checkers of single promises too.
+#[test]
+fn a_sound_tree_keeps_every_promise() {
+    for model in ["znodes", "watch"] {
+        for seed in 0..10 {
+            let options = Options {
+                model: model.to_owned(),
+                operations: 500,
+                info: 0.02,
+                fail: 0.02,
+                seed,
+                ..Options::default()
+            };
+            let history = read(&written(&options).0);
+            for checker in ["znodes", "zxid-audit", "sequence", "ephemeral"] {
+                let finding = judge(checker, &history);
+                let verdict = &finding.verdict;
+                assert_eq!(
+                    validity(&finding),
+                    Some(true),
+                    "{model} {seed}, {checker}: {verdict:?}"
+                );
+            }
+        }
+    }
+}
+
+/// Each breach of the tree and of watches is told by its own name, not by what follows from it.
+#[test]
+fn breaches_of_zookeepers_promises_have_their_names() {
+    let names = [
+        ("znodes", "stale-read", "stale-answer"),
+        ("znodes", "lost-write", "answer-does-not-fit"),
+        ("znodes", "unwritten-read", "answer-does-not-fit"),
+        ("znodes", "zxid-reused", "zxid-reused"),
+        ("znodes", "zxids-exchanged", "zxid-against-real-time"),
+        ("znodes", "wrong-version", "write-does-not-fit"),
+        ("znodes", "wrong-number", "write-does-not-fit"),
+        ("znodes", "wrong-error", "answer-does-not-fit"),
+        ("znodes", "half-multi", "answer-does-not-fit"),
+        ("znodes", "session-went-back", "session-went-back"),
+        ("znodes", "ephemeral-stays", "answer-does-not-fit"),
+        ("watch", "missed-event", "missed-event"),
+        ("watch", "doubled-event", "unregistered-event"),
+        ("watch", "data-before-event", "data-before-event"),
+        ("watch", "event-without-change", "event-without-change"),
+    ];
+    for (model, breaking, name) in names {
+        let options = Options {
+            model: model.to_owned(),
+            operations: 200,
+            breaking: Some(breaking.to_owned()),
+            ..Options::default()
+        };
+        let finding = judge(model, &read(&written(&options).0));
+        let Verdict::Invalid(anomalies) = &finding.verdict else {
+            panic!("{model} broken by {breaking}: {:?}", finding.verdict);
+        };
+        assert_eq!(
+            anomalies[0].kind, name,
+            "{model} broken by {breaking}: {anomalies:?}"
+        );
+    }
+}

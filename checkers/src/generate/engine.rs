@@ -80,6 +80,14 @@ pub(super) trait System {
     }
     /// Writes the operation's line from `"f":` on.
     fn write(&self, call: &Self::Call, phase: Phase, text: &mut Text);
+    /// Whether an answer is on its client's connection as soon as there is one: what is told later comes after it.
+    fn answers_at_once(&self) -> bool {
+        false
+    }
+    /// The next line that nobody asked for, from `"f":` on: a watcher's.
+    fn told(&mut self) -> Option<String> {
+        None
+    }
     /// The lines of the next staged breach, with what is wrong about them.
     fn stage(&mut self, dice: &mut Dice, quiet: bool) -> Option<Staged>;
     /// Whether this client must go on before a moment can be quiet: it holds a lock.
@@ -95,8 +103,17 @@ pub(super) trait System {
 /// A short scene on which the history breaks: lines of clients that exist for it alone.
 #[derive(Debug, Default)]
 pub(super) struct Staged {
-    pub(super) lines: Vec<(u64, Phase, String)>,
+    pub(super) lines: Vec<(Speaker, Phase, String)>,
     pub(super) text: String,
+}
+
+/// Whose line it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Speaker {
+    /// Who is told of changes.
+    Watcher,
+    /// A client of the scene.
+    Guest(u64),
 }
 
 impl Staged {
@@ -116,8 +133,14 @@ impl Staged {
     ) -> &mut Staged {
         let mut text = Text::default();
         body(&mut text);
-        self.lines.push((guest, phase, text.as_str().to_owned()));
+        let speaker = Speaker::Guest(guest);
+        self.lines.push((speaker, phase, text.as_str().to_owned()));
         self
+    }
+
+    /// A line that nobody asked for.
+    pub(super) fn told(&mut self, body: String) {
+        self.lines.push((Speaker::Watcher, Phase::Info, body));
     }
 
     /// An invocation and, directly after it, its completion.
@@ -265,6 +288,14 @@ impl<S: System, W: Write> Engine<'_, S, W> {
         while let Some(call) = self.late.pop() {
             self.settle(call);
         }
+        self.tell()
+    }
+
+    /// Writes down what was told.
+    fn tell(&mut self) -> io::Result<()> {
+        while let Some(body) = self.system.told() {
+            self.lines.told(&body)?;
+        }
         Ok(())
     }
 
@@ -276,6 +307,7 @@ impl<S: System, W: Write> Engine<'_, S, W> {
             let at = self.dice.below(self.late.len());
             let call = self.late.swap_remove(at);
             self.settle(call);
+            self.tell()?;
         }
         if self.scene.is_some() && self.dice.one_in(4) {
             self.play()?;
@@ -342,6 +374,10 @@ impl<S: System, W: Write> Engine<'_, S, W> {
             }
             ended => open.ended = Some(ended),
         }
+        self.tell()?;
+        if let (Some(ended), true) = (open.ended, self.system.answers_at_once()) {
+            return self.complete(at, open.call, open.ending, ended);
+        }
         self.workers[at].open = Some(open);
         Ok(())
     }
@@ -404,14 +440,21 @@ impl<S: System, W: Write> Engine<'_, S, W> {
         if scene.next == 0 {
             scene.first_line = self.lines.count();
         }
-        let (guest, phase, body) = &scene.staged.lines[scene.next];
-        self.lines.line(self.guests + guest, *phase, |text| {
-            text.raw(body);
-        })?;
+        let (speaker, phase, body) = &scene.staged.lines[scene.next];
+        match speaker {
+            Speaker::Watcher => self.lines.told(body)?,
+            Speaker::Guest(guest) => self.lines.line(self.guests + guest, *phase, |text| {
+                text.raw(body);
+            })?,
+        }
         scene.next += 1;
         if scene.next == scene.staged.lines.len() {
             let last_line = self.lines.count() - 1;
-            let most = scene.staged.lines.iter().map(|(guest, ..)| *guest).max();
+            let guest = |(speaker, ..): &(Speaker, Phase, String)| match speaker {
+                Speaker::Guest(guest) => *guest,
+                Speaker::Watcher => 0,
+            };
+            let most = scene.staged.lines.iter().map(guest).max();
             self.guests += most.unwrap_or(0) + 1;
             let scene = self.scene.take().expect("it is being played");
             self.report.broken.push(Broken {
@@ -432,6 +475,7 @@ impl<S: System, W: Write> Engine<'_, S, W> {
                 system.write(&call, Phase::Invoke, text)
             })?;
             while self.system.step(&mut call, &mut self.dice) == Step::More {}
+            self.tell()?;
             self.lines.pass(MEAN_STEP as u64);
             let system = &self.system;
             self.lines.line(process, Phase::Ok, |text| {

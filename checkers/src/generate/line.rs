@@ -142,11 +142,31 @@ impl<W: Write> Lines<W> {
         phase: Phase,
         body: impl FnOnce(&mut Text),
     ) -> io::Result<()> {
-        self.text.raw("{\"index\":").count(self.index);
-        self.text.raw(",\"time\":").count(self.time);
-        self.text.raw(",\"process\":").count(process);
+        self.begin();
+        self.text.count(process);
         self.text.word("type", phase.word()).raw(",");
         body(&mut self.text);
+        self.end_line()
+    }
+
+    /// Writes a line of the named process `watcher`, which nobody asked for.
+    pub(super) fn told(&mut self, body: &str) -> io::Result<()> {
+        self.begin();
+        self.text.raw("\"watcher\"");
+        self.text
+            .word("type", Phase::Info.word())
+            .raw(",")
+            .raw(body);
+        self.end_line()
+    }
+
+    fn begin(&mut self) {
+        self.text.raw("{\"index\":").count(self.index);
+        self.text.raw(",\"time\":").count(self.time);
+        self.text.raw(",\"process\":");
+    }
+
+    fn end_line(&mut self) -> io::Result<()> {
         self.text.raw("}\n");
         self.index += 1;
         if self.text.0.len() >= BUFFER {

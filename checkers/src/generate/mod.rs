@@ -21,7 +21,7 @@
 //! ```
 //!
 //! - `engine`: the loop of clients, and what becomes of lost operations; `line`, `dice`: fast output, seeded choices;
-//! - `registers`, `stores`, `locks`, `queues`, `folds`, `groups`: the objects;
+//! - `registers`, `stores`, `locks`, `queues`, `folds`, `groups`: the objects; `znodes`: ZooKeeper's tree, with watches;
 //! - `database`: a store of versions with isolation levels; `transactions`, `scenes`: clients of it, and their anomalies.
 
 mod database;
@@ -36,6 +36,7 @@ mod registers;
 mod scenes;
 mod stores;
 mod transactions;
+mod znodes;
 
 use dice::Dice;
 use std::io::{self, Write};
@@ -65,6 +66,8 @@ pub struct Options {
     pub break_count: u64,
     /// The isolation level of a model with transactions, by name; none: strict serializable.
     pub isolation: Option<String>,
+    /// Whether answers tell zxids, in models that have them.
+    pub zxids: bool,
 }
 
 impl Default for Options {
@@ -81,6 +84,7 @@ impl Default for Options {
             breaking: None,
             break_count: 1,
             isolation: None,
+            zxids: true,
         }
     }
 }
@@ -138,6 +142,9 @@ pub enum GenerateError {
         /// Its levels.
         known: String,
     },
+    /// The model has no zxids that could be left out, or is broken by nothing else.
+    #[error("{0}")]
+    Zxids(String),
     /// A number that makes no sense.
     #[error("{0}")]
     Number(&'static str),
@@ -174,6 +181,7 @@ fn rows() -> impl Iterator<Item = &'static Row> {
         folds::ROWS,
         groups::ROWS,
         transactions::ROWS,
+        znodes::ROWS,
     ];
     rooms.into_iter().flatten()
 }
@@ -198,7 +206,29 @@ pub fn generate(options: &Options, out: &mut dyn Write) -> Result<Report, Genera
     Ok((row.run)(options, Dice::new(options.seed), out)?)
 }
 
+/// Models whose answers tell zxids.
+const WITH_ZXIDS: &[&str] = &["versioned-register", "znodes", "watch"];
+
+fn proven_without_zxids(options: &Options) -> Result<(), GenerateError> {
+    let model = &options.model;
+    if !WITH_ZXIDS.contains(&model.as_str()) {
+        let known = WITH_ZXIDS.join(", ");
+        return Err(GenerateError::Zxids(format!(
+            "the model {model} has no zxids that could be left out; {known} have"
+        )));
+    }
+    match options.breaking.as_deref() {
+        Some(name) if znodes::NEED_ZXIDS.contains(&name) => Err(GenerateError::Zxids(format!(
+            "{name} is nothing that a history without zxids shows"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 fn proven(options: &Options, info: &Generated) -> Result<(), GenerateError> {
+    if !options.zxids {
+        proven_without_zxids(options)?;
+    }
     let probability = |number: f64| (0.0..=1.0).contains(&number);
     if !probability(options.info) || !probability(options.fail) {
         return Err(GenerateError::Number(

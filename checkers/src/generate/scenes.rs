@@ -5,7 +5,7 @@
 //! `T1 !` is a completion that failed. Transactions whose events interleave are concurrent, so that only the order of
 //! their data speaks.
 
-use super::engine::Staged;
+use super::engine::{Speaker, Staged};
 use super::line::Phase;
 use std::fmt::Write;
 
@@ -248,7 +248,7 @@ pub(super) fn stage(shape: Shape, name: &str, mut new_key: impl FnMut() -> u64) 
         if phase == Phase::Invoke {
             asked.push((guest, body.clone()));
         }
-        staged.lines.push((guest, phase, body));
+        staged.lines.push((Speaker::Guest(guest), phase, body));
     }
     for (name, key) in ["x", "y", "z", "w"].iter().zip(keys) {
         if scene.about.split([' ', ',']).any(|word| word == *name) {

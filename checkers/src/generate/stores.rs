@@ -41,6 +41,7 @@ fn play(znodes: bool, options: &Options, dice: Dice, out: &mut dyn Write) -> io:
     let keys = options.keys.unwrap_or(KEYS);
     let system = Stores {
         znodes,
+        zxids: options.zxids,
         keys: vec![None; keys as usize],
         few: options.values,
         zxid: 1 << 32,
@@ -85,6 +86,7 @@ struct Call {
 
 struct Stores {
     znodes: bool,
+    zxids: bool,
     keys: Vec<Option<Held>>,
     few: Option<u64>,
     zxid: i64,
@@ -258,12 +260,16 @@ impl System for Stores {
                 text.word("error", error);
             }
             (None, Some(held)) => {
-                text.field("version", held.version)
-                    .field("mzxid", held.mzxid);
+                text.field("version", held.version);
+                if self.zxids {
+                    text.field("mzxid", held.mzxid);
+                }
             }
             (None, None) => {}
         }
-        text.field("zxid", call.zxid);
+        if self.zxids {
+            text.field("zxid", call.zxid);
+        }
         let server = call.client.slot % SERVERS + 1;
         text.raw(",\"server\":\"n").count(server as u64).raw("\"");
         text.raw(",\"session\":\"0x")

@@ -12,6 +12,7 @@ use std::io;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
+#[command(after_long_help = format!("Models:\n{}", catalogue()))]
 pub(super) struct GenerateArgs {
     /// Whose operations: register, list-append, …; --list names all
     #[arg(long, value_name = "NAME", required_unless_present = "list")]
@@ -43,6 +44,9 @@ pub(super) struct GenerateArgs {
     /// The isolation level of transactions
     #[arg(long, value_name = "LEVEL")]
     isolation: Option<String>,
+    /// Leave out zxids, in models that have them
+    #[arg(long)]
+    no_zxids: bool,
     /// Break the history by this anomaly; standard error says where
     #[arg(long = "break", value_name = "ANOMALY")]
     breaking: Option<String>,
@@ -74,6 +78,7 @@ pub(super) fn generate(args: GenerateArgs, json: bool) -> Result<Exit, Failure> 
         breaking: args.breaking,
         break_count: args.break_count,
         isolation: args.isolation,
+        zxids: !args.no_zxids,
     };
     let report = match args.output {
         None => write(&options, &mut io::stdout().lock()),
@@ -129,8 +134,14 @@ fn list(json: bool) -> Result<Exit, Failure> {
         print_json(&rows)?;
         return Ok(Exit::Valid);
     }
+    print(&catalogue())?;
+    Ok(Exit::Valid)
+}
+
+/// The models with their anomalies and isolation levels, in words.
+fn catalogue() -> String {
     let mut text = String::new();
-    for model in &models {
+    for model in models() {
         text.push_str(&format!("{:<20}{}\n", model.name, model.about));
         text.push_str(&format!(
             "{:<20}  --break {}\n",
@@ -142,6 +153,5 @@ fn list(json: bool) -> Result<Exit, Failure> {
             text.push_str(&format!("{:<20}  --isolation {levels}\n", ""));
         }
     }
-    print(&text)?;
-    Ok(Exit::Valid)
+    text
 }
