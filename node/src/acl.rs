@@ -66,10 +66,15 @@ fn meets(entry: &Acl, identity: &Identity) -> bool {
             (Some(network), std::net::IpAddr::V4(address)) => network.holds(address),
             _ => false,
         },
-        "digest" | "sasl" | "x509" => identity
+        "digest" | "x509" => identity
             .ids
             .iter()
             .any(|id| id.scheme == entry.scheme && id.id == entry.id),
+        // As in ZooKeeper, its user `super` is each of them.
+        "sasl" => identity
+            .ids
+            .iter()
+            .any(|id| id.scheme == "sasl" && (id.id == entry.id || id.id == "super")),
         _ => false,
     }
 }
@@ -189,8 +194,9 @@ pub fn authenticate(
     super_digest: Option<&str>,
 ) -> Result<(), ErrorCode> {
     match (scheme, shown) {
-        // The address is known already.
+        // The address is known already, and so is the certificate.
         ("ip", _) => Ok(()),
+        ("x509", _) if identity.ids.iter().any(|id| id.scheme == "x509") => Ok(()),
         ("digest", Some(shown)) => {
             let digest = digest(&String::from_utf8_lossy(shown));
             if super_digest == Some(&*digest) {

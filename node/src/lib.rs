@@ -6,9 +6,12 @@
 pub mod acl;
 pub mod config;
 pub mod ensemble;
+mod flat;
+pub mod hard;
 pub mod jute;
 pub mod prep;
 pub mod request;
+pub mod sasl;
 pub mod seats;
 pub mod server;
 pub mod storage;

@@ -326,6 +326,7 @@ pub enum Write {
         version: i32,
     },
     /// All or nothing.
+    #[serde(deserialize_with = "crate::flat::parts")]
     Multi(Vec<Write>),
     /// Open a session; comes from the contacted server, not from a client's request.
     OpenSession {
@@ -433,6 +434,9 @@ pub enum ErrorCode {
     /// The client has no such watch.
     #[error("no such watch")]
     NoWatcher,
+    /// The client has not shown who it is, and must.
+    #[error("the server wants to know who asks")]
+    AuthRequired,
 }
 
 impl ErrorCode {
@@ -459,6 +463,7 @@ impl ErrorCode {
             ErrorCode::NotReadOnly => -119,
             ErrorCode::NoWatcher => -121,
             ErrorCode::ReconfigDisabled => -123,
+            ErrorCode::AuthRequired => -124,
             ErrorCode::QuotaExceeded => -125,
         }
     }

@@ -72,6 +72,7 @@ pub enum Body {
     /// Nothing happens: a version was checked, and was right.
     Check,
     /// All of these happen, at one zxid.
+    #[serde(deserialize_with = "crate::flat::parts")]
     Multi(Vec<Body>),
     /// Nothing happens: the request failed.
     Error(ErrorCode),

@@ -1,8 +1,9 @@
 //! Which values are legal.
 
 use super::tls::check_tls;
-use super::{Admin, File, Member, NodeConfig, Role};
+use super::{Admin, File, Member, NodeConfig, Role, Sasl};
 use crate::jute::Word;
+use crate::sasl::jaas;
 use crate::zab::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -27,7 +28,7 @@ pub(super) fn illegal<T>(
 }
 
 /// A whole configuration, if every value is legal.
-pub(super) fn check(file: File) -> Result<NodeConfig, Illegal> {
+pub(super) fn check(mut file: File) -> Result<NodeConfig, Illegal> {
     check_id("id", file.id)?;
     check_numbers(&file)?;
     let members = check_members(&file)?;
@@ -60,6 +61,8 @@ pub(super) fn check(file: File) -> Result<NodeConfig, Illegal> {
     check_admin(&file.admin, taken)?;
     check_reconfig(&file)?;
     check_digest(file.security.super_digest.as_deref())?;
+    read_users(&mut file.security.sasl)?;
+    check_required(&file)?;
     Ok(NodeConfig {
         id: file.id,
         cluster: file.cluster,
@@ -231,6 +234,38 @@ fn check_admin(admin: &Admin, mut taken: Vec<SocketAddr>) -> Result<(), Illegal>
             );
         }
         taken.push(address);
+    }
+    Ok(())
+}
+
+/// Adds the users of the file in Java's format, if there is one.
+fn read_users(sasl: &mut Sasl) -> Result<(), Illegal> {
+    let Some(path) = &sasl.jaas else {
+        return Ok(());
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+    match text.and_then(|text| jaas::users(&text, "Server")) {
+        Ok(found) => {
+            sasl.users.0.extend(found.0);
+            Ok(())
+        }
+        Err(problem) => illegal("security.sasl.jaas", path.display(), problem),
+    }
+}
+
+/// A scheme that nobody can show would keep everybody out.
+fn check_required(file: &File) -> Result<(), Illegal> {
+    let sasl = !file.security.sasl.users.0.is_empty();
+    for scheme in &file.security.require {
+        let needed = match scheme.as_str() {
+            "digest" => continue,
+            "sasl" if sasl => continue,
+            "sasl" => "it needs users: give security.sasl.users or security.sasl.jaas",
+            "x509" if file.tls.clients.is_some() => continue,
+            "x509" => "it needs tls.clients",
+            _ => "some of digest, sasl and x509",
+        };
+        return illegal("security.require", scheme, needed);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod tests;
 mod tls;
 mod zoo;
 
+use crate::sasl::Users;
 use crate::seats::Terms;
 use crate::zab::{Config as ZabConfig, Members, NodeId};
 use check::{Illegal, check};
@@ -288,6 +289,22 @@ impl Admin {
 pub struct Security {
     /// The digest whose owner may do everything, as `name:BASE64(SHA1(name:password))`.
     pub super_digest: Option<String>,
+    /// Who may come by SASL.
+    pub sasl: Sasl,
+    /// The schemes of which a client must have shown one; none: it need not.
+    pub require: Vec<String>,
+}
+
+/// The users of SASL (DIGEST-MD5).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sasl {
+    /// Names and passwords.
+    pub users: Users,
+    /// The users who may do everything. The user `super` is only everybody of the scheme `sasl`, as in ZooKeeper.
+    pub super_users: Vec<String>,
+    /// A file in Java's format that names more users, in its section `Server`.
+    pub jaas: Option<PathBuf>,
 }
 
 /// How the ensemble's members may change while it works.
@@ -434,7 +451,7 @@ impl NodeConfig {
     /// The schemes of authentication that this configuration has.
     pub fn schemes(&self) -> crate::acl::Schemes {
         crate::acl::Schemes {
-            sasl: false,
+            sasl: !self.security.sasl.users.0.is_empty(),
             x509: self.tls.clients.is_some(),
         }
     }

@@ -265,6 +265,57 @@ fn the_admin_server_prometheus_and_read_only_mode_are_as_zoo_cfg_says() {
 }
 
 #[test]
+fn sasl_is_as_zoo_cfg_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let jaas = dir.path().join("jaas.conf");
+    let module = "org.apache.zookeeper.server.auth.DigestLoginModule";
+    std::fs::write(
+        &jaas,
+        format!("Server {{ {module} required user_bob=\"b\"; }};"),
+    )
+    .unwrap();
+    let text = format!(
+        "{ENSEMBLE}java.security.auth.login.config={}\nauthProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider\n\
+         sessionRequireClientSASLAuth=true\nSASLAuthenticationProvider.superPassword=s\nsuperUser.1=bob\nrequireClientAuthScheme=sasl\n",
+        jaas.display()
+    );
+    let found = zoo(&text, Some("1")).unwrap();
+    let security = &found.config.security;
+    let users = [("bob", "b"), ("super", "s")];
+    assert_eq!(
+        security.sasl.users.0,
+        users
+            .map(|(name, password)| (name.to_owned(), password.to_owned()))
+            .into()
+    );
+    assert_eq!(
+        (&security.require, &security.sasl.super_users),
+        (&vec!["sasl".to_owned()], &vec!["bob".to_owned()])
+    );
+    assert!(found.config.schemes().sasl);
+    assert_eq!(found.without_effect.len(), 2, "{:?}", found.without_effect);
+    for (text, problem) in [
+        (
+            "sessionRequireClientSASLAuth=true",
+            "security.require = sasl: it needs users",
+        ),
+        (
+            "java.security.auth.login.config=/no/such/file",
+            "/no/such/file",
+        ),
+        (
+            "enforce.auth.enabled=true\nenforce.auth.schemes=kerberos",
+            "digest, sasl and x509",
+        ),
+        ("authProvider.2=my.Provider", "no provider can be loaded"),
+        ("sasl.serverconfig=Zk", "Server: rename it"),
+    ] {
+        let error = zoo(&format!("{ENSEMBLE}{text}\n"), Some("1")).unwrap_err();
+        assert!(error.contains(problem), "{problem:?} is not in {error:?}");
+    }
+}
+
+#[test]
 fn tls_is_as_zoo_cfg_says() {
     let text = format!(
         "{ENSEMBLE}secureClientPort=2281\nssl.keyStore.location=/k/n1.pem\nssl.keyStore.password=x\nssl.trustStore.location=/k/ca\n\
@@ -330,7 +381,7 @@ fn options_of_zookeeper_that_promise_what_is_not_kept_are_refused_with_their_lin
         (
             "authProvider.1=x.SASLAuthenticationProvider",
             "1",
-            ["authProvider.1", "SASL"],
+            ["authProvider.1", "no provider"],
         ),
         ("group.1=1:2:3", "1", ["group.1", "majorities"]),
         (

@@ -7,12 +7,12 @@
 mod secure;
 
 use super::{
-    Admin, ConfigError, File, Limits, Log, Member, NodeConfig, Reconfig, Role, Security, Timing,
-    Znodes,
+    Admin, ConfigError, File, Limits, Log, Member, NodeConfig, Reconfig, Role, Timing, Znodes,
 };
 use crate::zab::NodeId;
 use secure::Judged;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
@@ -78,7 +78,7 @@ const WITHOUT_EFFECT: [(&str, &str); 22] = [
 ];
 
 /// Options that promise what this node cannot keep.
-const REFUSED: [(&str, &str); 11] = [
+const REFUSED: [(&str, &str); 10] = [
     (
         "portUnification",
         "a port speaks plain or TLS, not both: remove it",
@@ -100,16 +100,12 @@ const REFUSED: [(&str, &str); 11] = [
         "members authenticate each other by TLS alone: remove it, and say sslQuorum=true",
     ),
     (
-        "authProvider",
-        "SASL and X.509 are not implemented: remove it",
+        "allowSaslFailedClients",
+        "a client that fails to show who it is, is disconnected: remove it",
     ),
     (
-        "requireClientAuthScheme",
-        "clients without authentication cannot be refused: remove it",
-    ),
-    (
-        "sessionRequireClientSASLAuth",
-        "SASL is not implemented: remove it",
+        "letAnySaslUserDoX",
+        "a user of SASL is nobody but himself: remove it",
     ),
     ("group", "quorums are majorities: remove groups and weights"),
     (
@@ -129,7 +125,11 @@ impl Zoo {
         if let Some(dynamic) = lines.iter().find(|line| line.key == "dynamicConfigFile") {
             lines.extend(parse(&read(Path::new(&dynamic.value))?));
         }
-        let reader = Reader { path, lines };
+        let reader = Reader {
+            path,
+            lines,
+            resolver: look_up,
+        };
         let data_dir = PathBuf::from(reader.need("dataDir")?);
         let alone = !reader
             .lines
@@ -148,14 +148,36 @@ impl Zoo {
         reader.config(id, data_dir)
     }
 
+    /// The configuration in a text, without looking at anything else: no file, no name of a host.
+    pub(crate) fn of_text(text: &str) -> Result<Zoo, ConfigError> {
+        let mut lines = parse(text);
+        lines.retain(|line| line.key != secure::JAAS);
+        let reader = Reader {
+            path: Path::new("zoo.cfg"),
+            lines,
+            resolver: |_, _| None,
+        };
+        reader.config(NodeId(1), PathBuf::from("data"))
+    }
+
     /// Whether this looks like the name of a `zoo.cfg` rather than of a TOML file.
     pub fn is_meant(path: &Path) -> bool {
         path.extension().is_some_and(|extension| extension == "cfg")
     }
 }
 
+/// A file of the operator's; one that is longer than this is something else.
 fn read(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+    const LONGEST: u64 = 1 << 20;
+    let read = || {
+        let mut text = String::new();
+        let mut file = std::fs::File::open(path)?.take(LONGEST + 1);
+        match file.read_to_string(&mut text)? as u64 > LONGEST {
+            true => Err(std::io::Error::other("it is longer than 1 MiB")),
+            false => Ok(text),
+        }
+    };
+    read().map_err(|source| ConfigError::Read {
         path: path.to_owned(),
         source,
     })
@@ -179,9 +201,21 @@ fn parse(text: &str) -> Vec<Line> {
     lines
 }
 
+/// Where a host is.
+type Resolver = fn(&str, u16) -> Option<SocketAddr>;
+
 struct Reader<'a> {
     path: &'a Path,
     lines: Vec<Line>,
+    resolver: Resolver,
+}
+
+/// IPv4 first: the same on every member, whatever its resolver prefers.
+fn look_up(host: &str, port: u16) -> Option<SocketAddr> {
+    let found = (host, port).to_socket_addrs().ok();
+    let mut found: Vec<SocketAddr> = found.into_iter().flatten().collect();
+    found.sort_by_key(|address| (address.is_ipv6(), *address));
+    found.first().copied()
 }
 
 impl Reader<'_> {
@@ -234,11 +268,7 @@ impl Reader<'_> {
                     .number("znode.container.maxNeverUsedIntervalMs", 0)?,
                 enforce_quotas: self.get("enforceQuota") == Some("true"),
             },
-            security: Security {
-                super_digest: self
-                    .get("DigestAuthenticationProvider.superDigest")
-                    .map(str::to_owned),
-            },
+            security: self.security()?,
             tls: self.tls()?,
             admin: self.admin()?,
             reconfig: Reconfig {
@@ -266,7 +296,7 @@ impl Reader<'_> {
         id: NodeId,
         without_effect: &mut Vec<String>,
     ) -> Result<(), ConfigError> {
-        const KNOWN: [&str; 26] = [
+        const KNOWN: [&str; 33] = [
             "readonlymode.enabled",
             "admin.enableServer",
             "admin.serverAddress",
@@ -293,6 +323,13 @@ impl Reader<'_> {
             "znode.container.maxNeverUsedIntervalMs",
             "DigestAuthenticationProvider.superDigest",
             "X509AuthenticationProvider.superUser",
+            "SASLAuthenticationProvider.superPassword",
+            secure::JAAS,
+            "sessionRequireClientSASLAuth",
+            "enforce.auth.enabled",
+            "enforce.auth.schemes",
+            "superUser",
+            "jaasLoginRenew",
         ];
         let key = line.key.strip_prefix("zookeeper.").unwrap_or(&line.key);
         if KNOWN.contains(&key) || key.starts_with("server.") {
@@ -505,11 +542,7 @@ impl Reader<'_> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(SocketAddr::from((address, port)));
         }
-        let found = (host, port).to_socket_addrs().ok();
-        let mut found: Vec<SocketAddr> = found.into_iter().flatten().collect();
-        // IPv4 first: the same on every member, whatever its resolver prefers.
-        found.sort_by_key(|address| (address.is_ipv6(), *address));
-        let first = found.first().copied();
+        let first = (self.resolver)(host, port);
         first.ok_or_else(|| self.illegal(key, &value(), "the host must have an address"))
     }
 

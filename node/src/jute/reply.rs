@@ -89,6 +89,14 @@ impl ReplyBuffer {
         self.frame(|out| put_header(out, xid, zxid, code));
     }
 
+    /// The server's next token of SASL. It comes with an error too: then it is Java's null.
+    pub fn token(&mut self, xid: i32, code: ErrorCode, token: Option<&[u8]>) {
+        self.frame(|out| {
+            put_header(out, xid, Zxid::ZERO, code);
+            put_buffer(out, token);
+        });
+    }
+
     /// A successful answer without a body.
     pub fn empty(&mut self, xid: i32, zxid: Zxid) {
         self.error(xid, zxid, ErrorCode::Ok);

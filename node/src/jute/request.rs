@@ -32,6 +32,7 @@ pub(crate) mod opcode {
     pub(crate) const MULTI_READ: i32 = 22;
     pub(crate) const AUTH: i32 = 100;
     pub(crate) const SET_WATCHES: i32 = 101;
+    pub(crate) const SASL: i32 = 102;
     pub(crate) const GET_EPHEMERALS: i32 = 103;
     pub(crate) const GET_ALL_CHILDREN_NUMBER: i32 = 104;
     pub(crate) const SET_WATCHES2: i32 = 105;
@@ -97,6 +98,8 @@ pub enum Operation {
         /// What it shows.
         shown: Option<Bytes>,
     },
+    /// The client's next token of SASL.
+    Sasl(Bytes),
     /// Its parts do not go together.
     Malformed,
     /// Not implemented.
@@ -181,6 +184,7 @@ fn operation(code: i32, r: &mut Reader) -> Result<Operation, Garbage> {
                 shown: r.buffer("auth.auth")?,
             }
         }
+        opcode::SASL => Operation::Sasl(r.buffer("sasl.token")?.unwrap_or_default()),
         opcode::RECONFIG => {
             let wanted = Wanted {
                 joining: optional_string(r, "joiningServers")?,

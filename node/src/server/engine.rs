@@ -109,7 +109,7 @@ impl Engine {
             status: replica.status(),
             replica,
             tree,
-            clients: Clients::new(config.security.super_digest.clone(), metrics.clone()),
+            clients: Clients::new(config.security.clone(), metrics.clone()),
             passing,
             read_only: ReadOnly::default(),
             alert_lines: broadcast::channel(ALERT_LINES).0,

@@ -52,6 +52,8 @@ mod watching;
 mod wire;
 mod words;
 
+pub use peer::peer_stream;
+
 use crate::config::NodeConfig;
 use crate::storage::{StorageError, Store, StoreOptions};
 use crate::tls::{self, TlsError};
@@ -171,6 +173,15 @@ pub async fn run(
     let options = StoreOptions {
         segment_bytes: config.log.segment_bytes,
     };
+    let files = raise_file_limit();
+    if files < config.limits.connections as u64 {
+        let connections = config.limits.connections;
+        tracing::warn!(
+            files,
+            connections,
+            "this process may have fewer files than clients may connect: see ulimit -Hn"
+        );
+    }
     let peer_security = config.tls.peers.as_ref().map(tls::for_peers).transpose()?;
     belonging::check(&config)?;
     let metrics = Arc::new(Metrics::default());
@@ -254,6 +265,20 @@ pub async fn run(
         tracing::error!("the disk thread did not end in order");
     }
     result
+}
+
+/// Lets this process have as many files as it may: each connection is one. How many that is.
+pub fn raise_file_limit() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => maximum.unwrap_or(u64::MAX),
+        Err(_) => current.unwrap_or(u64::MAX),
+    }
 }
 
 async fn listen(

@@ -10,6 +10,7 @@
 
 use super::complaints::Complaints;
 use super::event::{ConnectionId, Event};
+use super::forward::Envelope;
 use super::lookout::wall_clock;
 use super::stream::{ReadHalf, Stream, WriteHalf};
 use super::wire::{FrameReader, FrameWriter, WireError};
@@ -553,6 +554,26 @@ impl Peers {
             .send(event)
             .await
             .map_err(|_| LinkError::Stopping)
+    }
+}
+
+/// What a peer sends on a connection that stands, without anybody who listens: for [`crate::hard`].
+pub fn peer_stream(bytes: &[u8]) {
+    let (mut reader, mut buffer) = (FrameReader::default(), BytesMut::new());
+    for piece in bytes.chunks(1000) {
+        buffer.extend_from_slice(piece);
+        loop {
+            let body = match reader.next(&mut buffer) {
+                Ok(Some(body)) => body,
+                Ok(None) => break,
+                Err(_) => return,
+            };
+            // The greeting, which is the first, is tried on each.
+            let _ = postcard::from_bytes::<Hello>(&body);
+            if let Ok(Said::Core(Message::App { payload, .. })) = postcard::from_bytes(&body) {
+                let _ = Envelope::decode(&payload);
+            }
+        }
     }
 }
 

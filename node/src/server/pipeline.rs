@@ -10,8 +10,10 @@ use super::leading::wall_clock_ms;
 use super::metrics::{Metrics, Sizes};
 use super::{Micros, reads, watching};
 use crate::acl;
+use crate::config::Security;
 use crate::jute::{Operation, ReplyBuffer, ReplyKind, Request};
-use crate::request::{ErrorCode, Identity, Read, SessionId, WatchRequest};
+use crate::request::{ErrorCode, Id, Identity, Read, SessionId, WatchRequest};
+use crate::sasl::{Exchange, Said};
 use crate::tree::{Outcome, Tree};
 use crate::watches::{Watcher, Watches};
 use crate::zab::{Millis, Zxid};
@@ -43,6 +45,8 @@ pub(super) enum Waiting {
         scheme: String,
         shown: Option<Bytes>,
     },
+    /// Answered at once; a challenge has this nonce.
+    Sasl { token: Bytes, nonce: String },
     /// Answered at once.
     Malformed,
     /// Answered at once.
@@ -103,7 +107,7 @@ struct Common<'a> {
     watches: &'a mut Watches,
     metrics: &'a Metrics,
     response_sizes: &'a mut Sizes,
-    super_digest: Option<&'a str>,
+    security: &'a Security,
     now: Millis,
     at: Micros,
 }
@@ -118,6 +122,7 @@ pub(super) struct Client {
     /// What the response says of read-only mode, if the request had a word on it.
     pub(super) read_only_flag: Option<bool>,
     pub(super) identity: Identity,
+    sasl: Exchange,
     /// When it connected, in milliseconds since 1970.
     pub(super) established_ms: i64,
     queue: VecDeque<Item>,
@@ -140,6 +145,7 @@ impl Client {
     ) -> Client {
         Client {
             identity,
+            sasl: Exchange::default(),
             link,
             stage: Stage::Connecting {
                 wanted,
@@ -228,8 +234,65 @@ impl Client {
         self.link.unsent() + self.replies.len() > self.link.event_limit()
     }
 
+    /// Whether it has shown what a client must have shown.
+    pub(super) fn is_believed(&self, security: &Security) -> bool {
+        let shown = |scheme: &String| self.identity.ids.iter().any(|id| id.scheme == *scheme);
+        security.require.is_empty() || security.require.iter().any(shown)
+    }
+
+    /// Answers its next token of SASL. As in ZooKeeper, a server without users answers with nothing, and is not offended.
+    fn converse(&mut self, common: &Common<'_>, xid: i32, token: &[u8], nonce: String) {
+        let (security, client) = (common.security, self.link.address);
+        let users = &security.sasl.users;
+        if users.0.is_empty() {
+            return self.replies.token(xid, ErrorCode::Ok, None);
+        }
+        match self.sasl.hear(token, || nonce, users) {
+            Ok(Said::Challenge(challenge)) => {
+                self.replies.token(xid, ErrorCode::Ok, Some(&challenge))
+            }
+            Ok(Said::Welcome { user, token }) => {
+                tracing::info!(%client, user, "authenticated by SASL");
+                let id = |scheme: &str, id: &str| Id {
+                    scheme: scheme.into(),
+                    id: id.into(),
+                };
+                self.identity.add(id("sasl", &user));
+                if security.sasl.super_users.contains(&user) {
+                    self.identity.add(id("super", ""));
+                }
+                self.replies.token(xid, ErrorCode::Ok, Some(&token));
+            }
+            Err(problem) => {
+                tracing::warn!(%client, %problem, "closed: SASL failed");
+                common.metrics.auth_failed.inc();
+                let code = match security.require.iter().any(|scheme| scheme == "sasl") {
+                    true => ErrorCode::AuthRequired,
+                    false => ErrorCode::AuthFailed,
+                };
+                self.replies.token(xid, code, None);
+                self.last = true;
+            }
+        }
+    }
+
     fn reply(&mut self, common: &mut Common<'_>, watcher: Watcher, item: Item) {
         let session = self.session().unwrap_or(SessionId::NONE);
+        // A write was looked at when it was begun.
+        let free = matches!(
+            item.waiting,
+            Waiting::Auth { .. } | Waiting::Sasl { .. } | Waiting::Write { .. }
+        );
+        if !free && !self.is_believed(common.security) {
+            common.metrics.auth_failed.inc();
+            self.last = true;
+            return self
+                .replies
+                .error(item.xid, Zxid::ZERO, ErrorCode::AuthRequired);
+        }
+        if let Waiting::Sasl { token, nonce } = item.waiting {
+            return self.converse(common, item.xid, &token, nonce);
+        }
         let (out, xid, tree) = (&mut self.replies, item.xid, common.tree);
         let mut at = Surroundings {
             tree,
@@ -243,7 +306,7 @@ impl Client {
             Waiting::Watch(request) => watching::answer(&mut at, out, xid, &request),
             Waiting::Ping => out.empty(xid, tree.zxid()),
             Waiting::Auth { scheme, shown } => {
-                let super_digest = common.super_digest;
+                let super_digest = common.security.super_digest.as_deref();
                 let shown = shown.as_deref();
                 match acl::authenticate(&mut self.identity, &scheme, shown, super_digest) {
                     Ok(()) => out.empty(xid, Zxid::ZERO),
@@ -254,6 +317,7 @@ impl Client {
                     }
                 }
             }
+            Waiting::Sasl { .. } => {}
             Waiting::Refused(code) => out.error(xid, tree.zxid(), code),
             Waiting::Farewell => {
                 out.empty(xid, tree.zxid());
@@ -330,6 +394,7 @@ impl Waiting {
             Waiting::Watch(WatchRequest::Check { .. }) => "CHKW",
             Waiting::Ping => "PING",
             Waiting::Auth { .. } => "AUTH",
+            Waiting::Sasl { .. } => "SASL",
             Waiting::Sync { .. } => "SYNC",
             Waiting::Malformed | Waiting::Unimplemented | Waiting::Refused(_) => "NA",
             Waiting::Farewell => "CLOS",
@@ -355,6 +420,7 @@ impl Item {
             | Waiting::Watch(_)
             | Waiting::Ping
             | Waiting::Auth { .. }
+            | Waiting::Sasl { .. }
             | Waiting::Malformed
             | Waiting::Refused(_)
             | Waiting::Farewell
@@ -404,17 +470,16 @@ pub(super) struct Clients {
     asked: FxHashMap<u64, ConnectionId>,
     dirty: Vec<ConnectionId>,
     pub(super) watches: Watches,
-    /// See [`crate::config::Security`].
-    pub(super) super_digest: Option<String>,
+    pub(super) security: Security,
     pub(super) metrics: Arc<Metrics>,
     /// Sizes of answers, in bytes.
     pub(super) response_sizes: Sizes,
 }
 
 impl Clients {
-    pub(super) fn new(super_digest: Option<String>, metrics: Arc<Metrics>) -> Clients {
+    pub(super) fn new(security: Security, metrics: Arc<Metrics>) -> Clients {
         Clients {
-            super_digest,
+            security,
             metrics,
             ..Clients::default()
         }
@@ -547,7 +612,7 @@ impl Clients {
             watches: &mut self.watches,
             metrics: &self.metrics,
             response_sizes: &mut self.response_sizes,
-            super_digest: self.super_digest.as_deref(),
+            security: &self.security,
             now,
             at,
         };

@@ -198,6 +198,7 @@ impl Engine {
             Operation::Watch(request) => Waiting::Watch(request),
             Operation::Ping => Waiting::Ping,
             Operation::Auth { scheme, shown } => Waiting::Auth { scheme, shown },
+            Operation::Sasl(token) => self.sasl(token),
             Operation::Unknown(_) => Waiting::Unimplemented,
             Operation::Malformed => Waiting::Malformed,
             Operation::Write(Write::CloseSession, _) => {

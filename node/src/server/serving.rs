@@ -7,7 +7,10 @@ use super::event::ConnectionId;
 use super::forward::Upward;
 use super::pipeline::{Client, Stage, Waiting};
 use crate::jute::{ConnectRequest, Operation, Request};
-use crate::request::{Id, Identity, SessionId, Write};
+use crate::request::{ErrorCode, Id, Identity, SessionId, Write};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use rand::Rng;
 
 impl Engine {
@@ -190,7 +193,11 @@ impl Engine {
             Operation::Ping => (Waiting::Ping, None),
             Operation::Unknown(_) => (Waiting::Unimplemented, None),
             Operation::Auth { scheme, shown } => (Waiting::Auth { scheme, shown }, None),
+            Operation::Sasl(token) => (self.sasl(token), None),
             Operation::Malformed => (Waiting::Malformed, None),
+            Operation::Write(..) if !self.is_believed(id) => {
+                (Waiting::Refused(ErrorCode::AuthRequired), None)
+            }
             Operation::Write(write, kind) => {
                 let Some(identity) = self.clients.identity(id) else {
                     return;
@@ -236,6 +243,22 @@ impl Engine {
         if let Some(question) = question {
             self.submit(question);
         }
+    }
+
+    /// The client's next token of SASL, and a nonce in case that it is the first.
+    pub(super) fn sasl(&mut self, token: Bytes) -> Waiting {
+        let mut nonce = [0; 18];
+        self.random.fill_bytes(&mut nonce);
+        let nonce = STANDARD.encode(nonce);
+        Waiting::Sasl { token, nonce }
+    }
+
+    /// Whether the client has shown what it must have shown before it is served.
+    fn is_believed(&mut self, id: ConnectionId) -> bool {
+        let Some(client) = self.clients.get(id) else {
+            return false;
+        };
+        client.is_believed(&self.config.security)
     }
 
     #[cfg(feature = "bugs")]

@@ -39,6 +39,43 @@ quit
 ";
 
 #[test]
+fn zk_cli_by_sasl() {
+    if !Path::new(CLI).exists() {
+        return skipped(&format!(
+            "{CLI} is not there: install Debian's package zookeeper"
+        ));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let jaas = |section: &str, options: &str| {
+        let path = dir.path().join(section);
+        let module = "org.apache.zookeeper.server.auth.DigestLoginModule";
+        std::fs::write(
+            &path,
+            format!("{section} {{ {module} required {options}; }};\n"),
+        )
+        .unwrap();
+        path
+    };
+    let (server, client) = (
+        jaas("Server", "user_bob=\"secret\""),
+        jaas("Client", "username=\"bob\" password=\"secret\""),
+    );
+    let cluster = Cluster::start(
+        1,
+        &format!("[security]\nrequire = [\"sasl\"]\n[security.sasl]\njaas = {server:?}"),
+    );
+    let flags = format!(
+        "CLIENT_JVMFLAGS=-Djava.security.auth.login.config={}",
+        client.display()
+    );
+    let hosts = hosts(&cluster);
+    let arguments = [&flags, CLI, "-server", &hosts];
+    let input = "create /bob his\nsetAcl /bob sasl:bob:cdrwa\ngetAcl /bob\nget /bob\nquit\n";
+    let text = answers("env", &arguments, input);
+    in_this_order(&text, &["Created /bob\n", "'sasl,'bob\n: cdrwa\n", "his\n"]);
+}
+
+#[test]
 fn zk_cli() {
     if !Path::new(CLI).exists() {
         return skipped(&format!(

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "../cluster/authority.rs"]
+mod authority;
 mod c;
 mod java;
 #[path = "../cluster/process.rs"]

@@ -1,5 +1,6 @@
 //! kazoo: an application's day, all of its recipes, and the death of the server that it is connected to.
 
+use crate::authority::Authority;
 use crate::process::{Cluster, eventually};
 use crate::{answers, hosts, skipped};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -30,6 +31,36 @@ fn kazoo_and_all_of_its_recipes() {
     let tour = format!("{SCRIPTS}/tour.py");
     let text = answers(&python, &[&tour, &hosts(&cluster)], "");
     assert!(text.ends_with("tour ended well\n"), "{text}");
+}
+
+#[test]
+fn kazoo_by_sasl_and_over_tls() {
+    let Some(python) = python() else { return };
+    let sasl = Command::new(&python)
+        .args(["-c", "import puresasl"])
+        .output();
+    if !sasl.is_ok_and(|output| output.status.success()) {
+        return skipped(&format!(
+            "{python} has no pure-sasl, which kazoo needs for SASL"
+        ));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new("ours");
+    let ca = authority.trust(dir.path(), "ca.pem");
+    let server = authority.store(dir.path(), "server", &["127.0.0.1"]);
+    let store = authority.store(dir.path(), "kazoo", &[]);
+    let cluster = Cluster::start(
+        1,
+        &format!(
+            "[security.sasl]\nusers = {{ bob = \"secret\" }}\n\
+             [tls.clients]\naddress = \"@ADMIN@\"\nkeys = {{ certificate = {server:?}, trust = {ca:?} }}"
+        ),
+    );
+    let secure = cluster.servers[0].admin_address.to_string();
+    let (script, hosts) = (format!("{SCRIPTS}/secure.py"), hosts(&cluster));
+    let (ca, store) = (ca.to_str().unwrap(), store.to_str().unwrap());
+    let text = answers(&python, &[&script, &hosts, &secure, ca, store], "");
+    assert!(text.ends_with("secure ended well\n"), "{text}");
 }
 
 #[test]

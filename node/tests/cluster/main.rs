@@ -4,7 +4,7 @@
 //! sense. `observers`: what those owe that do not vote. `watches`: events, and when they come. `access`: who may do what.
 //! `metrics`: what is counted. `admin`: the admin server. `operations`: what there is beside create, read and write.
 //! `warn`: what a server says of itself and its peers. `read_only`: what is served without a majority.
-//! `reconfig`: members that come and go. `tls`: who is let in by a certificate of an `authority`.
+//! `reconfig`: members that come and go. `sasl`: who is let in by a password. `tls`: who is let in by a certificate of an `authority`.
 //! Every wait has a condition and a generous limit; every process is ended by its handle.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -23,6 +23,7 @@ mod process;
 mod prometheus;
 mod read_only;
 mod reconfig;
+mod sasl;
 mod stories;
 mod tls;
 mod warn;

@@ -1,12 +1,18 @@
 //! TLS as ZooKeeper's configuration says it: `secureClientPort` with `ssl.*`, `sslQuorum` with `ssl.quorum.*`.
 //!
+//! SASL and who must show what: the JAAS file's `Server` section, `sessionRequireClientSASLAuth`, `enforce.auth.*`.
+//!
 //! Stores are PEM: what Java keeps in JKS or PKCS12 is refused, with the words that convert it.
 
 use super::{Line, Reader};
-use crate::config::{ClientAuth, ConfigError, Keys, PeerTls, SecureClients, Tls};
+use crate::config::{ClientAuth, ConfigError, Keys, PeerTls, Sasl, SecureClients, Security, Tls};
+use crate::sasl::jaas;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+/// The file with the users of SASL, as Java calls it.
+pub(super) const JAAS: &str = "java.security.auth.login.config";
 
 /// Options that are taken over, below `ssl.` and `ssl.quorum.`.
 const KNOWN: [&str; 6] = [
@@ -16,6 +22,15 @@ const KNOWN: [&str; 6] = [
     "trustStore.type",
     "clientAuth",
     "hostnameVerification",
+];
+
+/// What ZooKeeper's providers are called, whose schemes are built in here.
+const PROVIDERS: [&str; 5] = [
+    "zookeeper.server.auth.SASLAuthenticationProvider",
+    "zookeeper.server.auth.X509AuthenticationProvider",
+    "zookeeper.server.auth.DigestAuthenticationProvider",
+    "zookeeper.server.auth.IPAuthenticationProvider",
+    "x509",
 ];
 
 /// Options without effect, and why that does no harm.
@@ -48,12 +63,31 @@ pub(super) enum Judged {
 /// Judges an option by its name; `None` if it is not of this family.
 pub(super) fn judge(key: &str, value: &str) -> Option<Judged> {
     match key {
+        key if key.starts_with("superUser.") => return Some(Judged::Known),
         "secureClientPort" | "secureClientPortAddress" | "sslQuorum" => return Some(Judged::Known),
         "sslQuorumReloadCertFiles" => {
             let reason = "certificates are read when the node starts: start it again";
             return Some(Judged::WithoutEffect(reason));
         }
         _ => {}
+    }
+    if key.starts_with("authProvider") {
+        let known = PROVIDERS.iter().any(|class| value.ends_with(class));
+        return Some(match known {
+            true => Judged::WithoutEffect(
+                "its scheme is there when the rest of the configuration has what it needs",
+            ),
+            false => Judged::Refused("no provider can be loaded: remove it"),
+        });
+    }
+    if key == "requireClientAuthScheme" {
+        let reason = "ZooKeeper 3.8 does not know it: sessionRequireClientSASLAuth=true is what keeps out those without SASL";
+        return Some(Judged::WithoutEffect(reason));
+    }
+    if key == "sasl.serverconfig" {
+        return (value != "Server").then_some(Judged::Refused(
+            "the section of the JAAS file is Server: rename it",
+        ));
     }
     let option = key
         .strip_prefix("ssl.quorum.")
@@ -82,6 +116,59 @@ pub(super) fn judge(key: &str, value: &str) -> Option<Judged> {
 }
 
 impl Reader<'_> {
+    /// Who may do what, and who must show who he is.
+    pub(super) fn security(&self) -> Result<Security, ConfigError> {
+        let text = |key: &str| self.get(key).map(str::to_owned);
+        let mut sasl = Sasl {
+            jaas: self.get(JAAS).map(PathBuf::from),
+            super_users: self.super_users(),
+            ..Sasl::default()
+        };
+        if let Some(path) = sasl.jaas.take() {
+            let found = std::fs::read_to_string(&path)
+                .map_err(|error| error.to_string())
+                .and_then(|text| jaas::users(&text, "Server"));
+            sasl.users = match found {
+                Ok(users) => users,
+                Err(problem) => {
+                    return Err(self.illegal(JAAS, &path.display().to_string(), &problem));
+                }
+            };
+        }
+        if let Some(password) = text("SASLAuthenticationProvider.superPassword") {
+            sasl.users.0.insert("super".into(), password);
+        }
+        let schemes = |schemes: &str| {
+            schemes
+                .split(',')
+                .map(|one| one.trim().to_owned())
+                .collect()
+        };
+        let require = match self.get("enforce.auth.schemes") {
+            _ if self.get("sessionRequireClientSASLAuth") == Some("true") => vec!["sasl".into()],
+            Some(given) if self.get("enforce.auth.enabled") == Some("true") => schemes(given),
+            _ => Vec::new(),
+        };
+        Ok(Security {
+            super_digest: text("DigestAuthenticationProvider.superDigest"),
+            sasl,
+            require,
+        })
+    }
+
+    /// `superUser`, and `superUser.N` for more of them.
+    fn super_users(&self) -> Vec<String> {
+        let is = |line: &&Line| {
+            let key = line.key.strip_prefix("zookeeper.").unwrap_or(&line.key);
+            key == "superUser" || key.starts_with("superUser.")
+        };
+        self.lines
+            .iter()
+            .filter(is)
+            .map(|line| line.value.clone())
+            .collect()
+    }
+
     pub(super) fn tls(&self) -> Result<Tls, ConfigError> {
         let peers = match self.get("sslQuorum") {
             Some("true") => Some(PeerTls {
