@@ -40,7 +40,7 @@ struct Cli {
     #[arg(long, short = 'V')]
     version: bool,
 
-    /// Plant a bug: commit-without-quorum, ack-before-write or stale-sync
+    /// Plant a bug: commit-without-quorum, ack-before-write, stale-sync or divergence
     #[cfg(feature = "bugs")]
     #[arg(long, value_name = "NAME", value_parser = bug)]
     bug: Option<zab::Bug>,
@@ -71,7 +71,11 @@ fn bug(name: &str) -> Result<zab::Bug, String> {
         "commit-without-quorum" => Ok(zab::Bug::CommitWithoutQuorum),
         "ack-before-write" => Ok(zab::Bug::AckBeforeWrite),
         "stale-sync" => Ok(zab::Bug::StaleSync),
-        _ => Err("the bugs are commit-without-quorum, ack-before-write and stale-sync".into()),
+        "divergence" => Ok(zab::Bug::Divergence),
+        _ => Err(
+            "the bugs are commit-without-quorum, ack-before-write, stale-sync and divergence"
+                .into(),
+        ),
     }
 }
 

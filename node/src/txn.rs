@@ -4,6 +4,7 @@
 //! replica that applies the same transactions has the same tree.
 
 use crate::request::{Acl, ErrorCode, Password, SessionId};
+use crate::tree::Checkpoint;
 use crate::zab::NodeId;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,8 @@ pub struct Txn {
     pub cxid: i32,
     /// The leader's wall clock, in milliseconds since 1970.
     pub time_ms: i64,
+    /// The leader's state when it proposed this, which every replica had or has when it has applied as much.
+    pub state: Option<Checkpoint>,
     /// What happens.
     pub body: Body,
 }
@@ -115,10 +118,10 @@ pub enum Body {
 }
 
 /// The version of the encoding, the first byte of every transaction.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 3;
 
 /// The same encoding, of a transaction that changes the ensemble: it is told from the others without decoding them.
-const MEMBERS: u8 = 2;
+const MEMBERS: u8 = 4;
 
 /// A transaction in the log that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -170,6 +173,7 @@ impl Txn {
             session: SessionId::NONE,
             cxid: 0,
             time_ms: 0,
+            state: None,
             body: Body::Activate,
         };
         activation.encode()

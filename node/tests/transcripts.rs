@@ -324,10 +324,10 @@ impl Story {
                     n,
                     Input::SnapshotTaken {
                         ticket,
-                        snapshot: Snapshot {
+                        snapshot: Some(Snapshot {
                             zxid: at,
                             state: Bytes::new(),
-                        },
+                        }),
                     },
                 );
             }

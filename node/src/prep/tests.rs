@@ -65,6 +65,7 @@ impl Leader {
                     session,
                     cxid: 0,
                     time_ms: self.now_ms,
+                    state: None,
                     body,
                 },
             )

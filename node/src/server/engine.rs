@@ -6,6 +6,7 @@ use super::admin::AlertLines;
 use super::disk::Disk;
 use super::event::{ConnectionId, Event};
 use super::forward::{Downward, Upward};
+use super::jury::Jury;
 use super::leading::Leader;
 use super::metrics::{Metrics, Passing, TURN_MS};
 use super::peer::PeerLink;
@@ -16,7 +17,7 @@ use crate::config::NodeConfig;
 use crate::ensemble::Servers;
 use crate::request::SessionId;
 use crate::storage::LogRead;
-use crate::tree::Tree;
+use crate::tree::{Digests, Tree};
 use crate::txn::Incarnation;
 use crate::warn::{Lookout, Observation};
 use crate::zab::{Input, Millis, NodeId, Replica, Status, View, Zxid};
@@ -55,6 +56,8 @@ pub(super) struct Engine {
     pub(super) alert_lines: AlertLines,
     pub(super) replica: Replica,
     pub(super) tree: Tree,
+    pub(super) digests: Digests,
+    pub(super) jury: Jury,
     pub(super) status: Status,
     pub(super) clients: Clients,
     /// While this server leads and serves.
@@ -99,6 +102,8 @@ impl Engine {
         disk: Disk,
     ) -> Engine {
         let (at, metrics) = (clock.micros(), disk.metrics());
+        let mut digests = Digests::default();
+        digests.begin(tree.checkpoint());
         let passing = Passing::new(metrics.clone(), replica.is_voter(), at);
         Engine {
             incarnation,
@@ -109,6 +114,8 @@ impl Engine {
             status: replica.status(),
             replica,
             tree,
+            digests,
+            jury: Jury::default(),
             clients: Clients::new(config.security.clone(), metrics.clone()),
             passing,
             read_only: ReadOnly::default(),
@@ -165,7 +172,7 @@ impl Engine {
             self.carry_out()?;
             for event in events.drain(..) {
                 self.at = self.clock.micros();
-                self.take(event);
+                self.take(event)?;
                 self.carry_out()?;
             }
             if self.now >= self.next_tick {
@@ -177,7 +184,7 @@ impl Engine {
         }
     }
 
-    fn take(&mut self, event: Event) {
+    fn take(&mut self, event: Event) -> Result<(), NodeError> {
         match event {
             Event::Connect { id, link, request } => {
                 self.metrics.packets_received.inc();
@@ -203,7 +210,7 @@ impl Engine {
                 id,
                 beat,
                 received,
-            } => self.peer_beat(peer, id, beat, received),
+            } => self.peer_beat(peer, id, beat, received)?,
             Event::CanarySent(number) => self.lookout.observe(Observation::CanarySent(number)),
             Event::CanaryBack {
                 number,
@@ -224,6 +231,7 @@ impl Engine {
             }
             Event::DiskFailed(error) => self.stopped = Some(error.into()),
         }
+        Ok(())
     }
 
     pub(super) fn step(&mut self, input: Input) {
@@ -237,6 +245,9 @@ impl Engine {
             self.report_sessions();
         }
         self.remove_perished();
+        if let Err(problem) = self.settle_doubt() {
+            self.stopped = Some(problem);
+        }
         self.keep_read_only();
         self.keep_alerts();
         self.keep_seats();

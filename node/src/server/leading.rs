@@ -191,6 +191,7 @@ impl Engine {
             session,
             cxid,
             time_ms: wall_clock_ms(),
+            state: Some(self.tree.checkpoint()),
             body,
         };
         // Without a zxid this server leads no longer, and everything here is about to be forgotten.

@@ -1,6 +1,7 @@
 //! The lookout at the edge: what it is told, and what comes of what it says: a line in the log, the word `warn`, beats to the
 //! peers, and acting where it may.
 
+use super::NodeError;
 use super::engine::Engine;
 use super::event::ConnectionId;
 use crate::config::NodeConfig;
@@ -55,14 +56,17 @@ impl Engine {
         id: ConnectionId,
         beat: Box<Beat>,
         received: Wall,
-    ) {
+    ) -> Result<(), NodeError> {
         if self.peers.get(&from).is_some_and(|link| link.id == id) {
+            let standing = beat.standing;
             self.lookout.observe(Observation::Beat {
                 from,
                 beat,
                 received,
             });
+            self.compare_state(from, &standing)?;
         }
+        Ok(())
     }
 
     /// At the end of each turn: tells the lookout how things stand, says what it says, and does what it advises.
@@ -126,6 +130,7 @@ impl Engine {
             epoch,
             serving: self.status.serving(),
             delivered: self.tree.zxid(),
+            state: self.told_state(),
         }
     }
 

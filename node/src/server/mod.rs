@@ -16,6 +16,7 @@
 //!   `links`, `forward`: what servers tell each other about their clients.
 //! - `peer`, `wire`: connections between members, and their frames. `disk`: the disk thread.
 //! - `canary`, `lookout`: what the lookout is told, and what comes of it (see [`crate::warn`]). `alerts`: its alerts as znodes.
+//! - `divergence`, `jury`: what is done about a state that is not the others'.
 //! - `read_only`: serving without a leader. `belonging`: whose data directory it is.
 //! - `words`, `listings`: the four-letter words. `admin`: the admin server. `metrics`: what is counted. `facts`: what is seen by
 //!   looking.
@@ -28,12 +29,14 @@ mod canary;
 mod client;
 mod complaints;
 mod disk;
+mod divergence;
 mod door;
 mod engine;
 mod ensemble;
 mod event;
 mod facts;
 mod forward;
+mod jury;
 mod leading;
 mod links;
 mod listings;
@@ -57,7 +60,7 @@ pub use peer::peer_stream;
 use crate::config::NodeConfig;
 use crate::storage::{StorageError, Store, StoreOptions};
 use crate::tls::{self, TlsError};
-use crate::tree::{Diverged, ImageError, Tree};
+use crate::tree::{Diverged, ImageError, Mismatch, Tree};
 use crate::txn::{Incarnation, TxnError};
 use crate::zab::{Config as ZabConfig, Millis, Replica, Zxid};
 use admin::Ports;
@@ -121,9 +124,15 @@ pub enum NodeError {
         /// Why.
         source: TxnError,
     },
-    /// A transaction does not fit the tree.
-    #[error(transparent)]
-    Diverged(#[from] Diverged),
+    /// A transaction does not fit the tree, and no other server could give this one its state.
+    #[error("{0}; restore an earlier copy of the data directory")]
+    Misfit(#[from] Diverged),
+    /// The state is wrong, and no leader has given another: the disk makes a new one.
+    #[error("the state is made anew from the disk")]
+    Rebuild,
+    /// The state is not what it was when the log was written, and no other server could give this one its state.
+    #[error("{0}; restore an earlier copy of the data directory")]
+    Diverged(#[from] Mismatch),
 }
 
 /// The node's monotonic clock: milliseconds since it started.
@@ -164,6 +173,20 @@ impl Clock {
 /// `zab` is `config.zab()`, with a planted bug perhaps. Everything runs on the calling runtime, but for the disk, which
 /// has a thread of its own.
 pub async fn run(
+    config: NodeConfig,
+    zab: ZabConfig,
+    stop: impl Future<Output = ()>,
+) -> Result<(), NodeError> {
+    tokio::pin!(stop);
+    loop {
+        match run_once(config.clone(), zab.clone(), &mut stop).await {
+            Err(problem @ NodeError::Rebuild) => tracing::warn!(%problem, "starting again"),
+            result => return result,
+        }
+    }
+}
+
+async fn run_once(
     config: NodeConfig,
     zab: ZabConfig,
     stop: impl Future<Output = ()>,

@@ -43,11 +43,14 @@ impl Engine {
             Output::Restore(snapshot) => self.restore(&snapshot)?,
             Output::Deliver(entry) => self.deliver(entry)?,
             Output::TakeSnapshot(ticket) => {
-                let snapshot = Snapshot {
+                let sure = self.jury.doubts().is_none();
+                let snapshot = sure.then(|| Snapshot {
                     zxid: self.tree.zxid(),
                     state: self.tree.image(),
-                };
-                tracing::info!(zxid = %snapshot.zxid, bytes = snapshot.state.len(), "snapshot taken");
+                });
+                if let Some(Snapshot { zxid, state }) = &snapshot {
+                    tracing::info!(%zxid, bytes = state.len(), "snapshot taken");
+                }
                 self.step(Input::SnapshotTaken { ticket, snapshot });
             }
             Output::Status(status) => self.status_changed(status),
@@ -63,21 +66,34 @@ impl Engine {
         self.tree =
             Tree::restore(&snapshot.state).map_err(|source| NodeError::Image { zxid, source })?;
         tracing::info!(%zxid, znodes = self.tree.znode_count(), "state replaced by a snapshot");
+        self.digests.begin(self.tree.checkpoint());
+        self.jury.clear();
         Ok(())
     }
 
     fn deliver(&mut self, entry: Entry) -> Result<(), NodeError> {
         let zxid = entry.zxid;
         let txn = Txn::decode(&entry.txn).map_err(|source| NodeError::Txn { zxid, source })?;
+        self.check_state(txn.state)?;
+        if self.jury.is_broken() {
+            return Ok(());
+        }
+        #[cfg(feature = "bugs")]
+        let txn = self.spoilt(zxid, txn);
         let (mut origin, timeout) = (txn.origin, session_timeout(&txn));
         if txn.time_ms > 0 {
             self.passing
                 .applied(zxid, txn.time_ms, wall_clock_ms(), self.at);
         }
         let clients = &mut self.clients;
-        let outcome = self
+        let applied = self
             .tree
-            .apply_observed(zxid, txn, &mut |change| clients.changed(change))?;
+            .apply_observed(zxid, txn, &mut |change| clients.changed(change));
+        let outcome = match applied {
+            Ok(outcome) => outcome,
+            Err(problem) => return self.misfit(problem),
+        };
+        self.digests.applied(self.tree.checkpoint());
         if let Some(leader) = &mut self.leader {
             self.metrics.outstanding_changes_removed.inc();
             leader.applied(zxid, origin.node, &outcome, timeout, self.now);

@@ -94,7 +94,7 @@ impl Engine {
         if !self.config.read_only {
             return;
         }
-        if self.read_only.is_due(self.now) {
+        if self.read_only.is_due(self.now) && self.jury.doubts().is_none() {
             self.read_only.on = true;
             tracing::warn!(zxid = %self.tree.zxid(), "no leader: clients that allow it are served for reading alone");
         }

@@ -2,6 +2,7 @@
 //!
 //! A name is stored once, in its parent's map; a path is walked name by name. No rule of ZooKeeper's stands here.
 
+use super::digest::{self, Digest};
 use super::stat::Stat;
 use crate::request::{Acl, SessionId};
 use crate::zab::Zxid;
@@ -33,6 +34,9 @@ pub(super) struct Znode {
     pub(super) aversion: i32,
     pub(super) owner: SessionId,
     pub(super) children: BTreeMap<Box<str>, Slot>,
+    /// CRC32Cs of path (the root's is empty) and data, for the digest; the arena keeps them.
+    pub(super) path_crc: u32,
+    pub(super) data_crc: u32,
 }
 
 impl Znode {
@@ -70,19 +74,45 @@ pub(super) struct Arena {
     znodes: Vec<Znode>,
     free: Vec<Slot>,
     bytes: usize,
+    digest: Digest,
 }
 
 impl Arena {
     /// The root alone.
     pub(super) fn new() -> Arena {
+        let root = Znode {
+            data: Some(Bytes::new()),
+            ..Znode::default()
+        };
+        let mut digest = Digest::default();
+        digest.add(digest::of_znode(&root));
         Arena {
-            znodes: vec![Znode {
-                data: Some(Bytes::new()),
-                ..Znode::default()
-            }],
+            znodes: vec![root],
             free: Vec::new(),
             bytes: 0,
+            digest,
         }
+    }
+
+    /// The digest of all znodes.
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The same, from every znode, to compare with.
+    #[cfg(test)]
+    pub(super) fn digest_anew(&self) -> Digest {
+        let mut digest = Digest::default();
+        for (path, znode) in self.walk() {
+            let path = path.trim_end_matches('/').as_bytes();
+            let znode = Znode {
+                path_crc: crc32c::crc32c(path),
+                data_crc: crc32c::crc32c(znode.data.as_deref().unwrap_or_default()),
+                ..znode.clone()
+            };
+            digest.add(digest::of_znode(&znode));
+        }
+        digest
     }
 
     pub(super) fn len(&self) -> usize {
@@ -108,21 +138,37 @@ impl Arena {
         &self.znodes[slot.0 as usize]
     }
 
-    /// Changes a znode's data.
-    pub(super) fn set_data(&mut self, slot: Slot, data: Option<Bytes>) {
+    /// Changes anything of a znode but its children, and keeps the books.
+    pub(super) fn change<T>(&mut self, slot: Slot, change: impl FnOnce(&mut Znode) -> T) -> T {
         let znode = &mut self.znodes[slot.0 as usize];
-        self.bytes -= znode.data_len();
-        znode.data = data;
-        self.bytes += znode.data_len();
+        self.digest.remove(digest::of_znode(znode));
+        let result = change(znode);
+        self.digest.add(digest::of_znode(znode));
+        result
     }
 
-    /// A znode, to change anything but its data and its children.
-    pub(super) fn get_mut(&mut self, slot: Slot) -> &mut Znode {
-        &mut self.znodes[slot.0 as usize]
+    /// Changes a znode's data, and what goes with that.
+    pub(super) fn set_data(
+        &mut self,
+        slot: Slot,
+        data: Option<Bytes>,
+        change: impl FnOnce(&mut Znode),
+    ) {
+        self.bytes -= self.get(slot).data_len();
+        self.bytes += data.as_ref().map_or(0, Bytes::len);
+        self.change(slot, |znode| {
+            znode.data_crc = crc32c::crc32c(data.as_deref().unwrap_or_default());
+            znode.data = data;
+            change(znode);
+        });
     }
 
     /// Puts a znode below `parent`, where no child has this name.
-    pub(super) fn insert(&mut self, parent: Slot, name: &str, znode: Znode) -> Slot {
+    pub(super) fn insert(&mut self, parent: Slot, name: &str, mut znode: Znode) -> Slot {
+        let above = crc32c::crc32c_append(self.get(parent).path_crc, b"/");
+        znode.path_crc = crc32c::crc32c_append(above, name.as_bytes());
+        znode.data_crc = crc32c::crc32c(znode.data.as_deref().unwrap_or_default());
+        self.digest.add(digest::of_znode(&znode));
         self.bytes += name.len() + znode.data_len();
         let slot = match self.free.pop() {
             Some(slot) => {
@@ -137,16 +183,18 @@ impl Arena {
                 slot
             }
         };
-        let before = self.get_mut(parent).children.insert(name.into(), slot);
+        let children = &mut self.znodes[parent.0 as usize].children;
+        let before = children.insert(name.into(), slot);
         assert!(before.is_none(), "{name} exists already");
         slot
     }
 
     /// Takes the child `name` of `parent`, which has no children, out; `None` if there is none.
     pub(super) fn remove(&mut self, parent: Slot, name: &str) -> Option<Znode> {
-        let slot = self.get_mut(parent).children.remove(name)?;
-        let znode = std::mem::take(self.get_mut(slot));
+        let slot = self.znodes[parent.0 as usize].children.remove(name)?;
+        let znode = std::mem::take(&mut self.znodes[slot.0 as usize]);
         assert!(znode.children.is_empty(), "{name} has children");
+        self.digest.remove(digest::of_znode(&znode));
         self.bytes -= name.len() + znode.data_len();
         self.free.push(slot);
         Some(znode)

@@ -1,21 +1,20 @@
-//! The tree as bytes: snapshots, and a digest to compare replicas by.
+//! The tree as bytes: snapshots.
 //!
 //! Deterministic: equal trees have equal bytes. Parents stand before their children, so that a tree is restored in one
 //! pass.
 
 use super::arena::{Arena, ROOT, Znode};
 use super::lists::Lists;
-use super::{Ensemble, Session, Tree, path};
+use super::{Digest, Ensemble, Session, Tree, path};
 use crate::request::{Acl, Lifetime, SessionId};
 use crate::zab::{View, Zxid};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The version of the image's layout, its first byte.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 /// An image that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +35,8 @@ pub enum ImageError {
 #[derive(Serialize, Deserialize)]
 struct Header {
     zxid: Zxid,
+    /// Whoever reads it must come to the same.
+    digest: Digest,
     ensemble: Option<Ensemble>,
     sessions: u64,
     znodes: u64,
@@ -88,7 +89,7 @@ impl<'a> Record<'a> {
             creates: self.creates,
             aversion: self.aversion,
             owner: self.owner,
-            children: BTreeMap::new(),
+            ..Znode::default()
         }
     }
 }
@@ -109,6 +110,7 @@ impl Tree {
     pub fn image(&self) -> Bytes {
         let header = Header {
             zxid: self.zxid,
+            digest: self.digest(),
             ensemble: self.ensemble.clone(),
             sessions: self.sessions.len() as u64,
             znodes: self.znodes.len() as u64,
@@ -138,6 +140,7 @@ impl Tree {
             zxid: header.zxid,
             znodes: Arena::new(),
             sessions: BTreeMap::new(),
+            sessions_digest: Digest::default(),
             lists: Lists::default(),
             ephemerals: 0,
             perishable: BTreeSet::new(),
@@ -147,7 +150,7 @@ impl Tree {
         for _ in 0..header.sessions {
             let ((id, session), after): ((SessionId, Session), _) =
                 postcard::take_from_bytes(rest)?;
-            tree.sessions.insert(id, session);
+            tree.add_session(id, session);
             rest = after;
         }
         for _ in 0..header.znodes {
@@ -158,6 +161,11 @@ impl Tree {
         if !rest.is_empty() {
             return Err(ImageError::Inconsistent("it goes on behind its end"));
         }
+        if tree.digest() != header.digest {
+            return Err(ImageError::Inconsistent(
+                "its digest is not that of the state from which it was made",
+            ));
+        }
         Ok(tree)
     }
 
@@ -167,9 +175,17 @@ impl Tree {
             if path != "/" {
                 return Err(ImageError::Inconsistent("a path is not legal"));
             }
-            let znode = record.into_znode(&mut self.lists);
-            self.znodes.set_data(ROOT, znode.data.clone());
-            *self.znodes.get_mut(ROOT) = znode;
+            let mut znode = record.into_znode(&mut self.lists);
+            let data = znode.data.take();
+            self.znodes.set_data(ROOT, data, |root| {
+                *root = Znode {
+                    data: root.data.take(),
+                    children: std::mem::take(&mut root.children),
+                    path_crc: root.path_crc,
+                    data_crc: root.data_crc,
+                    ..znode
+                };
+            });
             return Ok(());
         };
         let parent = self
@@ -198,20 +214,5 @@ impl Tree {
         session.ephemerals.insert(path);
         self.ephemerals += 1;
         Ok(())
-    }
-
-    /// SHA-256 over every znode with its data and Stat, in hexadecimal: equal on replicas with equal trees.
-    pub fn digest(&self) -> String {
-        let mut hash = Sha256::new();
-        let mut buffer = Vec::new();
-        for (path, znode) in self.znodes.walk() {
-            buffer = put(buffer, &Record::of(path, znode));
-            hash.update(&buffer);
-            buffer.clear();
-        }
-        hash.finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
     }
 }

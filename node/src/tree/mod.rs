@@ -2,13 +2,14 @@
 //!
 //! Pure: the same transactions make the same tree, bit by bit, on every replica. The tree decides nothing (that is
 //! [`crate::prep`]'s part, on the leader): a transaction that does not fit is a sign that replicas have diverged, and
-//! is an error that stops the node.
+//! is an error.
 //!
 //! - [`path`]: legal paths. `stat`: what clients see of a znode.
 //! - `arena`: the znodes. `lists`: their access control lists. `quota`: what subtrees hold and may hold.
-//! - `image`: the tree as bytes, for snapshots, and its digest.
+//! - `image`: the tree as bytes, for snapshots. `digest`: a number by which replicas are compared.
 
 mod arena;
+mod digest;
 mod image;
 mod lists;
 pub mod path;
@@ -17,6 +18,7 @@ mod stat;
 #[cfg(test)]
 mod tests;
 
+pub use digest::{Checkpoint, Digest, Digests, Mismatch};
 pub use image::{ImageError, view_in};
 pub use stat::Stat;
 
@@ -104,9 +106,7 @@ pub struct Change<'a> {
 
 /// A committed transaction that does not fit this tree.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "transaction {zxid} does not fit the tree ({problem} {path}): this replica has diverged; wipe it and let it rejoin"
-)]
+#[error("transaction {zxid} does not fit the tree ({problem} {path})")]
 pub struct Diverged {
     /// The transaction.
     pub zxid: Zxid,
@@ -165,6 +165,8 @@ pub struct Tree {
     zxid: Zxid,
     znodes: Arena,
     sessions: BTreeMap<SessionId, Session>,
+    /// Of the sessions.
+    sessions_digest: Digest,
     lists: Lists,
     ephemerals: usize,
     /// The paths of containers and of znodes with a time to live.
@@ -207,6 +209,7 @@ impl Tree {
             zxid: Zxid::ZERO,
             znodes,
             sessions: BTreeMap::new(),
+            sessions_digest: Digest::default(),
             lists,
             ephemerals: 0,
             perishable: BTreeSet::new(),
@@ -218,6 +221,19 @@ impl Tree {
     /// The last transaction that was applied.
     pub fn zxid(&self) -> Zxid {
         self.zxid
+    }
+
+    /// The digest of all znodes and sessions.
+    pub fn digest(&self) -> Digest {
+        self.znodes.digest().with(self.sessions_digest)
+    }
+
+    /// The state as it is now, in two numbers.
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            zxid: self.zxid,
+            digest: self.digest(),
+        }
     }
 
     /// How many znodes there are.
@@ -291,14 +307,12 @@ impl Tree {
                 password,
             } => {
                 let id = session_id(txn.origin.node, zxid);
-                self.sessions.insert(
-                    id,
-                    Session {
-                        timeout_ms,
-                        password,
-                        ephemerals: BTreeSet::new(),
-                    },
-                );
+                let session = Session {
+                    timeout_ms,
+                    password,
+                    ephemerals: BTreeSet::new(),
+                };
+                self.add_session(id, session);
                 Ok(Outcome::SessionOpened(id))
             }
             Body::CloseSession => {
@@ -351,10 +365,11 @@ impl Tree {
             Body::SetAcl { path, acl, version } => {
                 let acl = self.lists.keep(acl);
                 let slot = self.find(&path)?;
-                let znode = self.znodes.get_mut(slot);
-                znode.acl = acl;
-                znode.aversion = version;
-                Ok(Outcome::Set(znode.stat()))
+                self.znodes.change(slot, |znode| {
+                    znode.acl = acl;
+                    znode.aversion = version;
+                });
+                Ok(Outcome::Set(self.znodes.get(slot).stat()))
             }
             Body::SetData {
                 path,
@@ -455,9 +470,10 @@ impl Tree {
         let bytes = znode.data.as_ref().map_or(0, Bytes::len);
         let slot = self.znodes.insert(parent, name, znode);
         let zxid = self.zxid;
-        let above = self.znodes.get_mut(parent);
-        above.creates = parent_creates;
-        above.pzxid = zxid;
+        self.znodes.change(parent, |above| {
+            above.creates = parent_creates;
+            above.pzxid = zxid;
+        });
         let (znode, above) = (self.znodes.get(slot), self.znodes.get(parent));
         observer(Change {
             path,
@@ -495,8 +511,8 @@ impl Tree {
             Lifetime::Session(_) => self.ephemerals -= 1,
         }
         let zxid = self.zxid;
-        let above = self.znodes.get_mut(parent);
-        above.pzxid = zxid;
+        self.znodes.change(parent, |above| above.pzxid = zxid);
+        let above = self.znodes.get(parent);
         observer(Change {
             path,
             kind: EventKind::Deleted,
@@ -519,11 +535,12 @@ impl Tree {
         let zxid = self.zxid;
         let bytes = |data: &Option<Bytes>| data.as_ref().map_or(0, |data| data.len() as i64);
         let more = bytes(&data) - bytes(&self.znodes.get(slot).data);
-        self.znodes.set_data(slot, data);
-        let znode = self.znodes.get_mut(slot);
-        znode.version = version;
-        znode.mzxid = zxid;
-        znode.mtime = time;
+        self.znodes.set_data(slot, data, |znode| {
+            znode.version = version;
+            znode.mzxid = zxid;
+            znode.mtime = time;
+        });
+        let znode = self.znodes.get(slot);
         observer(Change {
             path,
             kind: EventKind::DataChanged,
@@ -535,6 +552,11 @@ impl Tree {
         Ok(stat)
     }
 
+    fn add_session(&mut self, id: SessionId, session: Session) {
+        self.sessions_digest.add(digest::of_session(id, &session));
+        self.sessions.insert(id, session);
+    }
+
     fn close_session(
         &mut self,
         id: SessionId,
@@ -544,6 +566,8 @@ impl Tree {
             .sessions
             .remove(&id)
             .ok_or_else(|| self.diverged("there is no session", &id.to_string()))?;
+        self.sessions_digest
+            .remove(digest::of_session(id, &session));
         for path in &session.ephemerals {
             self.delete(path, observer)?;
         }

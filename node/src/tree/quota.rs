@@ -137,7 +137,7 @@ impl Tree {
     fn set_counts(&mut self, quota: &str, count: i64, bytes: i64) {
         if let Some(slot) = self.znodes.find(&format!("{ROOT}{quota}/{COUNTS}")) {
             let data = Bytes::from(format!("count={count},bytes={bytes}"));
-            self.znodes.set_data(slot, Some(data));
+            self.znodes.set_data(slot, Some(data), |_| {});
         }
     }
 

@@ -1,5 +1,6 @@
 //! What each transaction makes of the tree, as ZooKeeper's `DataTree` does it.
 
+use super::digest;
 use super::*;
 use crate::txn::{Incarnation, Origin};
 use crate::zab::Epoch;
@@ -33,6 +34,7 @@ impl Story {
             session,
             cxid: 1,
             time_ms: i64::from(self.next) * 1000,
+            state: None,
             body,
         };
         let read = Txn::decode(&txn.encode()).unwrap();
@@ -264,6 +266,7 @@ fn a_tree_that_was_written_and_read_back_is_the_same_and_goes_on_the_same() {
         session,
         cxid: 1,
         time_ms: 0,
+        state: None,
         body: Body::CloseSession,
     };
     restored.apply(zxid(6), close).unwrap();
@@ -285,6 +288,144 @@ fn a_damaged_image_is_an_error_and_never_a_panic() {
         let _ = Tree::restore(&changed);
     }
     assert!(Tree::restore(&[&image[..], &[0]].concat()).is_err());
+}
+
+/// Random transactions of every kind that touches the tree.
+fn random_tree(choices: &[(u8, u8)]) -> Story {
+    let mut story = Story::new();
+    let session = story.session();
+    let limits = "count=-1,bytes=-1=;byteHardLimit=10;countHardLimit=9";
+    story.create("/zookeeper/quota/a", 1, SessionId::NONE);
+    let quota = |name: &str, data: &str| Body::Create {
+        path: format!("/zookeeper/quota/a/{name}"),
+        data: Some(data.to_owned().into()),
+        acl: vec![Acl::open()],
+        owner: SessionId::NONE,
+        parent_creates: 1,
+    };
+    story.by(SessionId::NONE, quota("zookeeper_limits", limits));
+    story.by(SessionId::NONE, quota("zookeeper_stats", "count=0,bytes=0"));
+    for &(what, which) in choices {
+        let path = ["/a", "/b", "/a/c", "/a/c/d", "/é"][usize::from(which % 5)];
+        let there = story.tree.get(path).map(|znode| {
+            let stat = znode.stat();
+            (stat.version, stat.aversion, stat.num_children)
+        });
+        let parent = super::path::split(path).unwrap().0;
+        let creates = story.tree.get(parent).map(|znode| znode.creates());
+        match (what % 5, there, creates) {
+            (0 | 1, None, Some(creates)) => {
+                let owner = if what % 2 == 0 {
+                    session
+                } else {
+                    SessionId::NONE
+                };
+                story.by(owner, create(path, creates + 1, owner));
+            }
+            (2, Some((version, ..)), _) => {
+                let data = (which > 100).then(|| vec![which; usize::from(what)].into());
+                let body = Body::SetData {
+                    path: path.into(),
+                    data,
+                    version: version + 1,
+                };
+                story.by(session, body);
+            }
+            (3, Some((_, version, _)), _) => {
+                let acl = Acl {
+                    permissions: i32::from(which),
+                    ..Acl::open()
+                };
+                let body = Body::SetAcl {
+                    path: path.into(),
+                    acl: vec![acl],
+                    version: version + 1,
+                };
+                story.by(session, body);
+            }
+            (4, Some((_, _, 0)), _) => drop(story.by(session, Body::Delete { path: path.into() })),
+            _ => {}
+        }
+    }
+    story
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_digest_kept_step_by_step_is_that_of_the_whole(choices in proptest::collection::vec((0..=255u8, 0..=255u8), 0..60)) {
+        let story = random_tree(&choices);
+        proptest::prop_assert_eq!(story.tree.znodes.digest(), story.tree.znodes.digest_anew());
+        let restored = Tree::restore(&story.tree.image()).unwrap();
+        proptest::prop_assert_eq!(restored.digest(), story.tree.digest());
+    }
+}
+
+#[test]
+fn every_field_of_a_znode_and_of_a_session_changes_the_digest() {
+    let znode = Znode {
+        data: Some(Bytes::new()),
+        ..Znode::default()
+    };
+    let changes: [fn(&mut Znode); 13] = [
+        |z| z.data = None,
+        |z| z.path_crc = 1,
+        |z| z.data_crc = 1,
+        |z| z.acl = Some(vec![Acl::read_only()].into()),
+        |z| z.czxid = zxid(1),
+        |z| z.mzxid = zxid(1),
+        |z| z.pzxid = zxid(1),
+        |z| z.ctime = 1,
+        |z| z.mtime = 1,
+        |z| z.version = 1,
+        |z| z.creates = 1,
+        |z| z.aversion = 1,
+        |z| z.owner = SessionId(1),
+    ];
+    let mut weights = BTreeSet::from([digest::of_znode(&znode)]);
+    for change in changes {
+        let mut changed = znode.clone();
+        change(&mut changed);
+        assert!(weights.insert(digest::of_znode(&changed)), "{changed:?}");
+    }
+    let session = |timeout_ms, byte| Session {
+        timeout_ms,
+        password: [byte; 16],
+        ephemerals: BTreeSet::new(),
+    };
+    let of = |id, timeout_ms, byte| digest::of_session(SessionId(id), &session(timeout_ms, byte));
+    let weights = BTreeSet::from([of(1, 1, 1), of(2, 1, 1), of(1, 2, 1), of(1, 1, 2)]);
+    assert_eq!(weights.len(), 4);
+}
+
+#[test]
+fn a_difference_is_found_at_its_zxid_and_what_cannot_be_compared_is_not() {
+    let mut story = Story::new();
+    let mut digests = Digests::default();
+    let mut said = Vec::new();
+    for n in 1..=5 {
+        story.create(&format!("/{n}"), n, SessionId::NONE);
+        said.push(story.tree.checkpoint());
+        digests.applied(story.tree.checkpoint());
+    }
+    let wrong = |at: usize| Checkpoint {
+        digest: Digest::default(),
+        ..said[at]
+    };
+    assert_eq!(digests.check(said[1]), Ok(()));
+    assert_eq!(digests.compare(said[0]), None, "it is forgotten");
+    assert_eq!(
+        digests.compare(wrong(4)).unwrap().unwrap_err().zxid,
+        zxid(5)
+    );
+    assert_eq!(digests.check(wrong(2)).unwrap_err().ours, said[2].digest);
+    story.create("/6", 6, SessionId::NONE);
+    assert_eq!(
+        digests.compare(story.tree.checkpoint()),
+        None,
+        "it is not reached"
+    );
+    let kept: Vec<Checkpoint> = digests.kept().copied().collect();
+    assert_eq!(kept, [said[4]]);
 }
 
 #[test]
@@ -324,6 +465,7 @@ fn a_transaction_that_does_not_fit_is_an_error() {
             session: SessionId(5),
             cxid: 0,
             time_ms: 0,
+            state: None,
             body,
         };
         assert!(tree.apply(zxid(n as u32 + 1), txn).is_err());

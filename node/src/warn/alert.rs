@@ -50,11 +50,13 @@ pub enum Kind {
     LeaderFlapping,
     /// Fewer members may fail than the ensemble is made for.
     QuorumMargin,
+    /// A server's state is not what the others have after the same transactions.
+    Divergence,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::PeerSilent,
         Kind::PeerDeaf,
         Kind::AcksLate,
@@ -67,6 +69,7 @@ impl Kind {
         Kind::SessionsExpiring,
         Kind::LeaderFlapping,
         Kind::QuorumMargin,
+        Kind::Divergence,
     ];
 
     /// Its name, in paths, logs and JSON.
@@ -84,6 +87,7 @@ impl Kind {
             Kind::SessionsExpiring => "sessions-expiring",
             Kind::LeaderFlapping => "leader-flapping",
             Kind::QuorumMargin => "quorum-margin",
+            Kind::Divergence => "divergence",
         }
     }
 
@@ -102,6 +106,7 @@ impl Kind {
             Kind::SessionsExpiring => "many sessions expire at once",
             Kind::LeaderFlapping => "the leader changes again and again",
             Kind::QuorumMargin => "fewer members may fail than the ensemble is made for",
+            Kind::Divergence => "its state is not what the others have",
         }
     }
 }

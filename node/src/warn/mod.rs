@@ -46,11 +46,12 @@ pub use advice::Advice;
 pub use alert::{Alert, Change, Event, Evidence, Kind, Severity, Subject};
 pub use observation::{Beat, Echo, Moment, Observation, Standing, Wall};
 
-use crate::zab::{Millis, NodeId};
+use crate::zab::{Millis, NodeId, Zxid};
 use board::Board;
 use disk::Disk;
 use expiry::Expiry;
 use flapping::Flapping;
+use gate::{Hold, Sign};
 use lag::Progress;
 use peers::Peer;
 use post::{Post, Reading};
@@ -101,6 +102,7 @@ pub struct Lookout {
     paused_ms: u64,
     requests: Requests,
     expiry: Expiry,
+    diverged: Option<Zxid>,
     flapping: Flapping,
     posts: BTreeMap<Subject, Post>,
     board: Board,
@@ -130,6 +132,7 @@ impl Lookout {
             paused_ms: 0,
             requests: Requests::default(),
             expiry: Expiry::new(awake),
+            diverged: None,
             flapping: Flapping::default(),
             posts: BTreeMap::new(),
             board: Board::default(),
@@ -184,6 +187,7 @@ impl Lookout {
                 self.expiry.observe(now, expired, open)
             }
             Observation::Standing(standing) => self.stands(standing),
+            Observation::Diverged(since) => self.diverged = since,
         }
     }
 
@@ -302,6 +306,7 @@ impl Lookout {
             self.stall.reading(self.options.lease_ms),
         ));
         readings.push((Kind::RequestsWaiting, me, self.requests.reading()));
+        readings.push((Kind::Divergence, me, divergence(self.diverged)));
         readings.push((Kind::LeaderFlapping, me, self.flapping.reading(now)));
         readings.extend(self.clock(now));
         readings.extend(
@@ -398,5 +403,17 @@ impl Lookout {
             .chain(self.board.others())
             .cloned()
             .collect()
+    }
+}
+
+/// A state is right or wrong: there is no limit to learn.
+fn divergence(since: Option<Zxid>) -> Reading {
+    Reading {
+        sign: since.map_or(Sign::Calm, |_| Sign::Critical),
+        hold: Hold {
+            raise_ms: 0,
+            clear_ms: 1000,
+        },
+        evidence: vec![("since_zxid", since.map_or(0.0, |zxid| zxid.0 as f64))],
     }
 }

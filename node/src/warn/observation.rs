@@ -1,6 +1,7 @@
 //! What the lookout is told, and what lookouts tell each other.
 
 use super::alert::Alert;
+use crate::tree::Checkpoint;
 use crate::zab::{Epoch, Millis, NodeId, Zxid};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,8 @@ pub struct Standing {
     pub serving: bool,
     /// The last zxid that it has applied.
     pub delivered: Zxid,
+    /// Its state then; or the first one that is in doubt.
+    pub state: Checkpoint,
 }
 
 /// What every member tells every other several times a second.
@@ -136,4 +139,6 @@ pub enum Observation {
     },
     /// What this server is doing.
     Standing(Standing),
+    /// From which transaction on this server's state is not what it should be, if it is not.
+    Diverged(Option<Zxid>),
 }

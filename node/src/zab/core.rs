@@ -47,6 +47,10 @@ pub(super) struct Core {
     pub(super) term: u64,
     /// It may lead. Serves liveness alone: an unfit replica votes and acknowledges as ever.
     pub(super) fit: bool,
+    /// The layer above found that its state is not what the history makes.
+    pub(super) doubts: bool,
+    /// And that this is not the leader's fault: it takes a leader's. Until then this replica waits.
+    pub(super) renounced: bool,
     disk_issued: u64,
     disk_waiting: VecDeque<(u64, u64, Then)>,
     tickets: u64,
@@ -72,6 +76,8 @@ impl Core {
             round: 0,
             term: 0,
             fit: true,
+            doubts: false,
+            renounced: false,
             disk_issued: 0,
             disk_waiting: VecDeque::new(),
             tickets: 0,
@@ -111,7 +117,7 @@ impl Core {
         let me = self.me();
         let voted = || self.views.before_last().is_some_and(|view| view.votes(me));
         match self.view() {
-            _ if self.epochs.amnesiac || !self.fit => Candidacy::None,
+            _ if self.epochs.amnesiac || self.doubts || !self.fit => Candidacy::None,
             view if view.votes(me) => Candidacy::Member,
             view if view.version > self.delivered && voted() => Candidacy::Leaving,
             _ => Candidacy::None,
@@ -268,17 +274,19 @@ impl Core {
         self.ask_snapshot(Purpose::Peer)
     }
 
-    /// Takes a snapshot that was asked for; returns it if it is for a peer, and keeps it on disk otherwise.
+    /// Takes a snapshot that was asked for; returns it if it is for a peer, and keeps it on disk otherwise. One that is in
+    /// doubt goes nowhere.
     pub(super) fn snapshot_taken(
         &mut self,
         ticket: Ticket,
-        snapshot: Snapshot,
+        snapshot: Option<Snapshot>,
     ) -> Option<Snapshot> {
         let (wanted, purpose) = self
             .snapshots_wanted
             .pop_front()
             .expect("a snapshot nobody asked for");
         assert_eq!(wanted, ticket, "snapshots are answered in order");
+        let snapshot = snapshot?;
         if purpose == Purpose::Peer {
             return Some(snapshot);
         }
@@ -301,6 +309,7 @@ impl Core {
         self.delivered = zxid;
         self.delivered_since_snapshot = 0;
         self.last_snapshot = zxid;
+        (self.doubts, self.renounced) = (false, false);
         self.disk(DiskOp::InstallHistory {
             snapshot: snapshot.clone(),
             entries,

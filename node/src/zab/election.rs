@@ -58,6 +58,9 @@ impl Election {
 
     /// Something about the peers has changed: look again at whom to vote for and who agrees.
     pub(super) fn review(&mut self, core: &mut Core) -> Next {
+        if core.doubts && !core.renounced {
+            return Next::Stay;
+        }
         self.join_round(core);
         let (hears, mutual) = (core.peers.hears(core.now), core.peers.mutual(core.now));
         let vote = self.best(core, &mutual);

@@ -48,6 +48,8 @@ pub(super) enum Stage {
 pub(super) struct Learner {
     pub(super) session: u64,
     pub(super) amnesiac: bool,
+    /// It needs a snapshot, and has not been given one yet.
+    pub(super) doubts: bool,
     pub(super) stage: Stage,
     pub(super) acked: Zxid,
     /// The last entry that it was sent.
@@ -263,8 +265,13 @@ impl Leader {
         session: u64,
         body: ToLeader,
     ) -> Next {
-        if let ToLeader::FollowerInfo { accepted, amnesiac } = body {
-            return self.introduced(core, from, session, accepted, amnesiac);
+        if let ToLeader::FollowerInfo {
+            accepted,
+            amnesiac,
+            doubts,
+        } = body
+        {
+            return self.introduced(core, from, session, accepted, (amnesiac, doubts));
         }
         let Some(learner) = self
             .learners
@@ -305,12 +312,13 @@ impl Leader {
         from: NodeId,
         session: u64,
         accepted: Epoch,
-        amnesiac: bool,
+        (amnesiac, doubts): (bool, bool),
     ) -> Next {
         let stage = Stage::Introduced { accepted };
         let learner = Learner {
             session,
             amnesiac,
+            doubts,
             stage,
             acked: Zxid::ZERO,
             told: Zxid::ZERO,

@@ -61,6 +61,7 @@ impl Follower {
         let info = ToLeader::FollowerInfo {
             accepted: core.epochs.accepted,
             amnesiac: core.epochs.amnesiac,
+            doubts: core.doubts,
         };
         follower.say(core, info);
         let next = if core.peers.is_connected(leader) {

@@ -72,6 +72,8 @@ pub enum ToLeader {
         accepted: Epoch,
         /// Its acknowledgements must not count.
         amnesiac: bool,
+        /// Its state is not what its history makes: it needs the leader's, however far its history reaches.
+        doubts: bool,
     },
     /// It promised to follow the leader's epoch, durably.
     AckEpoch {

@@ -36,4 +36,6 @@ pub enum Bug {
     AckBeforeWrite,
     /// Answers `sync` without asking a majority whether it still leads.
     StaleSync,
+    /// A follower now and then applies something else than was committed.
+    Divergence,
 }

@@ -123,6 +123,29 @@ impl Replica {
         }
     }
 
+    /// The state of the layer above seems not to be what the history makes: this replica serves nobody, does not stand, and waits
+    /// for [`Replica::trust`] or [`Replica::renounce`].
+    pub fn doubt(&mut self, now: Millis) {
+        self.core.now = self.core.now.max(now);
+        self.core.doubts = true;
+        if !matches!(self.role, Role::Looking(_)) {
+            self.become_next(Next::Look);
+        }
+    }
+
+    /// The state of the layer above is right after all.
+    pub fn trust(&mut self, now: Millis) {
+        self.core.now = self.core.now.max(now);
+        self.core.doubts = false;
+    }
+
+    /// The state of the layer above, if it is in doubt, is wrong: a leader's will replace it, and the history with it. Until then this replica's log is
+    /// as good as ever, so that its votes and acknowledgements count: what it acknowledged is on its disk.
+    pub fn renounce(&mut self, now: Millis) {
+        self.core.now = self.core.now.max(now);
+        self.core.renounced = self.core.doubts;
+    }
+
     /// Whether this replica may lead. One that may not resigns, and is no candidate; it votes and acknowledges as ever.
     pub fn set_fit(&mut self, now: Millis, fit: bool) {
         self.core.fit = fit;

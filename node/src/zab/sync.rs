@@ -1,7 +1,8 @@
 //! Synchronisation: how a leader brings a learner to its own history.
 //!
 //! By the learner's last zxid: the missing entries (DIFF), from memory or from the log on disk; or first a cut, where the
-//! learner has more of an epoch than the leader (TRUNC); or else a snapshot (SNAP), then the entries after it. Each
+//! learner has more of an epoch than the leader (TRUNC); or else a snapshot (SNAP), then the entries after it. A learner whose
+//! state is not what its history makes gets a snapshot in any case. Each
 //! step moves the learner to a position in the leader's history, and the next step is chosen from there. The leader may
 //! meanwhile propose; the last step, from memory, catches up with that and is the only one that ends it. Those who do not
 //! vote are brought to what is committed, and no further.
@@ -58,6 +59,10 @@ fn end_for(core: &Core, id: NodeId) -> Zxid {
 impl Leader {
     /// The learner has the leader's history up to `last`, if `last` is in it: takes the next step.
     pub(super) fn sync(&mut self, core: &mut Core, id: NodeId, last: Zxid) {
+        let learner = self.learners.get_mut(&id).expect("a learner of ours");
+        if std::mem::take(&mut learner.doubts) {
+            return self.ask_snapshot(core, id);
+        }
         match choose(core, last) {
             Step::Memory => self.sync_from_memory(core, id, last),
             Step::Cut(zxid) => {

@@ -256,12 +256,13 @@ pub enum Input {
         /// The entries, in order.
         entries: Option<Vec<Entry>>,
     },
-    /// The answer to [`Output::TakeSnapshot`]: the state as it is after everything delivered so far.
+    /// The answer to [`Output::TakeSnapshot`]: the state as it is after everything delivered so far; `None` if that is in doubt
+    /// (see [`super::Replica::doubt`]).
     SnapshotTaken {
         /// The question's.
         ticket: Ticket,
         /// The state.
-        snapshot: Snapshot,
+        snapshot: Option<Snapshot>,
     },
 }
 

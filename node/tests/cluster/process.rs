@@ -53,6 +53,14 @@ impl Server {
         self.spawn(command);
     }
 
+    /// Starts it with a planted bug.
+    #[cfg(feature = "bugs")]
+    pub(crate) fn start_with_bug(&mut self, bug: &str) {
+        let mut command = Command::new(BINARY);
+        command.args(["--bug", bug, "--config"]).arg(&self.config);
+        self.spawn(command);
+    }
+
     /// Starts it with files limited to about this size: its disk is full soon.
     pub(crate) fn start_with_small_disk(&mut self, kib: u32) {
         let mut command = Command::new("sh");

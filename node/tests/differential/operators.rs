@@ -91,7 +91,6 @@ const LEFT_OUT: &[&str] = &[
     "stale_re",
     "throttled_ops",
     "request_throttle_queue",
-    "digest_mismatches",
     "insecure_admin",
     "tls_handshake",
     "unsuccessful_handshake",

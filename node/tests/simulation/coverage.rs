@@ -29,6 +29,10 @@ pub(crate) enum Situation {
     ChangeRefused,
     NoMemberStays,
     LeaderLeft,
+    StateDiffers,
+    DoubtedUnjustly,
+    StateReplaced,
+    StateRebuilt,
 }
 
 use Situation::*;
@@ -73,6 +77,10 @@ pub(crate) const ALL: &[(Situation, &str)] = &[
         NoMemberStays,
         "change to voters of whom none was one before",
     ),
+    (StateDiffers, "state that differs, found"),
+    (DoubtedUnjustly, "doubt of a state that was right"),
+    (StateReplaced, "SNAP for the sake of the state"),
+    (StateRebuilt, "state made anew from the disk"),
     (LeaderLeft, "leader that left because it belongs no longer"),
 ];
 

@@ -44,11 +44,21 @@ pub(crate) fn join(from: &Members, to: &Members) -> Bytes {
     txn.expect("a Vec grows").into()
 }
 
-/// How many transactions were applied, the last one's zxid, and who belongs to the ensemble once that has changed.
+/// The digest of a state after one transaction more.
+pub(crate) fn fold(digest: u64, zxid: Zxid, txn: &Bytes) -> u64 {
+    txn.iter()
+        .fold(digest ^ zxid.0, |sum, &byte| {
+            (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+        .rotate_left(29)
+}
+
+/// How many transactions were applied, the last one's zxid, a digest of them all, and who belongs to the ensemble once that has changed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct App {
     pub(crate) count: u64,
     pub(crate) zxid: Zxid,
+    pub(crate) digest: u64,
     view: Option<View>,
 }
 
@@ -56,6 +66,7 @@ impl App {
     pub(crate) fn apply(&mut self, zxid: Zxid, txn: &Bytes) {
         self.count += 1;
         self.zxid = zxid;
+        self.digest = fold(self.digest, zxid, txn);
         if let Some(change) = change(txn) {
             let view = self.view.take().unwrap_or_default();
             self.view = Some(view.after(zxid, change));

@@ -9,6 +9,7 @@
 
 mod coverage;
 mod disk;
+mod doubt;
 mod durable;
 mod ensemble;
 mod layer;
@@ -146,6 +147,7 @@ mod planted {
             Bug::CommitWithoutQuorum => "commit_without_quorum",
             Bug::AckBeforeWrite => "ack_before_write",
             Bug::StaleSync => "stale_sync",
+            Bug::Divergence => "divergence",
         }
     }
 
@@ -173,6 +175,11 @@ mod planted {
     #[test]
     fn ack_before_write_is_found() {
         is_found(Bug::AckBeforeWrite);
+    }
+
+    #[test]
+    fn divergence_is_found() {
+        is_found(Bug::Divergence);
     }
 
     #[test]

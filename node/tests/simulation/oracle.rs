@@ -1,7 +1,7 @@
 //! What must hold after every event, told by what replicas deliver, promise and claim.
 
 use crate::durable::Durable;
-use crate::layer;
+use crate::layer::{self, App};
 use keelhaul_node::zab::{Entry, Epoch, Epochs, Members, View, Zxid};
 use std::collections::BTreeMap;
 
@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub(crate) struct Oracle {
     chain: Vec<Entry>,
+    /// The digest of the state after each of them.
+    digests: Vec<u64>,
     leaders: BTreeMap<Epoch, usize>,
     epochs: BTreeMap<usize, Epochs>,
     view: View,
@@ -18,6 +20,7 @@ impl Oracle {
     pub(crate) fn new(members: Members) -> Oracle {
         Oracle {
             chain: Vec::new(),
+            digests: Vec::new(),
             leaders: BTreeMap::new(),
             epochs: BTreeMap::new(),
             view: View::initial(members),
@@ -60,6 +63,11 @@ impl Oracle {
             .map_or(Zxid::ZERO, |i| self.chain[i].zxid)
     }
 
+    /// The digest of the state after the first `count` committed transactions.
+    pub(crate) fn digest_at(&self, count: usize) -> u64 {
+        count.checked_sub(1).map_or(0, |i| self.digests[i])
+    }
+
     /// A node delivers its transaction number `position` (from 0). Whatever was delivered once, anywhere, is what everyone
     /// delivers there: committed prefixes agree, and nothing acknowledged is lost. Returns whether it is news.
     pub(crate) fn delivers(
@@ -76,6 +84,9 @@ impl Oracle {
                 entry.zxid, known.zxid
             )),
             None if position == self.chain.len() && entry.zxid > self.zxid_at(position) => {
+                let before = self.digest_at(position);
+                self.digests
+                    .push(layer::fold(before, entry.zxid, &entry.txn));
                 self.chain.push(entry.clone());
                 Ok(true)
             }
@@ -87,9 +98,13 @@ impl Oracle {
         }
     }
 
-    /// A node holds a state made of the first `count` transactions, at `zxid`.
-    pub(crate) fn holds(&self, node: usize, count: usize, zxid: Zxid) -> Result<(), String> {
-        if count <= self.chain.len() && self.zxid_at(count) == zxid {
+    /// A node was given a state, said to be made of the first `count` transactions, at `zxid`.
+    pub(crate) fn holds(&self, node: usize, app: &App) -> Result<(), String> {
+        let (count, zxid) = (app.count as usize, app.zxid);
+        if count <= self.chain.len()
+            && self.zxid_at(count) == zxid
+            && self.digest_at(count) == app.digest
+        {
             return Ok(());
         }
         Err(format!(

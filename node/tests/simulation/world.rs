@@ -37,14 +37,16 @@ pub(crate) struct Setting {
     pub(crate) trace: bool,
 }
 
-struct Running {
-    replica: Replica,
+pub(crate) struct Running {
+    pub(crate) replica: Replica,
     store: Store,
     disk_queue: VecDeque<DiskOp>,
     disk_busy: bool,
     disk_done: u64,
-    app: App,
+    pub(crate) app: App,
     status: Status,
+    /// Its state is in doubt.
+    pub(crate) doubted: bool,
     /// Syncs asked for, with how many transactions were committed then.
     syncs: BTreeMap<u64, usize>,
 }
@@ -99,6 +101,16 @@ pub(crate) enum Event {
         committed: usize,
     },
     Fault,
+    /// It is decided whether a state in doubt is right.
+    Settle {
+        node: usize,
+        life: u64,
+    },
+    /// A state that is wrong may still be there.
+    Rebuild {
+        node: usize,
+        life: u64,
+    },
     /// Somebody wants other members.
     Change,
 }
@@ -234,6 +246,11 @@ impl World {
         let deadline = self.now + RECOVERY;
         while !(self.whole() && self.oracle.committed() > committed) {
             if self.now > deadline {
+                if let Some(node) = (0..self.nodes.len()).find(|&node| self.differs(node)) {
+                    return Err(format!(
+                        "node {node} holds another state than the others, and nobody says so"
+                    ));
+                }
                 return Err(format!(
                     "not live again within {} s after the last fault: {}",
                     RECOVERY / 1_000_000,
@@ -249,6 +266,7 @@ impl World {
         let all = self.oracle.committed() as u64;
         let settled = self.oracle.view().next.is_none();
         settled
+            && !(0..self.nodes.len()).any(|node| self.differs(node))
             && self.nodes.iter().all(|n| {
                 n.running
                     .as_ref()
@@ -321,6 +339,10 @@ impl World {
             Event::Client => self.client(),
             Event::Request { node, committed } => self.request(node, committed),
             Event::Fault => self.fault(),
+            Event::Settle { node, life } if self.defer(node, life, &event) => Ok(()),
+            Event::Settle { node, .. } => self.settle(node),
+            Event::Rebuild { node, life } if self.defer(node, life, &event) => Ok(()),
+            Event::Rebuild { node, .. } => self.rebuild(node),
             Event::Change => self.change(),
         }
     }
@@ -336,7 +358,7 @@ impl World {
 
     // ---- nodes
 
-    fn start(&mut self, node: usize) -> Result<(), String> {
+    pub(crate) fn start(&mut self, node: usize) -> Result<(), String> {
         let options = StoreOptions {
             segment_bytes: self.segment_bytes,
         };
@@ -354,7 +376,7 @@ impl World {
             .snapshot
             .as_ref()
             .map_or_else(App::default, App::of);
-        self.oracle.holds(node, app.count as usize, app.zxid)?;
+        self.oracle.holds(node, &app)?;
         self.oracle.promises(node, recovered.epochs)?;
         let members = self.nodes[node].members.clone();
         self.trace(|| {
@@ -382,12 +404,13 @@ impl World {
             disk_done: 0,
             app,
             status: Status::Looking,
+            doubted: false,
             syncs: BTreeMap::new(),
         });
         self.carry_out(node)
     }
 
-    fn crash(&mut self, node: usize) {
+    pub(crate) fn crash(&mut self, node: usize) {
         let Some(running) = self.nodes[node].running.take() else {
             return;
         };
@@ -461,7 +484,15 @@ impl World {
         &mut self.running(node).expect("it runs").replica
     }
 
-    fn running(&mut self, node: usize) -> Option<&mut Running> {
+    pub(crate) fn app(&self, node: usize) -> Option<&App> {
+        self.nodes[node].running.as_ref().map(|r| &r.app)
+    }
+
+    pub(crate) fn life(&self, node: usize) -> u64 {
+        self.nodes[node].life
+    }
+
+    pub(crate) fn running(&mut self, node: usize) -> Option<&mut Running> {
         self.nodes[node].running.as_mut()
     }
 
@@ -519,13 +550,19 @@ impl World {
             Output::Disk(operation) => self.ask_disk(node, operation),
             Output::Restore(snapshot) => {
                 let app = App::of(&snapshot);
-                self.oracle.holds(node, app.count as usize, app.zxid)?;
-                self.running(node).expect("it gave this out").app = app;
+                self.oracle.holds(node, &app)?;
+                let running = self.running(node).expect("it gave this out");
+                running.app = app;
+                if std::mem::take(&mut running.doubted) {
+                    self.coverage.hit(Situation::StateReplaced);
+                }
             }
             Output::Deliver(entry) => self.deliver(node, &entry)?,
             Output::TakeSnapshot(ticket) => {
+                // What is written or sent is compared first: else a wrong state would outlive the memory in which it went wrong.
+                self.compare(node, true);
                 let running = self.running(node).expect("it gave this out");
-                let snapshot = running.app.snapshot();
+                let snapshot = (!running.doubted).then(|| running.app.snapshot());
                 running
                     .replica
                     .step(now, Input::SnapshotTaken { ticket, snapshot });
@@ -568,6 +605,7 @@ impl World {
             }
             self.saw_change(node, entry);
         }
+        self.compare(node, false);
         Ok(())
     }
 
@@ -971,7 +1009,8 @@ impl World {
             68..71 => self.wipe(node)?,
             71..75 => (0..self.nodes.len()).for_each(|n| self.crash(n)),
             75..88 => self.open_links(),
-            88..93 => self.advise(node)?,
+            88..92 => self.advise(node)?,
+            92..95 => self.corrupt(node)?,
             _ => self.revive()?,
         }
         Ok(())

@@ -10,6 +10,7 @@ use crate::server::facts::environment;
 use crate::server::metrics::{monitor_json, of_the_process, prometheus_text};
 use crate::server::pipeline::Client;
 use crate::server::words::{NOT_SERVING, VERSION};
+use crate::tree::{Checkpoint, Digest};
 use crate::warn::Alert;
 use crate::watches::Watcher;
 use crate::zab::{Epoch, Status};
@@ -124,7 +125,10 @@ impl Engine {
                 Some("there are no trace masks: RUST_LOG chooses what is logged"),
                 Map::new(),
             ),
-            What::Hash => ok(json!({ "digests": [] })),
+            What::Hash => {
+                let digest = |at: &Checkpoint| json!({ "digest": at.digest.value() as i64, "digestVersion": Digest::VERSION, "zxid": at.zxid.0 as i64 });
+                ok(json!({ "digests": self.digests.kept().map(digest).collect::<Vec<_>>() }))
+            }
             What::InitialConfiguration => ok(json!({ "initial_configuration": null })),
             What::IsReadOnly => ok(json!({ "read_only": self.is_read_only() })),
             What::LastSnapshot => ok(self.last_snapshot()),

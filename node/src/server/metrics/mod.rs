@@ -88,6 +88,8 @@ macro_rules! metrics {
 
 metrics! {
     counters {
+        /// Times that this server's state was not what it should be, and was put in doubt.
+        digest_mismatches_count,
         /// Elections that this server has begun.
         looking_count,
         /// Transactions proposed as the leader.

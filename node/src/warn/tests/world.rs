@@ -134,6 +134,7 @@ impl World {
             epoch,
             serving: leads.is_some(),
             delivered: Zxid::new(epoch, server.delivered),
+            ..Standing::default()
         }));
         while server.inbox.front().is_some_and(|(at, _, _)| *at <= now) {
             let (_, from, beat) = server.inbox.pop_front().unwrap();
