@@ -160,6 +160,7 @@ impl Engine {
         tracing::info!(?status, zxid = %self.tree.zxid(), "status");
         let served = self.status.serving();
         self.status = status;
+        self.choose_dials();
         self.passing.status(status, self.at);
         if self.read_only.status(status, self.now) {
             tracing::info!("no longer read-only");
