@@ -14,7 +14,7 @@ use keelhaul_node::config::EXAMPLE;
 use keelhaul_node::hard;
 use keelhaul_node::request::{Acl, SessionId};
 use keelhaul_node::storage::{Store, StoreOptions};
-use keelhaul_node::tree::Tree;
+use keelhaul_node::tree::{Checkpoint, Tree};
 use keelhaul_node::txn::{Body, Incarnation, Origin, Txn};
 use keelhaul_node::zab::{
     DiskOp, Entry, Epoch, FromLeader, Message, NodeId, Snapshot, ToLeader, Zxid,
@@ -291,6 +291,7 @@ fn transactions() -> Vec<Bytes> {
             session: SessionId(9),
             cxid: n as i32,
             time_ms: 1_700_000_000_000,
+            state: Some(Checkpoint::default()),
             body,
         };
         txn.encode()
@@ -349,6 +350,7 @@ fn peer_bodies() -> Vec<Vec<u8>> {
         to(ToLeader::FollowerInfo {
             accepted: Epoch(2),
             amnesiac: false,
+            doubts: true,
         }),
         Message::App {
             session: 5,
