@@ -40,7 +40,7 @@ struct Cli {
     #[arg(long, short = 'V')]
     version: bool,
 
-    /// Plant a bug: commit-without-quorum, ack-before-write, stale-sync or divergence
+    /// Plant a bug: commit-without-quorum, ack-before-write, stale-sync, divergence or amnesiac-acts
     #[cfg(feature = "bugs")]
     #[arg(long, value_name = "NAME", value_parser = bug)]
     bug: Option<zab::Bug>,
@@ -72,8 +72,9 @@ fn bug(name: &str) -> Result<zab::Bug, String> {
         "ack-before-write" => Ok(zab::Bug::AckBeforeWrite),
         "stale-sync" => Ok(zab::Bug::StaleSync),
         "divergence" => Ok(zab::Bug::Divergence),
+        "amnesiac-acts" => Ok(zab::Bug::AmnesiacActs),
         _ => Err(
-            "the bugs are commit-without-quorum, ack-before-write, stale-sync and divergence"
+            "the bugs are commit-without-quorum, ack-before-write, stale-sync, divergence and amnesiac-acts"
                 .into(),
         ),
     }

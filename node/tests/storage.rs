@@ -140,51 +140,100 @@ fn a_torn_tail_is_cut_and_the_log_goes_on() {
     assert_eq!(recovered(dir.path()), [1, 2, 4]);
 }
 
+/// The directory was damaged: what it held is in `damaged-0`, and it comes back without memory, but with what it promised.
+fn forgets(dir: &Path, accepted: u32) {
+    let found = open(dir).1;
+    let epochs = Epochs {
+        accepted: Epoch(accepted),
+        current: Epoch(0),
+        amnesiac: true,
+    };
+    assert_eq!(
+        (found.epochs, found.entries, found.snapshot),
+        (epochs, vec![], None)
+    );
+    // It stays one, and can be written to.
+    let (mut store, found) = open(dir);
+    assert_eq!(found.epochs, epochs);
+    store.perform(append(1..=3)).unwrap();
+    drop(store);
+    assert_eq!(recovered(dir), [1, 2, 3]);
+    assert!(!dir.join("damaged-1").exists());
+}
+
+fn promise(store: &mut Store, epoch: u32) {
+    let epochs = Epochs {
+        accepted: Epoch(epoch),
+        current: Epoch(epoch),
+        amnesiac: false,
+    };
+    store.perform(vec![DiskOp::SaveEpochs(epochs)]).unwrap();
+}
+
 #[test]
-fn a_broken_middle_is_refused_with_file_and_offset() {
+fn a_log_with_a_broken_middle_is_set_aside_as_it_is_and_what_was_promised_is_kept() {
     let dir = formatted();
     let (mut store, _) = open(dir.path());
+    promise(&mut store, 7);
     // Each is durable before the next is written.
     (1..=3).for_each(|c| drop(store.perform(append([c])).unwrap()));
     drop(store);
     let path = newest(dir.path());
     let mut bytes = fs::read(&path).unwrap();
-    let second = 16 + 64;
-    bytes[second + 30] ^= 1;
+    bytes[16 + 64 + 30] ^= 1;
     fs::write(&path, &bytes).unwrap();
-    match Store::open(dir.path(), small()) {
+    forgets(dir.path(), 7);
+    let aside = dir.path().join("damaged-0").join(path.file_name().unwrap());
+    assert_eq!(fs::read(aside).unwrap(), bytes, "nothing was changed");
+}
+
+#[test]
+fn damage_that_is_found_while_the_node_runs_names_file_and_offset() {
+    let dir = formatted();
+    let (mut store, _) = open(dir.path());
+    (1..=3).for_each(|c| drop(store.perform(append([c])).unwrap()));
+    let path = newest(dir.path());
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[16 + 30] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let read = DiskOp::ReadLog {
+        ticket: Ticket(1),
+        after: Zxid::ZERO,
+        limit: 10,
+    };
+    match store.perform(vec![read]) {
         Err(StorageError::Damaged(damage)) => {
-            assert_eq!((damage.path, damage.offset), (path.clone(), second as u64));
+            assert_eq!((damage.path, damage.offset), (path, 16));
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(fs::read(&path).unwrap(), bytes, "nothing was changed");
 }
 
 #[test]
-fn a_damaged_closed_segment_and_a_missing_one_are_refused() {
-    let dir = formatted();
-    let (mut store, _) = open(dir.path());
-    store.perform(append(1..=30)).unwrap();
-    drop(store);
-    let mut logs: Vec<PathBuf> = fs::read_dir(dir.path().join("history-0"))
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .collect();
-    logs.sort();
-    let bytes = fs::read(&logs[1]).unwrap();
-    fs::write(&logs[1], &bytes[..bytes.len() - 5]).unwrap();
-    assert!(
-        matches!(Store::open(dir.path(), small()), Err(StorageError::Damaged(d)) if d.path == logs[1])
-    );
-    fs::remove_file(&logs[1]).unwrap();
-    assert!(
-        matches!(Store::open(dir.path(), small()), Err(StorageError::Damaged(d)) if d.path == logs[2])
-    );
+fn a_damaged_closed_segment_and_a_missing_one_make_an_amnesiac() {
+    for cut in [true, false] {
+        let dir = formatted();
+        let (mut store, _) = open(dir.path());
+        store.perform(append(1..=30)).unwrap();
+        drop(store);
+        let mut logs: Vec<PathBuf> = fs::read_dir(dir.path().join("history-0"))
+            .unwrap()
+            .map(|e| e.unwrap().path())
+            .collect();
+        logs.sort();
+        let bytes = fs::read(&logs[1]).unwrap();
+        match cut {
+            true => fs::write(&logs[1], &bytes[..bytes.len() - 5]).unwrap(),
+            false => fs::remove_file(&logs[1]).unwrap(),
+        }
+        forgets(dir.path(), 0);
+        let aside = fs::read_dir(dir.path().join("damaged-0")).unwrap().count();
+        assert_eq!(aside, logs.len() - usize::from(!cut));
+    }
 }
 
 #[test]
-fn snapshots_make_old_segments_superfluous_and_a_damaged_one_is_passed_over() {
+fn snapshots_make_old_segments_superfluous_and_a_damaged_one_is_set_aside() {
     let dir = formatted();
     let (mut store, _) = open(dir.path());
     let snapshot = |c: u32| Snapshot {
@@ -217,6 +266,14 @@ fn snapshots_make_old_segments_superfluous_and_a_damaged_one_is_passed_over() {
     let (_, found) = open(dir.path());
     assert_eq!(found.snapshot, Some(snapshot(20)));
     assert_eq!(found.entries.len(), 11);
+    assert!(!found.epochs.amnesiac, "the log has what it had");
+    let aside = dir.path().join("damaged-0");
+    assert!(aside.join(newest.file_name().unwrap()).exists());
+
+    // Without the older one, the log does not go back far enough.
+    fs::remove_file(newest.with_file_name(format!("snapshot-{:016x}", zxid(20).0))).unwrap();
+    let (_, found) = open(dir.path());
+    assert!(found.epochs.amnesiac && found.entries.is_empty());
 }
 
 #[test]
@@ -272,29 +329,30 @@ fn formatting_refuses_to_forget_and_one_process_holds_the_directory() {
 }
 
 #[test]
-fn a_history_without_its_promises_is_neither_opened_nor_formatted_over() {
+fn a_history_without_its_promises_is_set_aside_and_not_formatted_over() {
     let dir = formatted();
     let (mut store, _) = open(dir.path());
     store.perform(append(1..=5)).unwrap();
     drop(store);
     fs::remove_file(dir.path().join("epochs")).unwrap();
-    let log = fs::read(newest(dir.path())).unwrap();
-    let refused = Store::open(dir.path(), small()).unwrap_err().to_string();
-    assert!(refused.contains("no file `epochs`"), "{refused}");
+    let path = newest(dir.path());
+    let log = fs::read(&path).unwrap();
     let refused = Store::format(dir.path()).unwrap_err().to_string();
     assert!(refused.contains("no file `epochs`"), "{refused}");
-    assert_eq!(fs::read(newest(dir.path())).unwrap(), log);
+    forgets(dir.path(), 0);
+    let aside = dir.path().join("damaged-0").join(path.file_name().unwrap());
+    assert_eq!(fs::read(aside).unwrap(), log);
 }
 
 #[test]
-fn promises_that_are_damaged_are_refused() {
+fn promises_that_are_damaged_are_set_aside_with_their_history() {
     let dir = formatted();
     let path = dir.path().join("epochs");
     let text = fs::read_to_string(&path)
         .unwrap()
         .replace("accepted 0", "accepted 9");
-    fs::write(&path, text).unwrap();
-    assert!(
-        matches!(Store::open(dir.path(), small()), Err(StorageError::Damaged(d)) if d.path == path)
-    );
+    fs::write(&path, &text).unwrap();
+    forgets(dir.path(), 0);
+    let aside = dir.path().join("damaged-0/epochs");
+    assert_eq!(fs::read_to_string(aside).unwrap(), text);
 }

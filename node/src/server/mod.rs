@@ -73,7 +73,7 @@ use secure::SecurePort;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -178,13 +178,30 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<(), NodeError> {
     tokio::pin!(stop);
+    let mut begun = Instant::now();
+    let mut ports_in_hand = false;
     loop {
-        match run_once(config.clone(), zab.clone(), &mut stop).await {
-            Err(problem @ NodeError::Rebuild) => tracing::warn!(%problem, "starting again"),
+        let long = begun.elapsed() >= AGAIN_AFTER;
+        let result = run_once(config.clone(), zab.clone(), &mut stop).await;
+        match result {
+            Err(NodeError::Rebuild | NodeError::Storage(StorageError::Damaged(_)))
+                if begun.elapsed() >= AGAIN_AFTER =>
+            {
+                tracing::warn!("starting again, from what is on the disk");
+                (begun, ports_in_hand) = (Instant::now(), true);
+            }
+            // The threads that had the ports are about to end.
+            Err(NodeError::Listen { .. }) if ports_in_hand && !long => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
             result => return result,
         }
     }
 }
+
+/// A server that starts again by itself, because of its own disk or state, does not do so more often than this: what is wrong
+/// would not be mended by it.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 async fn run_once(
     config: NodeConfig,

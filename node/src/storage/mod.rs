@@ -5,13 +5,15 @@
 //! epochs                promises, and the number N of the history in use
 //! history-N/log-Z       log segments, each beginning after zxid Z (hexadecimal)
 //! history-N/snapshot-Z  the state at zxid Z: the newest two are kept, and the log from the older one on
+//! damaged-N/            what was found damaged, as it was found
 //! ```
 //!
 //! Operations are carried out in order, and are durable when reported done; appends that stand together share one fsync.
-//! A torn tail of the log is cut with a warning; a broken middle is refused with file and offset. A directory that was
-//! never formatted makes an amnesiac replica: nobody can tell what it has forgotten. What this cannot tell: a disk
+//! A torn tail of the log is cut with a warning; a broken middle, or whatever else is not as it was written, is set aside (see `aside`).
+//! A directory that was never formatted makes an amnesiac replica, as a damaged one does: nobody can tell what it has forgotten. What this cannot tell: a disk
 //! that loses the very last synced records and nothing behind them looks like one that never got them.
 
+mod aside;
 mod files;
 mod promises;
 mod record;
@@ -61,9 +63,8 @@ pub enum StorageError {
 /// Where a file does not hold what was written to it.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{path} is damaged at byte {offset}: {problem}; the node does not start on a history with a hole. \
-     Move the data directory away: the node then comes back without memory, and without a vote until a leader has \
-     brought it up to date"
+    "{path} is damaged at byte {offset}: {problem}; started again, the node sets its files aside and comes back without memory, \
+     and without a vote until a leader has brought it up to date"
 )]
 pub struct Damage {
     /// The file.
@@ -155,7 +156,14 @@ impl Store {
                 problem: problem.to_owned(),
             });
         }
-        refuse_orphan(files)?;
+        if let Some(folder) = orphan(files)? {
+            let problem = "it holds a history, but no file `epochs` that says what was promised; choose another directory, or start \
+                           the server to set it aside";
+            return Err(StorageError::Refused {
+                path: files.path(&folder),
+                problem: problem.to_owned(),
+            });
+        }
         begin(files, Epochs::default())
     }
 
@@ -165,8 +173,31 @@ impl Store {
         options: StoreOptions,
     ) -> Result<(Store, Recovered), StorageError> {
         let f = &mut *files;
+        let found = match Store::read(f, &options) {
+            Err(StorageError::Damaged(damage)) => {
+                aside::set_aside(f, &damage)?;
+                Store::read(f, &options)
+            }
+            found => found,
+        };
+        let (promises, log, recovered) = found?;
+        let store = Store {
+            files,
+            options,
+            promises,
+            log,
+        };
+        Ok((store, recovered))
+    }
+
+    fn read(
+        f: &mut dyn Files,
+        options: &StoreOptions,
+    ) -> Result<(Promises, Segments, Recovered), StorageError> {
         if promises::read(f)?.is_none() {
-            refuse_orphan(f)?;
+            if let Some(history) = orphan(f)? {
+                return Err(StorageError::Damaged(aside::orphan(f, &history)));
+            }
             begin(
                 f,
                 Epochs {
@@ -201,15 +232,7 @@ impl Store {
             log_start: log.start(),
             entries,
         };
-        Ok((
-            Store {
-                files,
-                options,
-                promises,
-                log,
-            },
-            recovered,
-        ))
+        Ok((promises, log, recovered))
     }
 
     /// Carries out the operations in order, with one fsync for all appends that stand together; when it returns, all
@@ -314,45 +337,42 @@ fn lock(dir: &Path) -> Result<Box<dyn Files>, StorageError> {
     }
 }
 
-/// A history whose promises are gone is evidence, and must not be overwritten. (An empty one was left by a crash while it
-/// was made.)
-fn refuse_orphan(files: &dyn Files) -> Result<(), StorageError> {
+/// A history whose promises are gone, if there is one: it is evidence, and must not be overwritten. (An empty one was left by a crash
+/// while it was made.)
+fn orphan(files: &dyn Files) -> Result<Option<String>, StorageError> {
     for folder in StorageError::io("list", files.path(""), files.list(""))? {
-        if !folder.starts_with("history-") {
+        if !aside::is_history(&folder) {
             continue;
         }
         for name in StorageError::io("list", files.path(&folder), files.list(&folder))? {
             let name = format!("{folder}/{name}");
             let more = files.read(&name, record::HEADER, 1);
             if !StorageError::io("read", files.path(&name), more)?.is_empty() {
-                let problem =
-                    "it holds a history, but no file `epochs` that says what was promised; \
-                               move it away to start without memory"
-                        .to_owned();
-                return Err(StorageError::Refused {
-                    path: files.path(&folder),
-                    problem,
-                });
+                return Ok(Some(folder));
             }
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Writes an empty history and the first epochs.
 fn begin(files: &mut dyn Files, epochs: Epochs) -> Result<(), StorageError> {
-    let first = folder(0);
+    begin_history(files, epochs, 0)
+}
+
+fn begin_history(files: &mut dyn Files, epochs: Epochs, history: u64) -> Result<(), StorageError> {
+    let first = folder(history);
     StorageError::io("clear", files.path(&first), files.remove_dir(&first))?;
     StorageError::io("make", files.path(&first), files.make_dir(&first))?;
     Segments::create(files, &first, Zxid::ZERO, u64::MAX)?;
     StorageError::io("sync", files.path(""), files.sync_dir(""))?;
-    promises::write(files, &Promises { epochs, history: 0 })
+    promises::write(files, &Promises { epochs, history })
 }
 
 /// Removes histories that a crash left: one that was not yet in use, or no longer.
 fn remove_leftovers(files: &mut dyn Files, in_use: u64) -> Result<(), StorageError> {
     for name in StorageError::io("list", files.path(""), files.list(""))? {
-        if name.starts_with("history-") && name != folder(in_use) {
+        if aside::is_history(&name) && name != folder(in_use) {
             StorageError::io("remove", files.path(&name), files.remove_dir(&name))?;
         }
     }
@@ -374,8 +394,5 @@ fn check_reach(
         log.start(),
         log.last()
     );
-    Err(StorageError::Refused {
-        path: files.path(folder),
-        problem,
-    })
+    Err(StorageError::damaged(files.path(folder), 0, problem))
 }

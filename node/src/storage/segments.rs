@@ -95,10 +95,7 @@ impl Segments {
         }
         if log.segments.is_empty() {
             let problem = "it has no log segment".to_owned();
-            return Err(StorageError::Refused {
-                path: files.path(folder),
-                problem,
-            });
+            return Err(StorageError::damaged(files.path(folder), 0, problem));
         }
         Ok(log)
     }

@@ -2,8 +2,8 @@
 //!
 //! Written to a temporary file, synced, renamed, and the folder synced.
 
-use super::StorageError;
 use super::files::Files;
+use super::{StorageError, aside};
 use crate::zab::{Snapshot, Zxid};
 use bytes::Bytes;
 
@@ -74,29 +74,24 @@ pub(super) fn list(files: &dyn Files, folder: &str) -> Result<Vec<Zxid>, Storage
     Ok(names.iter().filter_map(zxid).collect())
 }
 
-/// The newest whole snapshot. A damaged one is passed over with a warning: the log reaches back to the one before it.
-pub(super) fn newest(files: &dyn Files, folder: &str) -> Result<Option<Snapshot>, StorageError> {
-    let mut damaged = None;
+/// The newest whole snapshot. A damaged one is set aside: the log reaches back to the one before it, or to the beginning; if it does not,
+/// whoever looks for what is missing will say so.
+pub(super) fn newest(
+    files: &mut dyn Files,
+    folder: &str,
+) -> Result<Option<Snapshot>, StorageError> {
     for zxid in list(files, folder)?.into_iter().rev() {
         let name = name(folder, zxid);
         let path = files.path(&name);
         let bytes = StorageError::io("read", path.clone(), files.read(&name, 0, usize::MAX))?;
-        match decode(&bytes) {
-            Some(snapshot) => return Ok(Some(snapshot)),
-            None => {
-                tracing::warn!(file = %path.display(), "damaged snapshot passed over");
-                damaged = Some(path);
-            }
+        if let Some(snapshot) = decode(&bytes).filter(|snapshot| snapshot.zxid == zxid) {
+            return Ok(Some(snapshot));
         }
+        tracing::error!(file = %path.display(), "damaged snapshot set aside; the log goes back to the one before it");
+        let short = name.rsplit('/').next().unwrap_or(&name).to_owned();
+        aside::set_one_aside(files, folder, &short)?;
     }
-    match damaged {
-        Some(path) => Err(StorageError::damaged(
-            path,
-            0,
-            "no snapshot in the folder is whole".to_owned(),
-        )),
-        None => Ok(None),
-    }
+    Ok(None)
 }
 
 /// Drops all but the newest two; returns the zxid of the older one of these, if there are two.

@@ -86,6 +86,10 @@ impl Core {
             last_snapshot: snapshot,
             config,
         };
+        #[cfg(feature = "bugs")]
+        if core.config.bug == Some(super::Bug::AmnesiacActs) {
+            core.epochs.amnesiac = false;
+        }
         recovered
             .entries
             .into_iter()

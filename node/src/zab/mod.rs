@@ -36,6 +36,8 @@ pub enum Bug {
     AckBeforeWrite,
     /// Answers `sync` without asking a majority whether it still leads.
     StaleSync,
+    /// Who lost its memory votes and acknowledges as if it had not.
+    AmnesiacActs,
     /// A follower now and then applies something else than was committed.
     Divergence,
 }

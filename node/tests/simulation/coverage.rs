@@ -29,6 +29,8 @@ pub(crate) enum Situation {
     ChangeRefused,
     NoMemberStays,
     LeaderLeft,
+    DamageSetAside,
+    DamageWithoutLoss,
     StateDiffers,
     DoubtedUnjustly,
     StateReplaced,
@@ -80,6 +82,8 @@ pub(crate) const ALL: &[(Situation, &str)] = &[
     (StateDiffers, "state that differs, found"),
     (DoubtedUnjustly, "doubt of a state that was right"),
     (StateReplaced, "SNAP for the sake of the state"),
+    (DamageSetAside, "damaged files set aside, memory lost"),
+    (DamageWithoutLoss, "damaged disk that lost nothing"),
     (StateRebuilt, "state made anew from the disk"),
     (LeaderLeft, "leader that left because it belongs no longer"),
 ];

@@ -2,10 +2,11 @@
 //!
 //! What a crash may do here: unsynced bytes vanish from some point on, or leave a hole of zeros; unsynced names (new,
 //! renamed, removed) are kept up to some point of their order. What it never does: lose or change what was synced. A fuse
-//! makes the disk die between any two of its writes.
+//! makes the disk die between any two of its writes. Damage, which is a fault of its own, changes a byte of what was synced.
 
 use keelhaul_node::storage::Files;
 use rand::RngExt;
+use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use std::io;
@@ -86,6 +87,36 @@ impl Disk {
             inode.content = after_crash(inode, rng);
             inode.synced = inode.content.clone();
         }
+    }
+
+    /// A byte of a file changes, also if it was synced; which one, unless there is none that may. Not in the newest segment of a log: where nothing
+    /// follows that knew the spot as durable, damage cannot be told from what a crash tears.
+    pub(crate) fn damage(&self, rng: &mut ChaCha8Rng) -> Option<String> {
+        let state = &mut *self.state();
+        let logs = state.names.keys().filter(|n| n.contains("/log-"));
+        // The last of each folder.
+        let newest: BTreeMap<String, String> = logs
+            .map(|n| (n.split('/').next().unwrap_or(n).to_owned(), n.clone()))
+            .collect();
+        let may = |(name, id): &(&String, &u64)| {
+            let empty = state.inodes[*id].content.is_empty();
+            !name.starts_with("damaged-")
+                && !name.ends_with(".tmp")
+                && !newest.values().any(|newest| newest == *name)
+                && !empty
+        };
+        let files: Vec<(String, u64)> = state
+            .names
+            .iter()
+            .filter(may)
+            .map(|(name, id)| (name.clone(), *id))
+            .collect();
+        let (name, id) = files.choose(rng)?.clone();
+        let inode = state.inodes.get_mut(&id).expect("every name has its inode");
+        let at = rng.random_range(0..inode.content.len() as u64) as usize;
+        inode.content[at] ^= 1 << rng.random_range(0..8u32);
+        inode.synced = inode.content.clone();
+        Some(name)
     }
 
     /// The disk is replaced by an empty one.

@@ -148,6 +148,7 @@ mod planted {
             Bug::AckBeforeWrite => "ack_before_write",
             Bug::StaleSync => "stale_sync",
             Bug::Divergence => "divergence",
+            Bug::AmnesiacActs => "amnesiac_acts",
         }
     }
 
@@ -175,6 +176,11 @@ mod planted {
     #[test]
     fn ack_before_write_is_found() {
         is_found(Bug::AckBeforeWrite);
+    }
+
+    #[test]
+    fn amnesiac_acts_is_found() {
+        is_found(Bug::AmnesiacActs);
     }
 
     #[test]

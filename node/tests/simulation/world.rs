@@ -63,6 +63,8 @@ struct Node {
     /// What arrived while it was paused.
     inbox: Vec<Event>,
     amnesiac: bool,
+    /// A byte of its disk was changed since it was started last.
+    damaged: bool,
     /// The configuration that it is started with.
     members: Members,
     /// The newest view that it knows.
@@ -212,6 +214,7 @@ impl World {
                 paused: false,
                 inbox: Vec::new(),
                 amnesiac: false,
+                damaged: false,
                 view: View::initial(members.clone()),
                 members,
                 leader: None,
@@ -377,6 +380,15 @@ impl World {
             .as_ref()
             .map_or_else(App::default, App::of);
         self.oracle.holds(node, &app)?;
+        if std::mem::take(&mut self.nodes[node].damaged) {
+            match recovered.epochs.amnesiac {
+                true => {
+                    self.coverage.hit(Situation::DamageSetAside);
+                    self.forgets(node);
+                }
+                false => self.coverage.hit(Situation::DamageWithoutLoss),
+            }
+        }
         self.oracle.promises(node, recovered.epochs)?;
         let members = self.nodes[node].members.clone();
         self.trace(|| {
@@ -1002,10 +1014,11 @@ impl World {
             40..50 => self.isolate(node),
             50..58 => self.cut_one_way(node),
             58..63 => self.halves(),
-            63..68 => {
+            63..67 => {
                 let peer = self.rng.random_range(0..self.nodes.len() as u64) as usize;
                 self.break_connection(node, peer)?;
             }
+            67 => self.damage(node)?,
             68..71 => self.wipe(node)?,
             71..75 => (0..self.nodes.len()).for_each(|n| self.crash(n)),
             75..88 => self.open_links(),
@@ -1080,12 +1093,13 @@ impl World {
     }
 
     pub(crate) fn remembers(&self, id: NodeId) -> bool {
-        !self.nodes[index(id)].amnesiac
+        !self.nodes[index(id)].amnesiac && !self.nodes[index(id)].damaged
     }
 
     /// Whether a quorum would still have its memory, by every view that may be the one that counts.
     fn remembers_without(&self, node: usize) -> bool {
-        let remembers = |id: NodeId| index(id) != node && !self.nodes[index(id)].amnesiac;
+        let whole = |n: &Node| !n.amnesiac && !n.damaged;
+        let remembers = |id: NodeId| index(id) != node && whole(&self.nodes[index(id)]);
         let committed = self.oracle.view();
         let views = self.nodes.iter().map(|n| &n.view).chain([committed]);
         let mut current = views.filter(|view| view.version >= committed.version);
@@ -1100,13 +1114,36 @@ impl World {
         self.crash(node);
         self.trace(|| format!("wipe {node}"));
         self.nodes[node].disk.wipe();
+        self.nodes[node].damaged = false;
+        self.forgets(node);
+        // Back at once, it meets the peers to which it has just promised something.
+        if self.rng.random_bool(0.5) {
+            self.start(node)?;
+        }
+        Ok(())
+    }
+
+    /// What was on a disk is gone.
+    fn forgets(&mut self, node: usize) {
         let durable = std::mem::take(&mut self.nodes[node].durable);
         // Taken twice, it lost the first time what it had acknowledged as one that counts.
         if !std::mem::replace(&mut self.nodes[node].amnesiac, true) {
             self.nodes[node].lost = durable;
         }
         self.oracle.wiped(node);
-        // Back at once, it meets the peers to which it has just promised something.
+    }
+
+    /// A byte of a disk changes, while the machine is off; within the same limits as when a disk is replaced.
+    fn damage(&mut self, node: usize) -> Result<(), String> {
+        if !self.remembers_without(node) {
+            return Ok(());
+        }
+        self.crash(node);
+        let disk = self.nodes[node].disk.clone();
+        if let Some(name) = disk.damage(&mut self.rng) {
+            self.trace(|| format!("a byte of node {node}'s {name} changes"));
+            self.nodes[node].damaged = true;
+        }
         if self.rng.random_bool(0.5) {
             self.start(node)?;
         }

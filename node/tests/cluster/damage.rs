@@ -1,0 +1,83 @@
+//! Disks that do not hold what was written to them.
+
+use crate::client::*;
+use crate::process::{Cluster, Server, eventually};
+use std::fs;
+use std::path::PathBuf;
+
+/// The log segments of a server, oldest first.
+fn segments(server: &Server) -> Vec<PathBuf> {
+    let data = server.files().1;
+    let histories = fs::read_dir(data)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut logs: Vec<PathBuf> = histories
+        .filter(|path| path.is_dir() && path.file_name().unwrap() != "lock")
+        .filter(|path| path.to_string_lossy().contains("history-"))
+        .flat_map(|history| fs::read_dir(history).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().contains("log-"))
+        .collect();
+    logs.sort();
+    logs
+}
+
+#[test]
+fn a_damaged_log_is_set_aside_and_its_server_counts_for_nothing_until_it_is_up_to_date() {
+    let mut cluster = Cluster::start(3, "");
+    let leader = cluster.wait();
+    let mut client = Client::connect(cluster.address(leader));
+    for n in 0..50 {
+        client.create(&format!("/n{n}"), b"x", 0).unwrap();
+    }
+    let (damaged, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    cluster.servers.iter_mut().for_each(Server::kill);
+    let path = segments(&cluster.servers[damaged]).remove(0);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[200] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+
+    // With it there would be a majority: it must not be one.
+    cluster.servers[damaged].start();
+    cluster.servers[other].start();
+    eventually("what it says", || {
+        let log = cluster.servers[damaged].log();
+        (log.contains("all files are set aside") && log.contains("amnesiac=true")).then_some(())
+    });
+    let log = cluster.servers[damaged].log();
+    let line = log.lines().find(|line| line.contains("set aside")).unwrap();
+    assert!(
+        line.contains(path.to_str().unwrap()) && line.contains("offset="),
+        "{line}"
+    );
+    let aside = cluster.servers[damaged].files().1.join("damaged-0");
+    assert_eq!(
+        fs::read(aside.join(path.file_name().unwrap())).unwrap(),
+        bytes
+    );
+    // As long as an election of three takes, ten times over.
+    let start = std::time::Instant::now();
+    while start.elapsed() < std::time::Duration::from_secs(3) {
+        assert_eq!(cluster.servers[other].mode(), None, "no majority remembers");
+        assert_eq!(cluster.servers[damaged].mode(), None);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+
+    // The third remembers: now two do, and they bring it up to date.
+    cluster.servers[leader].start();
+    cluster.wait();
+    eventually("its memory", || {
+        let epochs = fs::read_to_string(cluster.servers[damaged].files().1.join("epochs")).ok()?;
+        epochs.contains("amnesiac false").then_some(())
+    });
+    let mut client = Client::connect(cluster.address(damaged));
+    client.sync("/").unwrap();
+    for n in 0..50 {
+        assert_eq!(client.get(&format!("/n{n}")).unwrap().0, b"x");
+    }
+    // From now on it counts.
+    cluster.servers[other].kill();
+    cluster.wait();
+    let mut client = Client::connect(cluster.address(damaged));
+    client.create("/counted", b"", 0).unwrap();
+}
