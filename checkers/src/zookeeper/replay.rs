@@ -82,11 +82,16 @@ impl Rules {
 /// Finds which indeterminate writes took effect, as far as answers show it, and gives what they made its names; or finds what
 /// no order at all can explain: writes with one zxid, zxids against real time, a session that went back.
 pub(super) fn prepare<'h>(decoded: &mut Decoded<'h>) -> Result<Effects, Box<Misfit<'h>>> {
-    let effects = Effects::find(decoded)?;
+    let effects = Effects::find(decoded, &[])?;
     match against_real_time(decoded) {
         Some(misfit) => Err(Box::new(misfit)),
         None => Ok(effects),
     }
+}
+
+/// The same, with other names for sequential znodes whose creates were lost; none if that cannot be.
+pub(super) fn prepare_otherwise(decoded: &mut Decoded<'_>, picks: &[usize]) -> Option<Effects> {
+    Effects::find(decoded, picks).ok()
 }
 
 /// An operation that was answered without a zxid, if there is one: then the zxids do not tell the order of all.

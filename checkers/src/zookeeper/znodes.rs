@@ -37,6 +37,9 @@ const REFUTING: u64 = 50_000;
 /// Ways in which zxids that answers show can belong to indeterminate writes, tried at most.
 const WAYS: usize = 64;
 
+/// Ways in which lost creates may have made the sequential znodes that were seen, tried at most.
+const NAMINGS: usize = 64;
+
 /// The checker `znodes`.
 ///
 /// Details: `{"paths", "sessions", "decided_by": "replay" | "search" | null, "search": null | {"why": why the replay did not decide,
@@ -125,7 +128,7 @@ impl Znodes {
         };
         let budget = Budget { states, ..*budget };
         let whole = search(decoded, operations, self.rules, &effects, &budget);
-        by_search(whole, &why, &tally, told, effects.names_are_uncertain)
+        by_search(whole, &why, &tally, told, effects.names_are_uncertain())
     }
 
     /// Every answer has a zxid that is its own, and the replay was left open: all that is open is which indeterminate writes took
@@ -143,41 +146,92 @@ impl Znodes {
         }
         let states = budget.states.min(REFUTING);
         let budget = Budget { states, ..*budget };
-        let Some(ways) = effects.ways(WAYS) else {
-            let text = format!(
-                "{why}; too many indeterminate writes may have the zxids that answers show"
-            );
-            return finding(unknown(text), tally, None, None);
+        let mut search = ByZxid {
+            rules: self.rules,
+            operations,
+            budget: &budget,
+            why,
+            visited: 0,
+            held: 0,
         };
-        let (mut visited, mut held) = (0, 0);
-        // One way that fits is enough; what fits in none of them is told as it does not fit in the first.
-        let mut verdict: Option<Verdict> = None;
+        let mut picks = Vec::new();
+        let mut verdict = None;
+        for _ in 0..NAMINGS {
+            let named = decode(operations).ok().and_then(|mut decoded| {
+                let effects = replay::prepare_otherwise(&mut decoded, &picks)?;
+                name_what_was_not_seen(&mut decoded);
+                Some((decoded, effects))
+            });
+            let Some((decoded, effects)) = named else {
+                break;
+            };
+            verdict = either(verdict, search.named(&decoded, &effects));
+            match effects.next_picks(&picks) {
+                Some(next) if verdict != Some(Verdict::Valid) => picks = next,
+                _ => {
+                    picks.clear();
+                    break;
+                }
+            }
+        }
+        let verdict = match verdict {
+            Some(Verdict::Invalid(_)) | None if !picks.is_empty() => unknown(uncertain_names(why)),
+            Some(verdict) => verdict,
+            None => unknown(why.to_owned()),
+        };
+        let told = json!({ "why": why, "configurations": search.visited, "bytes": search.held });
+        let decided = (!matches!(verdict, Verdict::Unknown(_))).then_some("search");
+        finding(verdict, tally, decided, Some(told))
+    }
+}
+
+/// Of two ways in which a history may have come about: one that fits is enough; what fits in neither is told as it does not in the
+/// first.
+fn either(one: Option<Verdict>, other: Verdict) -> Option<Verdict> {
+    match (&one, &other) {
+        (Some(Verdict::Valid), _) => one,
+        (None, _) | (_, Verdict::Valid) | (Some(Verdict::Invalid(_)), Verdict::Unknown(_)) => {
+            Some(other)
+        }
+        _ => one,
+    }
+}
+
+/// A search by zxids, for each way in which indeterminate writes may have what was seen of them.
+struct ByZxid<'a, 'h> {
+    rules: Rules,
+    operations: &'a [Operation<'h>],
+    budget: &'a Budget,
+    why: &'a str,
+    visited: u64,
+    held: u64,
+}
+
+impl<'h> ByZxid<'_, 'h> {
+    /// With these names for what lost creates of sequential znodes made.
+    fn named(&mut self, decoded: &Decoded<'h>, effects: &Effects) -> Verdict {
+        let why = self.why;
+        let Some(ways) = effects.ways(WAYS) else {
+            return unknown(format!(
+                "{why}; too many indeterminate writes may have the zxids that answers show"
+            ));
+        };
+        let mut verdict = None;
         for way in &ways {
-            let bare = search_by_zxid(decoded, operations, self.rules, way, &budget);
-            (visited, held) = (visited + bare.visited, bare.held.max(held));
+            let bare = search_by_zxid(decoded, self.operations, self.rules, way, self.budget);
+            self.visited += bare.visited;
+            self.held = self.held.max(bare.held);
             let found = match bare.found {
-                Stuck::Nowhere => Verdict::Valid,
-                Stuck::At(..) if effects.names_are_uncertain => unknown(uncertain_names(why)),
+                Stuck::Nowhere => return Verdict::Valid,
+                Stuck::At(..) if effects.names_are_open() => unknown(uncertain_names(why)),
                 Stuck::At(at, text) => invalid(replay::fits_nowhere(decoded, way, at, &text)),
                 Stuck::Undecided(text) => {
                     unknown(format!("{why}; {text}; give it a larger budget"))
                 }
             };
-            let valid = matches!(found, Verdict::Valid);
-            let open = matches!(found, Verdict::Unknown(_));
-            let first = verdict.is_none();
-            if valid || first || (open && matches!(verdict, Some(Verdict::Invalid(_)))) {
-                verdict = Some(found);
-            }
-            if valid {
-                break;
-            }
+            verdict = either(verdict, found);
         }
-        let nobody = "no indeterminate writes can have all the zxids that answers show";
-        let verdict = verdict.unwrap_or_else(|| unknown(format!("{why}; {nobody}")));
-        let search = json!({ "why": why, "configurations": visited, "bytes": held });
-        let decided = (!matches!(verdict, Verdict::Unknown(_))).then_some("search");
-        finding(verdict, tally, decided, Some(search))
+        verdict.unwrap_or_else(|| unknown(why.to_owned()))
     }
 }
 

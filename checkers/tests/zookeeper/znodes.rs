@@ -130,7 +130,7 @@ pub(crate) fn falsify(rng: &mut ChaCha8Rng, records: &mut [Record]) {
 // --- the oracle -----------------------------------------------------------------------------------------------------
 
 /// Whether the zxids can be an order that explains everything: tries every free zxid, and none, for every indeterminate write.
-fn explained(records: &[Record]) -> bool {
+pub(crate) fn explained(records: &[Record]) -> bool {
     let mut order: Vec<(i64, usize)> = Vec::new();
     for (at, record) in records
         .iter()
@@ -355,7 +355,7 @@ pub(crate) fn same_but_for(has: &Answer, said: &Answer, zxids: bool) -> bool {
 #[test]
 fn the_replay_agrees_with_every_zxid_tried() {
     let mut mix = Mix::default();
-    let (mut open, mut shown, mut put_in) = (0, 0, 0);
+    let (mut open, mut shown, mut put_in, mut nameless) = (0, 0, 0, 0);
     for seed in 0..HISTORIES {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let options = options(&mut rng, true);
@@ -366,13 +366,24 @@ fn the_replay_agrees_with_every_zxid_tried() {
                 falsify(&mut rng, &mut records);
             }
         }
-        if records.iter().any(lost_its_name) || !records.iter().any(Record::is_ok) {
+        if !records.iter().any(Record::is_ok) {
             continue;
         }
         let history = history(&records);
         let finding = judge_with("znodes", &exact(), &history);
         let oracle = explained(&records);
         let said = validity(&finding);
+        if records.iter().any(lost_its_name) {
+            // The oracle gives numbers without gaps only: what it explains is right, and what it does not may be.
+            assert!(
+                said != Some(false) || !oracle,
+                "seed {seed}: {:?}\n{}",
+                finding.verdict,
+                text(&history)
+            );
+            nameless += 1;
+            continue;
+        }
         let shows = || {
             format!(
                 "seed {seed}: oracle {oracle}, {:?}\n{}",
@@ -382,7 +393,9 @@ fn the_replay_agrees_with_every_zxid_tried() {
         };
         assert!(!untouched || oracle, "{}", shows());
         assert!(said.is_none_or(|said| said == oracle), "{}", shows());
-        open += u64::from(said.is_none());
+        // Some answers were changed into what no answer is: a list of children that is none.
+        let malformed = format!("{:?}", finding.verdict).contains("expected a list of names");
+        open += u64::from(said.is_none() && !malformed);
         let count = |what: &str| finding.details["indeterminate"][what].as_u64().unwrap_or(0);
         shown += count("shown");
         put_in += count("put_in");
@@ -391,7 +404,10 @@ fn the_replay_agrees_with_every_zxid_tried() {
     println!(
         "znodes: {open} left open, {shown} indeterminate writes shown by a zxid, {put_in} put in"
     );
-    assert!(open * 20 < HISTORIES, "{open} left open");
+    println!(
+        "znodes: {nameless} more with sequential znodes whose names were lost: nothing right is refused"
+    );
+    assert_eq!(open, 0, "left open");
     assert!(
         shown > 1_000 && put_in > 1_000,
         "{shown} shown, {put_in} put in"

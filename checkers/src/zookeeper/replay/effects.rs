@@ -26,8 +26,10 @@ pub(in super::super) struct Effects {
     uncertain: FxHashSet<usize>,
     /// Zxids that answers show and several writes may have, or one that may have several of them; with those writes.
     doubtful: Vec<(Zxid, Vec<usize>)>,
-    /// Whether what a lost create of a sequential znode made can have one of several names.
-    pub(in super::super) names_are_uncertain: bool,
+    /// For each name that several lost creates of sequential znodes may have made: how many of them.
+    namesakes: Vec<usize>,
+    /// Whether what a lost create of a sequential znode made can have one of several names, beside that.
+    remade: bool,
     /// Indeterminate writes that no answer shows, in the order of their invocations.
     pub(super) pool: Vec<usize>,
     taken: FxHashSet<usize>,
@@ -39,8 +41,12 @@ pub(in super::super) struct Effects {
 }
 
 impl Effects {
-    /// Finds them; or two writes with one zxid. Gives sequential znodes whose answer was lost the names that they were seen under.
-    pub(super) fn find<'h>(decoded: &mut Decoded<'h>) -> Result<Effects, Box<Misfit<'h>>> {
+    /// Finds them; or two writes with one zxid. Gives sequential znodes whose answer was lost the names that they were seen under:
+    /// where several would do for one, the one that `picks` says, or the first.
+    pub(super) fn find<'h>(
+        decoded: &mut Decoded<'h>,
+        picks: &[usize],
+    ) -> Result<Effects, Box<Misfit<'h>>> {
         let known = known(decoded)?;
         let mut effects = Effects {
             sessions: Sessions::of(decoded),
@@ -49,8 +55,7 @@ impl Effects {
         let open: Vec<usize> = (0..decoded.ops.len())
             .filter(|at| decoded.ops[*at].may_take_effect())
             .collect();
-        effects.uncertain = name_what_was_seen(decoded, &open);
-        effects.names_are_uncertain = !effects.uncertain.is_empty();
+        (effects.uncertain, effects.namesakes) = name_what_was_seen(decoded, &open, picks);
         if open.is_empty() {
             return Ok(effects);
         }
@@ -100,7 +105,7 @@ impl Effects {
             effects.placed.push((at, zxid));
             for claim in &claims {
                 if let Claim::Made(path, _) = claim {
-                    effects.names_are_uncertain |= several && is_nameless(decoded, at);
+                    effects.remade |= several && is_nameless(decoded, at);
                     name(decoded, at, *path);
                 }
             }
@@ -123,6 +128,30 @@ impl Effects {
         Ok(effects)
     }
 
+    /// Whether other lost creates may have made sequential znodes that were seen.
+    pub(in super::super) fn names_are_uncertain(&self) -> bool {
+        self.remade || !self.namesakes.is_empty()
+    }
+
+    /// Whether they may have, in a way that no picks tell.
+    pub(in super::super) fn names_are_open(&self) -> bool {
+        self.remade
+    }
+
+    /// The picks after these, as one counts.
+    pub(in super::super) fn next_picks(&self, picks: &[usize]) -> Option<Vec<usize>> {
+        let mut next: Vec<usize> = (0..self.namesakes.len())
+            .map(|place| picks.get(place).copied().unwrap_or(0))
+            .collect();
+        while let Some(last) = next.pop() {
+            if last + 1 < self.namesakes[next.len()] {
+                next.push(last + 1);
+                return Some(next);
+            }
+        }
+        None
+    }
+
     /// Every way in which the zxids that answers show can belong to indeterminate writes, each with nothing uncertain any more; none
     /// if there are more than so many ways.
     pub(in super::super) fn ways(&self, most: usize) -> Option<Vec<Effects>> {
@@ -131,10 +160,12 @@ impl Effects {
             let mut next = Vec::new();
             for way in ways {
                 let taken = |at: &usize| way.iter().any(|(other, _)| other == at);
-                for at in fitting.iter().filter(|at| !taken(at)) {
-                    let mut way = way.clone();
-                    way.push((*at, *zxid));
-                    next.push(way);
+                let free: Vec<usize> = fitting.iter().copied().filter(|at| !taken(at)).collect();
+                let with = |at: usize| way.iter().copied().chain([(at, *zxid)]).collect();
+                match free.is_empty() {
+                    // Nobody is left who may have it: what shows it fits nowhere.
+                    true => next.push(way),
+                    false => next.extend(free.into_iter().map(with)),
                 }
             }
             if next.len() > most {
@@ -352,8 +383,14 @@ fn may_be(decoded: &Decoded<'_>, step: &Step<'_>, path: PathId) -> bool {
 }
 
 /// Gives sequential znodes whose answers were lost the names under which something was seen that nothing else can have made;
-/// returns those for which several names would do, or several of which would do for one name.
-fn name_what_was_seen(decoded: &mut Decoded<'_>, open: &[usize]) -> FxHashSet<usize> {
+/// returns those for which several names would do, or several of which would do for one name; and how many would, for each such
+/// name.
+fn name_what_was_seen(
+    decoded: &mut Decoded<'_>,
+    open: &[usize],
+    picks: &[usize],
+) -> (FxHashSet<usize>, Vec<usize>) {
+    let mut namesakes = Vec::new();
     let mut uncertain = FxHashSet::default();
     let unnamed = |step: &Step<'_>| matches!(step, Step::Create { path: None, .. });
     let mut nameless: Vec<usize> = open
@@ -362,7 +399,7 @@ fn name_what_was_seen(decoded: &mut Decoded<'_>, open: &[usize]) -> FxHashSet<us
         .filter(|at| matches!(&decoded.ops[*at].call, Call::Write(write) if write.steps().iter().any(unnamed)))
         .collect();
     if nameless.is_empty() {
-        return uncertain;
+        return (uncertain, namesakes);
     }
     let mut left = vec![false; decoded.paths.len()];
     for op in &decoded.ops {
@@ -395,15 +432,21 @@ fn name_what_was_seen(decoded: &mut Decoded<'_>, open: &[usize]) -> FxHashSet<us
             _ => false,
         };
         let fitting: Vec<usize> = nameless.iter().copied().filter(may).collect();
-        let Some(at) = fitting.first() else { continue };
+        if fitting.is_empty() {
+            continue;
+        }
+        let mut pick = 0;
         if fitting.len() > 1 {
+            pick = picks.get(namesakes.len()).copied().unwrap_or(0);
+            namesakes.push(fitting.len());
             uncertain.extend(&fitting);
         }
+        let at = &fitting[pick.min(fitting.len() - 1)];
         name(decoded, *at, path);
         let more = matches!(&decoded.ops[*at].call, Call::Write(write) if write.steps().iter().any(unnamed));
         nameless.retain(|other| more || other != at);
     }
-    uncertain
+    (uncertain, namesakes)
 }
 
 /// A sequential znode was seen under this name.
