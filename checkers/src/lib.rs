@@ -63,6 +63,7 @@ pub mod explain;
 mod folds;
 pub mod generate;
 pub mod history;
+mod keyed;
 pub mod linear;
 pub mod models;
 mod parameters;

@@ -3,6 +3,7 @@
 use crate::contract;
 use crate::coverage::Coverage;
 use crate::folds::{SetFull, TotalQueue, UnhandledErrors, UniqueIds};
+use crate::keyed::Keyed;
 use crate::linear::Linearizable;
 use crate::models::{self, CasRegister, Kv, MultiRegister, Register, VersionedRegister};
 use crate::parameters::Parameters;
@@ -295,7 +296,7 @@ const ROWS: &[Row] = &[
             about: "transactions that append to lists and read them: isolation, by cycles of who precedes whom",
             model: true,
         },
-        build: |parameters| Box::new(ListAppend::new(parameters)),
+        build: |parameters| Box::new(Keyed(ListAppend::new(parameters))),
     },
     Row {
         info: CheckerInfo {
@@ -304,7 +305,7 @@ const ROWS: &[Row] = &[
             about: "transactions that write registers and read them: isolation, by cycles of who precedes whom",
             model: true,
         },
-        build: |parameters| Box::new(RwRegister::new(parameters)),
+        build: |parameters| Box::new(Keyed(RwRegister::new(parameters))),
     },
     Row {
         info: CheckerInfo {
@@ -322,7 +323,7 @@ const ROWS: &[Row] = &[
             about: "no id was given out twice",
             model: true,
         },
-        build: |_| Box::new(UniqueIds),
+        build: |_| Box::new(Keyed(UniqueIds)),
     },
     Row {
         info: CheckerInfo {
@@ -376,7 +377,7 @@ const ROWS: &[Row] = &[
             about: "transactions: one order of commits, in which what is read later is not older",
             model: true,
         },
-        build: |_| Box::new(Weak::new(Level::ReadCommitted)),
+        build: |_| Box::new(Keyed(Weak::new(Level::ReadCommitted))),
     },
     Row {
         info: CheckerInfo {
@@ -385,7 +386,7 @@ const ROWS: &[Row] = &[
             about: "transactions: one order of commits, in which all or nothing of each is visible",
             model: true,
         },
-        build: |_| Box::new(Weak::new(Level::ReadAtomic)),
+        build: |_| Box::new(Keyed(Weak::new(Level::ReadAtomic))),
     },
     Row {
         info: CheckerInfo {
@@ -394,7 +395,7 @@ const ROWS: &[Row] = &[
             about: "transactions: one order of commits, in which with each all that led to it is visible",
             model: true,
         },
-        build: |_| Box::new(Weak::new(Level::Causal)),
+        build: |_| Box::new(Keyed(Weak::new(Level::Causal))),
     },
     Row {
         info: CheckerInfo {
@@ -403,7 +404,7 @@ const ROWS: &[Row] = &[
             about: "transactions: read your writes, monotonic reads and writes, writes follow reads",
             model: true,
         },
-        build: |_| Box::new(SessionGuarantees),
+        build: |_| Box::new(Keyed(SessionGuarantees)),
     },
     Row {
         info: CheckerInfo {
@@ -412,7 +413,7 @@ const ROWS: &[Row] = &[
             about: "keys written once: no two reads that each see a write which the other one misses",
             model: true,
         },
-        build: |_| Box::new(LongFork),
+        build: |_| Box::new(Keyed(LongFork)),
     },
     Row {
         info: CheckerInfo {
@@ -421,7 +422,7 @@ const ROWS: &[Row] = &[
             about: "transfers between accounts: every read has the right total",
             model: true,
         },
-        build: |parameters| Box::new(Bank::new(parameters)),
+        build: |parameters| Box::new(Keyed(Bank::new(parameters))),
     },
 ];
 

@@ -98,6 +98,21 @@ impl Finding {
     }
 }
 
+/// What every checker's reason ends with where the history had nothing for it to judge.
+const NOTHING: &str = "nothing was tested";
+
+impl Finding {
+    /// Whether it is unknown for no other reason than that there was nothing to judge.
+    pub(crate) fn is_nothing(&self) -> bool {
+        match &self.verdict {
+            Verdict::Unknown(reasons) => {
+                reasons.iter().all(|reason| reason.text.ends_with(NOTHING))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Why a checker cannot begin: what it was given does not fit it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Misfit {

@@ -4,6 +4,7 @@
 //! - `rows`, `names`, `arena`: the whole history in memory, tens of bytes a line;
 //! - `view`, `value`, `pair`: what is seen of it: lines ([`EventRef`]), values ([`ValueRef`]), and invocations with their
 //!   completions ([`Operation`]); all of them are `Copy` and refer to the history;
+//! - `objects`: a history with keys as one for each object;
 //! - `read`, `write`: whole files, in our own form and in Jepsen's; `block`: what is read of a part of one.
 
 mod arena;
@@ -11,6 +12,7 @@ mod block;
 mod event;
 mod extra;
 mod names;
+mod objects;
 mod pair;
 mod read;
 mod rows;

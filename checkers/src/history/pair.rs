@@ -48,7 +48,7 @@ impl<'h> Operation<'h> {
 
     /// Index of the invocation's line.
     pub fn inv(&self) -> u64 {
-        u64::from(self.invocation)
+        self.history.number(self.invocation)
     }
 
     /// Index of the completion's line, if the outcome is known by then; an indeterminate operation has none.

@@ -43,6 +43,8 @@ pub struct History {
     pub(super) functions: Names<Arc<str>>,
     /// Where each line's value was in the file; empty for a history that was not read from one.
     pub(super) places: Vec<Place>,
+    /// Which lines of the whole history these are; empty for a whole one.
+    pub(super) numbers: Vec<u32>,
     pub(super) pairing: Pairing,
     /// The first line that does not pair.
     pub(super) unpaired: Option<PairError>,
@@ -128,6 +130,11 @@ impl History {
             f: u16::try_from(f).expect("a history has at most 65,536 functions"),
             kind: parts.kind,
         }
+    }
+
+    /// The index of the line at this place.
+    pub(super) fn number(&self, place: u32) -> u64 {
+        u64::from(*self.numbers.get(place as usize).unwrap_or(&place))
     }
 
     /// How many events there are.

@@ -22,7 +22,7 @@ impl<'h> EventRef<'h> {
 
     /// Position in the global order, from 0.
     pub fn index(self) -> u64 {
-        u64::from(self.place)
+        self.history.number(self.place)
     }
 
     /// When: nanoseconds since the run's start.

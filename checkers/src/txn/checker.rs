@@ -147,7 +147,7 @@ impl Judgement<'_> {
     fn reasons(&self, found: &Found, nothing: bool) -> Vec<Reason> {
         let mut texts = Vec::new();
         if nothing {
-            texts.push("no transaction precedes another one: there is nothing to check".to_owned());
+            texts.push("no transaction precedes another one: nothing was tested".to_owned());
         }
         let open = found
             .unsearched
