@@ -93,6 +93,7 @@ impl Story {
             window: 100,
             snapshot_every: 1000,
             read_batch: 100,
+            first_counter: 0,
             #[cfg(feature = "bugs")]
             bug: None,
         };

@@ -139,6 +139,8 @@ pub struct Log {
     pub window: usize,
     /// Transactions read from the log at a time.
     pub read_batch: usize,
+    /// The counter before the first zxid of each epoch.
+    pub first_counter: u32,
 }
 
 impl Default for Log {
@@ -148,6 +150,7 @@ impl Default for Log {
             segment_bytes: 64 << 20,
             window: 10_000,
             read_batch: 1000,
+            first_counter: 0,
         }
     }
 }
@@ -474,6 +477,7 @@ impl NodeConfig {
             window: self.log.window,
             snapshot_every: self.log.snapshot_every,
             read_batch: self.log.read_batch,
+            first_counter: self.log.first_counter,
             #[cfg(feature = "bugs")]
             bug: None,
         }

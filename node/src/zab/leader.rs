@@ -508,7 +508,7 @@ impl Leader {
         let counter = if after.epoch() == self.epoch {
             after.counter()
         } else {
-            0
+            core.config.first_counter
         };
         let zxid = Zxid::new(self.epoch, counter.checked_add(1)?);
         if let Some(Change::Join { to, .. }) = core.change_in(&txn) {

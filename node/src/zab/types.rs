@@ -150,6 +150,8 @@ pub struct Config {
     pub snapshot_every: u64,
     /// Entries read from the log on disk at a time.
     pub read_batch: usize,
+    /// The counter before the first zxid of each epoch: 0, unless somebody wants to see the 32 bits run out.
+    pub first_counter: u32,
     /// A bug planted on purpose.
     #[cfg(feature = "bugs")]
     pub bug: Option<super::Bug>,

@@ -172,3 +172,35 @@ fn requests_sent_ahead_are_answered_as_if_one_at_a_time() {
         }
     }
 }
+
+#[test]
+fn when_the_32_bits_of_the_counter_run_out_a_new_epoch_begins_and_nothing_is_lost() {
+    let cluster = Cluster::start(3, "[log]\nfirst_counter = 4294967285");
+    let (mut last, mut epochs) = (0, std::collections::BTreeSet::new());
+    for n in 0..40 {
+        let path = format!("/n{n}");
+        // Who asks while the leader changes loses the connection, and asks again; it may have been done all the same.
+        eventually("a write", || {
+            let leader =
+                (0..3).find(|n| cluster.servers[*n].mode().as_deref() == Some("leader"))?;
+            let mut client = Client::try_connect(cluster.address(leader), 10_000).ok()?;
+            let reply = client.try_ask(1, &create(&path, b"", 0)).ok()?;
+            assert!(
+                reply.error == 0 || reply.error == NODE_EXISTS,
+                "{}",
+                reply.error
+            );
+            let zxid = client.get(&path).ok()?.1.czxid;
+            assert!(zxid > last, "{zxid:x} after {last:x}");
+            last = zxid;
+            epochs.insert(zxid >> 32);
+            Some(())
+        });
+    }
+    assert!(epochs.len() >= 3, "{epochs:?}");
+    let server = cluster.wait();
+    let mut client = Client::connect(cluster.address(server));
+    for n in 0..40 {
+        assert!(client.exists(&format!("/n{n}")).is_ok(), "/n{n}");
+    }
+}

@@ -31,6 +31,7 @@ pub(crate) enum Situation {
     LeaderLeft,
     DamageSetAside,
     DamageWithoutLoss,
+    EpochUsedUp,
     StateDiffers,
     DoubtedUnjustly,
     StateReplaced,
@@ -84,6 +85,7 @@ pub(crate) const ALL: &[(Situation, &str)] = &[
     (StateReplaced, "SNAP for the sake of the state"),
     (DamageSetAside, "damaged files set aside, memory lost"),
     (DamageWithoutLoss, "damaged disk that lost nothing"),
+    (EpochUsedUp, "epoch whose zxids were used up"),
     (StateRebuilt, "state made anew from the disk"),
     (LeaderLeft, "leader that left because it belongs no longer"),
 ];

@@ -171,6 +171,9 @@ impl World {
             window: *[2, 10, 40].choose(&mut rng).expect("not empty"),
             snapshot_every: *[5, 20, 60, 1000].choose(&mut rng).expect("not empty"),
             read_batch: *[10, 100].choose(&mut rng).expect("not empty"),
+            first_counter: *[0, 0, 0, u32::MAX - 60]
+                .choose(&mut rng)
+                .expect("not empty"),
             #[cfg(feature = "bugs")]
             bug: setting.bug,
         };
@@ -962,7 +965,10 @@ impl World {
                 running.replica.confirm(now, token);
             }
             Status::Leading { serving: true, .. } => {
-                running.replica.propose(now, txn);
+                let leads = running.replica.status().leads();
+                if running.replica.propose(now, txn).is_none() && leads {
+                    self.coverage.hit(Situation::EpochUsedUp);
+                }
             }
             Status::Following {
                 serving: true,
