@@ -11,7 +11,7 @@ use crate::txn::Txn;
 use bytes::BytesMut;
 use std::path::Path;
 
-pub use crate::server::peer_stream;
+pub use crate::server::{peer_message, peer_stream};
 
 /// The longest frame of a client, in bytes: the default.
 const FRAME: usize = 1 << 20;

@@ -376,9 +376,7 @@ fn a_peers_bytes() {
         hard::peer_stream,
     );
     // Behind a checksum that fits, too.
-    try_all("peer's message", 4, &bodies, |body| {
-        hard::peer_stream(&peer_frames(&[body.to_vec()]));
-    });
+    try_all("peer's message", 4, &bodies, hard::peer_message);
     let before = HELD.get();
     push(
         "peer",

@@ -67,7 +67,10 @@ pub fn compare(
         let history = story::history(&txns, shape, &zxids);
         let finding = judge_with(checker, &parameters, &history);
         if let Verdict::Unknown(reasons) = &finding.verdict {
-            assert!(reasons[0].text.contains("nothing was tested"), "{reasons:?}");
+            assert!(
+                reasons[0].text.contains("nothing was tested"),
+                "{reasons:?}"
+            );
         }
         let valid = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             check(&txns, &zxids, &finding)

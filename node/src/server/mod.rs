@@ -55,7 +55,7 @@ mod watching;
 mod wire;
 mod words;
 
-pub use peer::peer_stream;
+pub use peer::{peer_message, peer_stream};
 
 use crate::config::NodeConfig;
 use crate::storage::{StorageError, Store, StoreOptions};
@@ -74,8 +74,11 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
+
+/// Connections that the kernel keeps until they are accepted, if it allows so many: when it has no room, who dials waits for a second.
+const BACKLOG: u32 = 4096;
 
 /// Why a node stops.
 #[derive(Debug, thiserror::Error)]
@@ -326,14 +329,21 @@ async fn listen(
     key: &'static str,
     address: SocketAddr,
 ) -> Result<TcpListener, NodeError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| NodeError::Listen {
-            whom,
-            address,
-            key,
-            source,
-        })
+    let failed = |source| NodeError::Listen {
+        whom,
+        address,
+        key,
+        source,
+    };
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    };
+    let socket = socket.map_err(failed)?;
+    // A port of a process that has just ended is free.
+    socket.set_reuseaddr(true).map_err(failed)?;
+    socket.bind(address).map_err(failed)?;
+    socket.listen(BACKLOG).map_err(failed)
 }
 
 fn seeded() -> Result<ChaCha8Rng, NodeError> {

@@ -568,12 +568,17 @@ pub fn peer_stream(bytes: &[u8]) {
                 Ok(None) => break,
                 Err(_) => return,
             };
-            // The greeting, which is the first, is tried on each.
-            let _ = postcard::from_bytes::<Hello>(&body);
-            if let Ok(Said::Core(Message::App { payload, .. })) = postcard::from_bytes(&body) {
-                let _ = Envelope::decode(&payload);
-            }
+            peer_message(&body);
         }
+    }
+}
+
+/// The same of one frame's body.
+pub fn peer_message(body: &[u8]) {
+    // The greeting, which is the first of a connection, is tried on each.
+    let _ = postcard::from_bytes::<Hello>(body);
+    if let Ok(Said::Core(Message::App { payload, .. })) = postcard::from_bytes(body) {
+        let _ = Envelope::decode(&payload);
     }
 }
 
