@@ -72,6 +72,7 @@ mod recorder;
 mod recovery;
 mod registry;
 mod render;
+mod repeats;
 mod replicas;
 mod results;
 mod session_order;
@@ -79,6 +80,7 @@ mod set;
 mod stats;
 mod timeline;
 pub mod txn;
+mod unread;
 pub mod verdict;
 pub mod weak;
 pub mod zookeeper;
@@ -90,11 +92,11 @@ pub use history::{
     Note, Operation, PairError, Place, Process, ReadOptions, ValueRef,
 };
 
-pub use parameters::Parameters;
+pub use parameters::{NullReads, Parameters};
 pub use reads::ReadMode;
 pub use recorder::{Call, Caller, Recorder};
 pub use recovery::Recovery;
-pub use registry::{CheckerInfo, beginning, by_name, list};
+pub use registry::{CheckerInfo, beginning, by_name, list, reading_null};
 pub use render::render;
 pub use results::{Checked, Results, Validity, merge};
 pub use session_order::SessionOrder;

@@ -26,6 +26,19 @@ pub struct Parameters {
     pub assume: Vec<String>,
     /// The state of every object before the first operation, in the model's own form; the model's usual one if not given.
     pub initial: Option<serde_json::Value>,
+    /// What a read that answered `null` says of a register.
+    pub null_reads: NullReads,
+}
+
+/// What a read that answered `null` says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NullReads {
+    /// That the value was `null`.
+    #[default]
+    Value,
+    /// Nothing: as Knossos's models take `:ok :read nil`.
+    Unknown,
 }
 
 impl Default for Parameters {
@@ -39,6 +52,7 @@ impl Default for Parameters {
             consistency: Vec::new(),
             assume: Vec::new(),
             initial: None,
+            null_reads: NullReads::Value,
         }
     }
 }

@@ -6,12 +6,13 @@ use crate::folds::{SetFull, TotalQueue, UnhandledErrors, UniqueIds};
 use crate::keyed::Keyed;
 use crate::linear::Linearizable;
 use crate::models::{self, CasRegister, Kv, MultiRegister, Register, VersionedRegister};
-use crate::parameters::Parameters;
+use crate::parameters::{NullReads, Parameters};
 use crate::recovery::Recovery;
 use crate::session_order::SessionOrder;
 use crate::set::Set;
 use crate::stats::Stats;
 use crate::txn::{ListAppend, RwRegister};
+use crate::unread::Unread;
 use crate::verdict::Checker;
 use crate::weak::{Bank, Level, LongFork, SessionGuarantees, Weak};
 use crate::zookeeper::{Ephemeral, Fencing, Sequence, Watch, Znodes, ZxidAudit};
@@ -457,7 +458,20 @@ pub fn beginning() -> &'static [&'static str] {
 
 /// The checker of this name or alias.
 pub fn by_name(name: &str, parameters: &Parameters) -> Option<Box<dyn Checker>> {
-    ROWS.iter()
-        .find(|row| row.info.name == name || row.info.aliases.contains(&name))
-        .map(|row| (row.build)(parameters))
+    let row = ROWS
+        .iter()
+        .find(|row| row.info.name == name || row.info.aliases.contains(&name))?;
+    let checker = (row.build)(parameters);
+    Some(match parameters.null_reads {
+        NullReads::Unknown if MAY_BE_UNREAD.contains(&name) => Box::new(Unread(checker)),
+        _ => checker,
+    })
+}
+
+/// Those whose reads tell a value, or `null` where there is none.
+const MAY_BE_UNREAD: [&str; 4] = ["register", "cas-register", "multi-register", "kv"];
+
+/// The checkers that look at [`Parameters::null_reads`].
+pub fn reading_null() -> &'static [&'static str] {
+    &MAY_BE_UNREAD
 }

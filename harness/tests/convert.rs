@@ -116,3 +116,44 @@ fn what_is_malformed_is_refused_with_its_place() {
         assert!(!out.exists(), "{name} was refused, and written");
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_written_is_named_with_the_option_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let from = folder.path().join("history.jsonl");
+    std::fs::write(&from, STALE).unwrap();
+    let output = convert(&from, &folder.path().join("none/out.edn"));
+    assert_eq!(code(&output), 64, "{}", said(&output));
+    assert!(
+        said(&output).contains("another file with -o"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
+fn a_read_of_nil_may_be_said_to_say_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("history.edn");
+    let history = "{:process 0, :type :invoke, :f :write, :value 1}\n\
+        {:process 0, :type :ok, :f :write, :value 1}\n\
+        {:process 0, :type :invoke, :f :read, :value nil}\n\
+        {:process 0, :type :ok, :f :read, :value nil}\n\
+        {:process 0, :type :invoke, :f :read, :value nil}\n\
+        {:process 0, :type :ok, :f :read, :value 1}\n";
+    std::fs::write(&file, history).unwrap();
+    let output = check(&file);
+    assert_eq!(code(&output), 1);
+    assert!(
+        said(&output).contains("--null-reads unknown"),
+        "{}",
+        said(&output)
+    );
+    assert_eq!(json(&output)["file"], file.display().to_string());
+    let mut command = keelhaul(&["check", "--model", "register", "--null-reads", "unknown"]);
+    let output = command.arg(&file).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    let mut command = keelhaul(&["check", "--model", "set", "--null-reads", "unknown"]);
+    let output = command.arg(&file).output().unwrap();
+    assert_eq!(code(&output), 64, "{}", said(&output));
+}

@@ -6,6 +6,7 @@
 //! A [`Cell`] is a value in a row: eight bytes, a tag and a payload, with absolute places. A *small cell* is the same within a
 //! list or a map: four bytes, with distances. So a list of a thousand small integers costs four kilobytes.
 
+use super::value::ValueRef;
 use rustc_hash::{FxHashMap, FxHasher};
 use serde_json::Value;
 use std::hash::Hasher;
@@ -18,6 +19,9 @@ const LONGEST_SHARED: usize = 48;
 
 /// Shared texts that are remembered at most.
 const MOST_SHARED: usize = 1 << 14;
+
+/// Stands with the length of a list that is a set: a value takes less than 2 GiB, so no list is so long.
+pub(super) const SET: u32 = 1 << 31;
 
 /// How far back a small cell reaches, in words.
 const REACH: u32 = 1 << 29;
@@ -293,6 +297,35 @@ impl Writer {
         Cell::new(Tag::List, u64::from(at))
     }
 
+    /// A set: a list that says so, its elements in one order, whatever the order in which they were given.
+    pub(super) fn end_set(&mut self, began: usize) -> Cell {
+        self.sort(began);
+        let count = self.open.len() - began;
+        let at = self.end_with(began, count, SET);
+        Cell::new(Tag::List, u64::from(at))
+    }
+
+    /// Numbers by their size, then the others by how they are written.
+    fn sort(&mut self, began: usize) {
+        let number = |cell: &Cell| (cell.tag() == Tag::Int).then(|| cell.number());
+        if self.open[began..].iter().all(|cell| number(cell).is_some()) {
+            self.open[began..].sort_unstable_by_key(|cell| cell.number());
+            return;
+        }
+        let written = |cell: Cell| ValueRef::new(&self.arena, cell).to_string();
+        let mut cells: Vec<(Option<i64>, String, Cell)> = self.open[began..]
+            .iter()
+            .map(|cell| (number(cell), written(*cell), *cell))
+            .collect();
+        cells.sort_by(|one, other| {
+            let is_other = (one.0.is_none(), one.0).cmp(&(other.0.is_none(), other.0));
+            is_other.then_with(|| one.1.cmp(&other.1))
+        });
+        for (place, (.., cell)) in cells.into_iter().enumerate() {
+            self.open[began + place] = cell;
+        }
+    }
+
     /// A name that comes twice has its last value, at the place of its first.
     pub(super) fn end_map(&mut self, began: usize) -> Cell {
         let mut end = began;
@@ -318,11 +351,15 @@ impl Writer {
 
     /// Writes a count and what was given since.
     fn end(&mut self, began: usize, count: usize) -> At {
+        self.end_with(began, count, 0)
+    }
+
+    fn end_with(&mut self, began: usize, count: usize, mark: u32) -> At {
         let cells = self.open.len() - began;
         self.make_small(began, cells + 1);
         let at = self.here();
         self.arena
-            .push(u32::try_from(count).expect("a list has fewer than 2^32 elements"));
+            .push(u32::try_from(count).expect("a list has fewer than 2^31 elements") | mark);
         self.small_cells(began);
         at
     }

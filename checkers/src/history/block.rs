@@ -10,6 +10,9 @@ use super::value::{FieldsRef, ValueRef};
 use std::fmt;
 use std::sync::Arc;
 
+/// The fields of every line.
+const COMMON: [&str; 7] = ["index", "time", "process", "type", "f", "key", "value"];
+
 /// No index, no time.
 pub(super) const ABSENT: u64 = u64::MAX;
 
@@ -23,6 +26,10 @@ pub(super) struct Block {
     pub(super) functions: Names<Arc<str>>,
     /// Names and values of a line's extra fields, while it is read.
     fields: Vec<(Cell, Cell)>,
+    /// Which of the common fields the line has had, while it is read.
+    seen: u8,
+    /// Whether a value was tagged as the tuple of an independent key.
+    pub(super) is_tagged: bool,
 }
 
 /// A line that was read, and is not yet known to fit where it stands.
@@ -37,6 +44,8 @@ pub(super) struct Draft {
     /// [`NONE`] where the line names no function.
     pub(super) f: u32,
     pub(super) extra: At,
+    /// Whether the key was written as a number.
+    pub(super) key_is_number: bool,
     /// [`None`] while it is not known.
     pub(super) kind: Option<Kind>,
     /// Where it begins.
@@ -71,6 +80,7 @@ impl Draft {
             key: NONE,
             f: NONE,
             extra: NONE,
+            key_is_number: false,
             kind: None,
             begins,
             value_at: begins,
@@ -94,7 +104,25 @@ impl Block {
     /// Begins a line: what an abandoned one left is forgotten.
     pub(super) fn begin(&mut self) {
         self.fields.clear();
+        self.seen = 0;
         self.writer.abandon();
+    }
+
+    /// Whether the line that is being read had no field of this name so far: a second one would hide the first.
+    pub(super) fn is_new(&mut self, name: &str) -> bool {
+        match COMMON.iter().position(|common| *common == name) {
+            Some(place) => {
+                let bit = 1 << place;
+                let is_new = self.seen & bit == 0;
+                self.seen |= bit;
+                is_new
+            }
+            None => {
+                let arena = self.writer.arena();
+                let mut names = self.fields.iter().map(|(name, _)| name.at());
+                !names.any(|at| arena.text_bytes(at) == name.as_bytes())
+            }
+        }
     }
 
     /// Adds an extra field to the line that is being read.

@@ -5,6 +5,7 @@
 //! - `view`, `value`, `pair`: what is seen of it: lines ([`EventRef`]), values ([`ValueRef`]), and invocations with their
 //!   completions ([`Operation`]); all of them are `Copy` and refer to the history;
 //! - `objects`: a history with keys as one for each object;
+//! - `unread`: a history whose reads of `null` say nothing;
 //! - `read`, `write`: whole files, in our own form and in Jepsen's; `block`: what is read of a part of one.
 
 mod arena;
@@ -16,6 +17,7 @@ mod objects;
 mod pair;
 mod read;
 mod rows;
+mod unread;
 mod value;
 mod view;
 mod write;

@@ -103,14 +103,26 @@ impl History {
 
 impl Writer {
     /// Writes down what lies in another arena. Values are no deeper than readers allow.
-    fn copy(&mut self, value: ValueRef<'_>) -> Cell {
+    pub(super) fn copy(&mut self, value: ValueRef<'_>) -> Cell {
         if let Some(list) = value.as_list() {
             let began = self.begin();
             for element in list.iter() {
                 let cell = self.copy(element);
                 self.element(cell);
             }
-            return self.end_list(began);
+            return match value.is_set() {
+                true => self.end_set(began),
+                false => self.end_list(began),
+            };
+        }
+        if let Some(map) = value.as_map() {
+            let began = self.begin();
+            for (name, value) in map.iter() {
+                let (name, value) = (self.text(name), self.copy(value));
+                self.element(name);
+                self.element(value);
+            }
+            return self.end_map(began);
         }
         self.json(&value.to_json())
     }

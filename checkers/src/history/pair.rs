@@ -148,7 +148,7 @@ pub enum PairError {
         f: Arc<str>,
     },
     /// A second invocation of a process before the first is complete.
-    #[error("process {process} invokes `{f}` while its invocation at index {open} is still open")]
+    #[error("process {process} invokes `{f}` while its invocation on line {} is still open", .open + 1)]
     TwoOpen {
         /// Index of the line.
         index: u64,
@@ -161,7 +161,7 @@ pub enum PairError {
     },
     /// A completion of another function or key than the open invocation.
     #[error(
-        "process {process} completes `{f}`, but what it has open is `{open_f}` at index {open}"
+        "process {process} completes `{f}`, but what it has open is `{open_f}` on line {}", .open + 1
     )]
     Mismatch {
         /// Index of the line.

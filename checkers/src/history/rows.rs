@@ -45,6 +45,10 @@ pub struct History {
     pub(super) places: Vec<Place>,
     /// Which lines of the whole history these are; empty for a whole one.
     pub(super) numbers: Vec<u32>,
+    /// Whether it was read from a form of Jepsen's own.
+    pub(super) is_jepsens: bool,
+    /// Whether no line that was read has a time.
+    pub(super) is_timeless: bool,
     pub(super) pairing: Pairing,
     /// The first line that does not pair.
     pub(super) unpaired: Option<PairError>,
@@ -182,6 +186,11 @@ impl History {
     /// Where the value of the event at this place was in the file that it was read from, for messages about it.
     pub fn place(&self, place: usize) -> Option<Place> {
         self.places.get(place).copied()
+    }
+
+    /// Whether it was read from EDN or from a `history.txt`, Jepsen's own forms.
+    pub fn is_jepsens(&self) -> bool {
+        self.is_jepsens
     }
 
     /// Puts the values of a block behind those that there are.

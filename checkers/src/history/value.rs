@@ -1,6 +1,6 @@
 //! A value of a history, where it lies: a view that costs nothing to copy.
 
-use super::arena::{Arena, At, Cell, Tag};
+use super::arena::{Arena, At, Cell, SET, Tag};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::{Map, Number, Value};
 use std::fmt;
@@ -78,8 +78,14 @@ impl<'h> ValueRef<'h> {
         (self.cell.tag() == Tag::List).then(|| ListRef {
             arena: self.arena,
             first: self.cell.at() + 1,
-            length: self.arena.word(self.cell.at()),
+            length: self.arena.word(self.cell.at()) & !SET,
         })
+    }
+
+    /// Whether it is a set, as EDN has them: a list of its elements in one order, and equal to sets only. JSON has none, and
+    /// writes it as a list.
+    pub fn is_set(self) -> bool {
+        self.cell.tag() == Tag::List && self.arena.word(self.cell.at()) & SET != 0
     }
 
     /// The map, if it is one.
@@ -265,7 +271,9 @@ impl PartialEq for ValueRef<'_> {
             Tag::List => {
                 let lists = self.as_list().zip(other.as_list());
                 lists.is_some_and(|(one, another)| {
-                    one.len() == another.len() && one.iter().eq(another.iter())
+                    self.is_set() == other.is_set()
+                        && one.len() == another.len()
+                        && one.iter().eq(another.iter())
                 })
             }
             Tag::Map => {

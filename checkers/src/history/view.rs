@@ -142,7 +142,9 @@ impl Serialize for EventRef<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("index", &self.index())?;
-        map.serialize_entry("time", &self.time())?;
+        if !self.history.is_timeless {
+            map.serialize_entry("time", &self.time())?;
+        }
         map.serialize_entry("process", &self.process())?;
         map.serialize_entry("type", &self.kind())?;
         map.serialize_entry("f", self.f())?;

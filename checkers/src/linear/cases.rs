@@ -48,6 +48,7 @@ pub(super) fn cases<'h, M: Model>(
         {
             continue;
         }
+        crate::repeats::check(operation)?;
         let call = model
             .call(operation, values)
             .map_err(|text| Misfit::at(operation.inv(), text))?;

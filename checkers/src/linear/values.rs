@@ -60,6 +60,8 @@ impl Values {
         }
         match value.as_i64() {
             Some(number) => self.whole(number),
+            // A set is not the list of its elements.
+            None if value.is_set() => self.id_of(&serde_json::json!({ "#{}": value.to_json() })),
             None => self.id_of(&value.to_json()),
         }
     }

@@ -345,9 +345,13 @@ impl<'h> Reader<'h> {
         };
         let list = line.value().as_list().ok_or_else(|| {
             fail(format!(
-                "expected a list of micro-operations such as [[\"r\",\"x\",null]], found {}",
+                "has the value {}, where a list of micro-operations is expected, such as [[\"r\",\"x\",null]]",
                 line.value()
             ))
+        })?;
+        crate::repeats::check(&operation).map_err(|misfit| Malformed {
+            index: misfit.index.unwrap_or(line.index()),
+            what: misfit.text,
         })?;
         for micro in list.iter() {
             self.micro(txn, outcome, micro).map_err(fail)?;
@@ -378,7 +382,7 @@ impl<'h> Reader<'h> {
                 Shape::Registers => "[\"w\",\"x\",1]",
             };
             format!(
-                "expected a micro-operation such as {write} or [\"r\",\"x\",null], found {micro}"
+                "has {micro}, where a micro-operation is expected, such as {write} or [\"r\",\"x\",null]"
             )
         };
         let parts = micro.as_list().ok_or_else(wrong)?;

@@ -186,7 +186,7 @@ impl<'t> KeyView<'t> {
     }
 
     fn appended_twice(&self, append: Append, other: Append) -> String {
-        let line = |append: Append| self.txns.operation(append.txn).inv();
+        let line = |append: Append| self.txns.operation(append.txn).inv() + 1;
         format!(
             "lines {} and {}: element {} is appended to {} twice; every element must be appended once only",
             line(other),

@@ -170,7 +170,7 @@ impl<'t> KeyView<'t> {
             *other = number;
             return Ok(());
         }
-        let line = |write: Write| self.txns.operation(write.txn).inv();
+        let line = |write: Write| self.txns.operation(write.txn).inv() + 1;
         Err(format!(
             "lines {} and {}: value {} is written to {} twice; every value must be written once only",
             line(before),

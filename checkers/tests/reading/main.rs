@@ -8,6 +8,7 @@ mod forms;
 mod malformed;
 mod mutated;
 mod round_trip;
+mod told_apart;
 
 use common::recorded::{Run, register};
 use common::text;
@@ -166,7 +167,7 @@ fn malformed_lines_are_refused_with_line_and_column() {
         ),
         (
             format!("{BEGINS}\nnonsense\n"),
-            "line 2, column 2: expected ident",
+            "line 2, column 2: this is no JSON value",
         ),
         (
             BEGINS.replace("\"process\":1", "\"process\":-1"),
@@ -204,7 +205,7 @@ fn lines_that_cannot_stand_there_are_refused() {
         ),
         (
             second(&BEGINS.replace("\"index\":0", "\"index\":1")),
-            "process 1 invokes `read` while its invocation at index 0 is still open",
+            "process 1 invokes `read` while its invocation on line 1 is still open",
         ),
         (
             second(&ENDS.replace("\"r1\"", "\"r2\"")),

@@ -143,11 +143,11 @@ fn events_that_cannot_stand_there_are_refused_in_every_form() {
         ),
         (
             "[{:process 0 :type :invoke :f :read :value 1} {:process 0 :type :invoke :f :write :value 1}]",
-            "line 1, column 47: process 0 invokes `write` while its invocation at index 0 is still open; a process waits for its completion before it invokes again: after an indeterminate operation go on under a new process number, with an `info` line",
+            "line 1, column 47: process 0 invokes `write` while its invocation on line 1 is still open; a process waits for its completion before it invokes again: after an indeterminate operation go on under a new process number, with an `info` line",
         ),
         (
             "0 :invoke :read nil\n0 :ok :write 3\n",
-            "line 2, column 1: process 0 completes `write`, but what it has open is `read` at index 0; a completion repeats its invocation's f and key",
+            "line 2, column 1: process 0 completes `write`, but what it has open is `read` on line 1; a completion repeats its invocation's f and key",
         ),
         (
             r#"[{"index":4,"process":0,"type":"invoke","f":"read"},{"index":4,"process":0,"type":"ok","f":"read"}]"#,

@@ -201,8 +201,8 @@ fn forms_are_written_as_their_tools_write_them() {
     assert!(history.write(Format::Json, &mut out).unwrap().independent);
     assert_eq!(
         String::from_utf8(out).unwrap(),
-        "[{\"index\":0,\"time\":0,\"process\":0,\"type\":\"invoke\",\"f\":\"read\",\"value\":[7,null]},\n\
-         {\"index\":1,\"time\":0,\"process\":0,\"type\":\"ok\",\"f\":\"read\",\"value\":[7,4]}]\n"
+        "[{\"index\":0,\"process\":0,\"type\":\"invoke\",\"f\":\"read\",\"value\":[7,null]},\n\
+         {\"index\":1,\"process\":0,\"type\":\"ok\",\"f\":\"read\",\"value\":[7,4]}]\n"
     );
 }
 

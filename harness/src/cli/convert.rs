@@ -106,7 +106,7 @@ pub(super) fn convert(args: ConvertArgs, json: bool) -> Result<Exit, Failure> {
         Err(error) if to_standard_output && error.kind() == io::ErrorKind::BrokenPipe => {
             return Ok(Exit::Valid);
         }
-        exported => exported.map_err(Failure::file("write", &args.output))?,
+        exported => exported.map_err(|error| unwritten(&args.output, &error))?,
     };
     for line in exported.to_string().lines() {
         aside::say(format_args!("note: {line}"));
@@ -119,6 +119,18 @@ pub(super) fn convert(args: ConvertArgs, json: bool) -> Result<Exit, Failure> {
         }))?;
     }
     Ok(Exit::Valid)
+}
+
+/// The file was named on the command line, unless the disk is to blame.
+fn unwritten(path: &Path, error: &io::Error) -> Failure {
+    let text = format!(
+        "could not write {}: {error}; name another file with -o",
+        path.display()
+    );
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Failure::Machinery(text),
+        _ => Failure::Usage(text),
+    }
 }
 
 fn to_file(history: &History, to: To, path: &Path) -> io::Result<Exported> {

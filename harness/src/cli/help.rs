@@ -21,7 +21,7 @@ pub(super) fn grouped(command: Command) -> Command {
         for name in names {
             let about = command.find_subcommand(name).and_then(Command::get_about);
             let about = about.map_or(HELP.to_owned(), ToString::to_string);
-            writeln!(text, "  {name:<8}{about}").expect("writing to a string does not fail");
+            writeln!(text, "  {name:<10}{about}").expect("writing to a string does not fail");
         }
     }
     command.before_help(text).help_template(

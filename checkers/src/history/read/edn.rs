@@ -5,10 +5,11 @@
 //! | EDN | here |
 //! | --- | --- |
 //! | keyword `:a/b`, symbol `a/b`, character `\a` | text `a/b`, `a` |
-//! | set `#{1 2}`, list `(1 2)` | list, in the order in which it is written |
+//! | list `(1 2)` | list |
+//! | set `#{1 2}` | list of its elements in one order; it is not equal to a list of them |
 //! | map with numbers as keys `{0 10}` | map with texts as names `{"0": 10}` |
 //! | whole numbers up to 2^64 - 1, `5N` | number; a greater one is a text of its digits |
-//! | `1.5`, `1.5M` | floating-point number |
+//! | `1.5`, `1.5M` | floating-point number; of more than 17 digits: a text of them |
 //! | ratio `1/2`, `##Inf`, `##NaN` | text, as it is written |
 //! | tagged literal `#inst "…"`, metadata `^{…} form` | the form without its tag, without its metadata |
 //! | comment `; …`, discarded form `#_ …`, comma | nothing |
@@ -36,7 +37,12 @@ type Result<T> = std::result::Result<T, Fault>;
 pub(super) struct Reader<'t> {
     text: &'t str,
     pub(super) at: usize,
+    /// Whether a value was tagged as the tuple of an independent key.
+    pub(super) is_tuple: bool,
 }
+
+/// What Jepsen calls its `[key value]`.
+const TUPLES: [&str; 2] = ["jepsen.independent/tuple", "jepsen.independent.Tuple"];
 
 /// An event's draft, with the offsets of its begin and its value.
 pub(super) struct Found {
@@ -47,7 +53,11 @@ pub(super) struct Found {
 
 impl<'t> Reader<'t> {
     pub(super) fn new(text: &'t str, at: usize) -> Reader<'t> {
-        Reader { text, at }
+        Reader {
+            text,
+            at,
+            is_tuple: false,
+        }
     }
 
     /// Reads the next event; `None` at the end of the text.
@@ -77,8 +87,12 @@ impl<'t> Reader<'t> {
             if self.take(b'}') {
                 break;
             }
+            let at = self.at;
             let name = self.name()?;
             self.skip(0)?;
+            if !block.is_new(&name) {
+                return Err(fault(at, &format!("the field `{name}` stands here twice")));
+            }
             self.field(&name, block, &mut found)?;
         }
         found.draft.extra = block.end_fields();
@@ -102,7 +116,10 @@ impl<'t> Reader<'t> {
             }
             "key" => {
                 let key = match self.peek() {
-                    Some(b'-' | b'0'..=b'9') => Some(self.token()?.into()),
+                    Some(b'-' | b'0'..=b'9') => {
+                        draft.key_is_number = true;
+                        Some(self.token()?.into())
+                    }
                     _ => self.word("a key")?,
                 };
                 draft.key = key.map_or(draft.key, |key| block.keys.text(&key));
@@ -232,6 +249,19 @@ impl<'t> Reader<'t> {
         }
     }
 
+    fn set(&mut self, writer: &mut Writer, depth: u32) -> Result<Cell> {
+        self.at += 1;
+        let began = writer.begin();
+        loop {
+            self.skip(depth)?;
+            if self.take(b'}') {
+                return Ok(writer.end_set(began));
+            }
+            let element = self.form(writer, depth + 1)?;
+            writer.element(element);
+        }
+    }
+
     fn map(&mut self, namespace: Option<&str>, writer: &mut Writer, depth: u32) -> Result<Cell> {
         self.at += 1;
         let began = writer.begin();
@@ -262,7 +292,7 @@ impl<'t> Reader<'t> {
         self.at += 1;
         match self.peek() {
             None => Err(self.ends()),
-            Some(b'{') => self.list(b'}', writer, depth),
+            Some(b'{') => self.set(writer, depth),
             Some(b'"') => Ok(writer.text(&self.string()?)),
             Some(b':') => {
                 let namespace = self.keyword()?;
@@ -279,7 +309,8 @@ impl<'t> Reader<'t> {
                 Ok(writer.text(&self.text[begin..self.at]))
             }
             Some(byte) if byte.is_ascii_alphabetic() => {
-                self.token()?;
+                let tag = self.token()?;
+                self.is_tuple |= depth == 0 && TUPLES.contains(&tag);
                 self.form(writer, depth + 1)
             }
             Some(_) => Err(fault(
@@ -534,6 +565,9 @@ fn number(token: &str, writer: &mut Writer) -> Option<Cell> {
     let is_decimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
     if !decimal.bytes().all(is_decimal) {
         return None;
+    }
+    if super::exact::is_lost(decimal) {
+        return Some(writer.text(decimal));
     }
     let number: f64 = decimal.parse().ok()?;
     Some(match number.is_finite() {

@@ -34,6 +34,7 @@ pub(super) fn maps(chunk: &Chunk) -> Parsed {
                     break;
                 }
                 parsed.block.drafts.push(draft);
+                parsed.block.is_tagged |= reader.is_tuple;
             }
             Err(fault) if chunk.last && (chunk.open || fault.at_end) => {
                 let rest = text[begin..].trim_ascii_start();

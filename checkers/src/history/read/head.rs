@@ -78,7 +78,22 @@ pub(super) enum Form {
 }
 
 impl Form {
-    pub(super) fn of(head: &[u8]) -> Form {
+    pub(super) fn of(head: &[u8]) -> Result<Form, HistoryError> {
+        let form = Form::begun(head);
+        let first = after_space(head.strip_prefix(MARK).unwrap_or(head)).first();
+        match (form, first) {
+            (Form::JsonLines, Some(first)) if *first != b'{' => Err(HistoryError::NotHistory {
+                looks_like: match first {
+                    b' '..=b'~' => "plain text",
+                    _ => "binary data",
+                },
+                next: "a history is one JSON object a line, a JSON list of them, or Jepsen's history.edn or history.txt",
+            }),
+            _ => Ok(form),
+        }
+    }
+
+    fn begun(head: &[u8]) -> Form {
         let head = after_space(head.strip_prefix(MARK).unwrap_or(head));
         let second = || after_space(&head[1..]).first().copied();
         match head.first() {

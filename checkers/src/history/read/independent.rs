@@ -6,21 +6,26 @@ use crate::history::block::Place;
 use crate::history::event::{Kind, Process};
 use crate::history::rows::NONE;
 use crate::history::value::ValueRef;
+use rustc_hash::FxHashMap;
 
 /// Splits the values, if the history is one of independent keys, or is said to be.
 pub(super) fn split(
     history: &mut History,
     notes: &mut Vec<Note>,
     foreign: bool,
+    tagged: bool,
     options: &ReadOptions,
 ) -> Result<(), HistoryError> {
     match options.independent {
         Some(false) => return Ok(()),
         Some(true) => insist(history)?,
+        None if tagged => insist(history)?,
         None if foreign && agrees(history) => {}
         None => return Ok(()),
     }
+    let mut texts = Texts::default();
     for place in 0..history.rows.len() {
+        texts.check(history, place)?;
         split_row(history, place);
     }
     let keys = history.keys.all().len() as u64;
@@ -52,11 +57,42 @@ fn split_row(history: &mut History, place: usize) {
     history.rows[place].value = cell;
 }
 
+/// Which keys are texts: a text `1` would be taken for the number.
+#[derive(Default)]
+struct Texts(FxHashMap<String, bool>);
+
+impl Texts {
+    fn check(&mut self, history: &History, place: usize) -> Result<(), HistoryError> {
+        let event = history.event(place);
+        if event.kind() != Kind::Invoke || !matches!(event.process(), Process::Client(_)) {
+            return Ok(());
+        }
+        let Some((key, _)) = tuple(event.value()) else {
+            return Ok(());
+        };
+        let is_text = key.as_str().is_some();
+        match self.0.get(&key_text(key)) {
+            Some(before) if *before != is_text => Err(refused(
+                history,
+                place,
+                format!("the key {key} stands both as a text and otherwise"),
+                "an object has one name: write its key in one way",
+            )),
+            Some(_) => Ok(()),
+            None => {
+                self.0.insert(key_text(key), is_text);
+                Ok(())
+            }
+        }
+    }
+}
+
 /// A list of two of which the first names a key.
 fn tuple(value: ValueRef<'_>) -> Option<(ValueRef<'_>, ValueRef<'_>)> {
     let pair = value.as_list().filter(|pair| pair.len() == 2)?;
     let (key, value) = pair.get(0).zip(pair.get(1))?;
-    (key.as_i64().is_some() || key.as_str().is_some()).then_some((key, value))
+    let names = key.as_i64().is_some() || key.as_str().is_some() || key.as_list().is_some();
+    names.then_some((key, value))
 }
 
 fn key_text(key: ValueRef<'_>) -> String {
@@ -100,12 +136,26 @@ fn insist(history: &History) -> Result<(), HistoryError> {
         .filter(client)
         .find(|event| tuple(event.value()).is_none());
     let Some(event) = wrong else { return Ok(()) };
-    let place = history.place(event.index() as usize);
+    Err(refused(
+        history,
+        event.index() as usize,
+        format!("the value {} is no [key value]", event.value()),
+        "a history of independent keys has such a value on every line of a client",
+    ))
+}
+
+fn refused(
+    history: &History,
+    place: usize,
+    problem: String,
+    expected: &'static str,
+) -> HistoryError {
+    let place = history.place(place);
     let Place { line, column } = place.unwrap_or(Place { line: 1, column: 1 });
-    Err(HistoryError::Order {
+    HistoryError::Order {
         line: line.into(),
         column: column.into(),
-        problem: format!("the value {} is no [key value]", event.value()),
-        expected: "a history of independent keys has such a value on every line of a client",
-    })
+        problem,
+        expected,
+    }
 }

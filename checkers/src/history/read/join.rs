@@ -39,6 +39,10 @@ pub(super) struct Joiner {
     last_time: u64,
     times_back: Option<(u64, u64)>,
     names_processes: Option<bool>,
+    /// Whether each key is written as a number; `None` while no line was seen that has it.
+    keys_are_numbers: Vec<Option<bool>>,
+    /// Whether a value was tagged as the tuple of an independent key.
+    pub(super) is_tagged: bool,
 }
 
 /// The numbers of a block's names in the history.
@@ -51,7 +55,10 @@ struct Numbers {
 impl Joiner {
     pub(super) fn new(foreign: bool, expected: &'static str) -> Joiner {
         Joiner {
-            history: History::new(),
+            history: History {
+                is_timeless: true,
+                ..History::new()
+            },
             notes: Vec::new(),
             foreign,
             expected,
@@ -60,12 +67,15 @@ impl Joiner {
             last_time: 0,
             times_back: None,
             names_processes: None,
+            keys_are_numbers: Vec::new(),
+            is_tagged: false,
         }
     }
 
     /// Puts a block behind what there is.
     pub(super) fn join(&mut self, parsed: &Parsed) -> Result<(), HistoryError> {
         let numbers = self.numbers(&parsed.block)?;
+        self.is_tagged |= parsed.block.is_tagged;
         let arena = self.history.append(parsed.block.writer.arena());
         let moved = arena.ok_or_else(|| {
             self.too_much("its values take more than 16 GiB, which is more than is read")
@@ -125,6 +135,10 @@ impl Joiner {
         if draft.process != NONE && self.names_processes != Some(true) {
             self.somebody(draft)?;
         }
+        self.check_client(draft, process)?;
+        if draft.key != NONE {
+            self.check_key(draft, numbers.keys[draft.key as usize])?;
+        }
         Ok(Row {
             time: self.time(draft)?,
             value: draft.value,
@@ -138,6 +152,43 @@ impl Joiner {
             f: numbers.functions[draft.f as usize],
             kind: draft.kind.unwrap_or(Kind::Info),
         })
+    }
+
+    /// What a process with a name does is not judged: nobody's operations may get lost so.
+    fn check_client(&self, draft: &Draft, process: u32) -> Result<(), HistoryError> {
+        let Process::Named(name) = self.history.processes.get(process) else {
+            return Ok(());
+        };
+        if !matches!(draft.kind, Some(Kind::Invoke | Kind::Ok)) || **name == *"nemesis" {
+            return Ok(());
+        }
+        Err(self.order(
+            draft,
+            format!("process \"{name}\" has an operation, and is no number"),
+            "clients are whole numbers from 0; other processes (nemesis) only have lines of type info: number the clients",
+        ))
+    }
+
+    /// A key 1 and a key "1" would be taken for one object.
+    fn check_key(&mut self, draft: &Draft, key: u32) -> Result<(), HistoryError> {
+        let key = key as usize;
+        if self.keys_are_numbers.len() <= key {
+            self.keys_are_numbers.resize(key + 1, None);
+        }
+        let before = *self.keys_are_numbers[key].get_or_insert(draft.key_is_number);
+        if before == draft.key_is_number {
+            return Ok(());
+        }
+        let name = &self.history.keys.all()[key];
+        let (now, before) = match before {
+            true => ("a text", "a number"),
+            false => ("a number", "a text"),
+        };
+        Err(self.order(
+            draft,
+            format!("the key {name} is {now} here, and {before} on a line before"),
+            "an object has one name: write its key in one way",
+        ))
     }
 
     fn check_index(&mut self, draft: &Draft) -> Result<(), HistoryError> {
@@ -180,7 +231,10 @@ impl Joiner {
             if !self.notes.contains(&Note::NoTimes) {
                 self.notes.push(Note::NoTimes);
             }
-        } else if draft.time >= self.last_time {
+            return Ok(self.last_time);
+        }
+        self.history.is_timeless = false;
+        if draft.time >= self.last_time {
             self.last_time = draft.time;
         } else if self.foreign {
             let first = self.place(draft.begins).line.into();

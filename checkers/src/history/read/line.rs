@@ -22,6 +22,19 @@ pub(super) fn parse(
     strictness: Strictness,
     begins: Place,
 ) -> Result<Draft, serde_json::Error> {
+    let draft = parse_text(text, block, strictness, begins)?;
+    // What the parser rounds is read once more, as text.
+    let exact = super::exact::rewritten(text);
+    let exact = exact.and_then(|text| parse_text(&text, block, strictness, begins).ok());
+    Ok(exact.unwrap_or(draft))
+}
+
+fn parse_text(
+    text: &[u8],
+    block: &mut Block,
+    strictness: Strictness,
+    begins: Place,
+) -> Result<Draft, serde_json::Error> {
     block.begin();
     let mut json = serde_json::Deserializer::from_slice(text);
     let draft = DraftSeed {
@@ -78,6 +91,10 @@ impl<'de> Visitor<'de> for DraftSeed<'_> {
         let block = self.block;
         let mut draft = Draft::at(self.begins);
         while let Some(field) = map.next_key_seed(Word)? {
+            if !block.is_new(&field) {
+                let text = format!("the field `{field}` stands here twice");
+                return Err(de::Error::custom(text));
+            }
             match &*field {
                 "index" => draft.index = counted(&mut map, self.strictness)?,
                 "time" => draft.time = counted(&mut map, self.strictness)?,
@@ -90,8 +107,9 @@ impl<'de> Visitor<'de> for DraftSeed<'_> {
                 "type" => draft.kind = Some(map.next_value::<Kind>()?),
                 "f" => draft.f = block.functions.text(&map.next_value_seed(Word)?),
                 "key" => {
-                    if let Some(key) = map.next_value_seed(KeyWord)? {
+                    if let Some((key, is_number)) = map.next_value_seed(KeyWord)? {
                         draft.key = block.keys.text(&key);
+                        draft.key_is_number = is_number;
                     }
                 }
                 "value" => {
@@ -149,29 +167,29 @@ impl<'de> Visitor<'de> for Word {
     }
 }
 
-/// A key: a text, or a number as other tools write it, or `null` for none.
+/// A key, and whether it is a number, as other tools write it; `null` for none.
 struct KeyWord;
 
 impl<'de> DeserializeSeed<'de> for KeyWord {
-    type Value = Option<String>;
+    type Value = Option<(String, bool)>;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for KeyWord {
-    type Value = Option<String>;
+    type Value = Option<(String, bool)>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key: a text or a whole number")
     }
     fn visit_str<E: de::Error>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(Some(key.to_owned()))
+        Ok(Some((key.to_owned(), false)))
     }
     fn visit_u64<E: de::Error>(self, key: u64) -> Result<Self::Value, E> {
-        Ok(Some(key.to_string()))
+        Ok(Some((key.to_string(), true)))
     }
     fn visit_i64<E: de::Error>(self, key: i64) -> Result<Self::Value, E> {
-        Ok(Some(key.to_string()))
+        Ok(Some((key.to_string(), true)))
     }
     fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
         Ok(None)
@@ -263,11 +281,30 @@ pub(super) fn value_at(text: &[u8]) -> Option<usize> {
     None
 }
 
+/// The JSON parser's words for its own types, and what a person calls them.
+const PLAIN: [(&str, &str); 6] = [
+    ("expected u64", "expected a whole number from 0"),
+    ("expected i128", "expected a whole number"),
+    ("expected value", "this is no JSON value"),
+    ("expected ident", "this is no JSON value"),
+    (
+        "key must be a string",
+        "the name of a field is a text in quotes",
+    ),
+    ("expected a borrowed string", "expected a text"),
+];
+
 /// What the JSON parser said, without its own "at line 1 column 7": the line that it counts is not the file's.
 pub(super) fn said(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    match text.rfind(" at line ") {
+    let mut text = match text.rfind(" at line ") {
         Some(end) => text[..end].to_owned(),
         None => text,
+    };
+    for (its, ours) in PLAIN {
+        if let Some(begin) = text.strip_suffix(its) {
+            text = format!("{begin}{ours}");
+        }
     }
+    text
 }

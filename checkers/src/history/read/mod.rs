@@ -20,11 +20,12 @@
 //!
 //! Jepsen's independent workloads write values as `[key value]`. A history of Jepsen's forms is taken for one of these, and
 //! its values are split, if no line has a key of its own and every client's operation agrees: each invocation's value is a
-//! list of two of which the first is a number or a text; each ok completion's is such a list with the invocation's key; a
+//! list of two of which the first is a number, a text or a list; each ok completion's is such a list with the invocation's key; a
 //! `cas` has a list of two as its second (`[key [old new]]`); and at least one invocation is `[key nil]`, as only a read of a
-//! key is. [`ReadOptions::independent`] says it, where that cannot be told.
+//! key is. So is one whose values are tagged `#jepsen.independent/tuple`. [`ReadOptions::independent`] says it, where that cannot be told.
 
 mod edn;
+mod exact;
 mod forms;
 mod head;
 mod independent;
@@ -231,7 +232,7 @@ fn read_text(
     options: &ReadOptions,
 ) -> Result<(History, Vec<Note>), HistoryError> {
     let mut input = Head::new(input, head::LONGEST);
-    let form = Form::of(input.begin());
+    let form = Form::of(input.begin())?;
     input.drop_mark();
     let mut joiner = Joiner::new(form.is_foreign(), form.expected());
     let end = match form {
@@ -247,8 +248,10 @@ fn read_text(
         Form::Log => parallel::run(&mut Lines::new(input), forms::lines, &mut joiner)?,
     };
     ended(end, compressed, &mut joiner)?;
+    let tagged = joiner.is_tagged;
     let (mut history, mut notes) = joiner.finish();
-    independent::split(&mut history, &mut notes, form.is_foreign(), options)?;
+    history.is_jepsens = matches!(form, Form::Edn { .. } | Form::Log);
+    independent::split(&mut history, &mut notes, form.is_foreign(), tagged, options)?;
     history.settle();
     Ok((history, notes))
 }

@@ -58,6 +58,9 @@ impl<'t> Scan<'t> {
         self.space();
         self.expect(b':')?;
         self.space();
+        if !block.is_new(name) {
+            return None;
+        }
         match name {
             "index" => draft.index = self.unsigned()?,
             "time" => draft.time = self.unsigned()?,
@@ -153,7 +156,7 @@ impl<'t> Scan<'t> {
         let number = self.unsigned()?;
         match negative {
             false => Some(block.writer.unsigned(number)),
-            // -0 is a floating-point number.
+            // What the parser makes of -0 is seen to there.
             true if number == 0 => None,
             true => Some(block.writer.int(0_i64.checked_sub_unsigned(number)?)),
         }

@@ -8,11 +8,11 @@ use std::fmt::Write;
 /// Appends the event.
 pub(super) fn event(foreign: &Foreign<'_>, out: &mut String) {
     let event = foreign.event;
-    let (index, time) = (event.index(), event.time().0);
-    put(
-        out,
-        format_args!("{{:index {index}, :time {time}, :process "),
-    );
+    put(out, format_args!("{{:index {}, ", event.index()));
+    if !event.history.is_timeless {
+        put(out, format_args!(":time {}, ", event.time().0));
+    }
+    out.push_str(":process ");
     match event.process() {
         Process::Client(process) => put(out, format_args!("{process}")),
         Process::Named(name) => word(name, out),
@@ -58,7 +58,10 @@ fn value(value: ValueRef<'_>, out: &mut String) {
     if let Some(words) = value.as_str() {
         text(words, out);
     } else if let Some(list) = value.as_list() {
-        elements(list.iter(), out, self::value);
+        match value.is_set() {
+            true => set(list.iter(), out),
+            false => elements(list.iter(), out, self::value),
+        }
     } else if let Some(map) = value.as_map() {
         out.push('{');
         for (place, (field, value)) in map.iter().enumerate() {
@@ -79,6 +82,17 @@ fn value(value: ValueRef<'_>, out: &mut String) {
             out.push('N');
         }
     }
+}
+
+fn set<'h>(list: impl Iterator<Item = ValueRef<'h>>, out: &mut String) {
+    out.push_str("#{");
+    for (place, element) in list.enumerate() {
+        if place > 0 {
+            out.push(' ');
+        }
+        value(element, out);
+    }
+    out.push('}');
 }
 
 fn elements<'h>(

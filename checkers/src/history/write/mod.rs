@@ -52,7 +52,7 @@ impl fmt::Display for Exported {
         if self.independent {
             writeln!(
                 f,
-                "values were written as [key value], as independent workloads have them"
+                "values were written as [key value], as independent workloads have them; read them with --independent, where the values alone do not tell it"
             )?;
         }
         Ok(())
@@ -167,7 +167,9 @@ impl Serialize for Foreign<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("index", &self.event.index())?;
-        map.serialize_entry("time", &self.event.time())?;
+        if !self.event.history.is_timeless {
+            map.serialize_entry("time", &self.event.time())?;
+        }
         map.serialize_entry("process", self.event.process())?;
         map.serialize_entry("type", &self.kind)?;
         map.serialize_entry("f", self.event.f())?;

@@ -16,9 +16,9 @@ use crate::plan::Plan;
 use crate::run::judge::{self, Judging, Stored};
 use crate::run::summary;
 use crate::store::RunDirectory;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use keelhaul_checkers::txn::consistency;
-use keelhaul_checkers::{Parameters, Results, list};
+use keelhaul_checkers::{NullReads, Parameters, Results, Validity, list};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,6 +46,15 @@ pub(super) struct CheckArgs {
     /// What transactions must keep: strict-serializable (the default), serializable, snapshot-isolation, …
     #[arg(long, value_name = "MODEL", value_delimiter = ',', requires = "model")]
     consistency: Vec<String>,
+    /// What a read that answered null says of a register: the value null, or nothing, as in Knossos's histories
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_enum,
+        default_value = "value",
+        requires = "model"
+    )]
+    null_reads: Null,
     /// Write a picture (.svg), a graph (.dot), the words (.txt) and the smallest sub-history (.jsonl) of each anomaly into DIR
     #[arg(long, value_name = "DIR")]
     explain: Option<PathBuf>,
@@ -60,6 +69,15 @@ pub(super) struct CheckArgs {
     deadline: Option<Duration>,
     #[command(flatten)]
     reading: Reading,
+}
+
+/// What a read that answered `null` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Null {
+    /// That the value was null
+    Value,
+    /// Nothing
+    Unknown,
 }
 
 /// How every file is judged.
@@ -83,7 +101,7 @@ pub(super) fn check(args: CheckArgs, json: bool) -> Result<Exit, Failure> {
     let task = Task::new(&args)?;
     let mut all = task.judge_all();
     match all.len() {
-        1 => tell_one(&all.swap_remove(0)?, json),
+        1 => tell_one(&name_of(&args.what[0]), &all.swap_remove(0)?, json),
         _ => task.tell_all(&all, json),
     }
 }
@@ -112,11 +130,22 @@ impl<'a> Task<'a> {
                 keelhaul_checkers::beginning().join(", ")
             )));
         }
+        let reads_null = |model: &str| keelhaul_checkers::reading_null().contains(&model);
+        if args.null_reads == Null::Unknown && !checker.as_deref().is_some_and(reads_null) {
+            return Err(Failure::Usage(format!(
+                "--null-reads unknown is for --model {}",
+                keelhaul_checkers::reading_null().join(", ")
+            )));
+        }
         args.consistency
             .iter()
             .try_for_each(|name| is_consistency(name))?;
         let parameters = Parameters {
-            initial: args.initial.as_deref().map(initial),
+            initial: args.initial.as_deref().map(initial).transpose()?,
+            null_reads: match args.null_reads {
+                Null::Value => NullReads::Value,
+                Null::Unknown => NullReads::Unknown,
+            },
             consistency: args.consistency.clone(),
             ..Parameters::default()
         };
@@ -233,10 +262,36 @@ impl<'a> Task<'a> {
             Vec::new(),
             &self.judging,
         );
-        match misfit(&stored, &results) {
-            Some(text) => Err(Failure::Usage(format!("{name}: {text}"))),
-            None => Ok((stored, results)),
+        if let Some(text) = misfit(&stored, &results) {
+            return Err(Failure::Usage(format!("{name}: {text}")));
         }
+        if self.null_reads_decide(&stored, checker, &results) {
+            aside::say(format_args!(
+                "note: {name}: only reads that answered nil make this invalid; if they say nothing, as Knossos takes them, use --null-reads unknown"
+            ));
+        }
+        Ok((stored, results))
+    }
+
+    /// Whether a history of Jepsen's own form is invalid for nothing but reads of `nil`, which may say nothing there.
+    fn null_reads_decide(&self, stored: &Stored, checker: &str, results: &Results) -> bool {
+        let may_say_nothing = stored.history.is_jepsens()
+            && keelhaul_checkers::reading_null().contains(&checker)
+            && self.parameters.null_reads == NullReads::Value;
+        if results.valid != Validity::Invalid || !may_say_nothing {
+            return false;
+        }
+        let parameters = Parameters {
+            null_reads: NullReads::Unknown,
+            ..self.parameters.clone()
+        };
+        let judging = Judging {
+            shrinks: false,
+            ..self.judging
+        };
+        let checkers = [checker.to_owned()];
+        let without = judge::judge_with(stored, &checkers, &parameters, Vec::new(), &judging);
+        without.valid == Validity::Valid
     }
 
     fn tell_all(&self, all: &[Result<Judged, Failure>], json: bool) -> Result<Exit, Failure> {
@@ -266,9 +321,9 @@ impl<'a> Task<'a> {
     }
 }
 
-fn tell_one(judged: &Judged, json: bool) -> Result<Exit, Failure> {
+fn tell_one(name: &str, judged: &Judged, json: bool) -> Result<Exit, Failure> {
     if json {
-        print_json(&judged.results)?;
+        print_json(&document(name, &judged.results))?;
     } else {
         print(&format!(
             "{}{}\n{}{}",
@@ -361,9 +416,17 @@ fn misfit(stored: &Stored, results: &Results) -> Option<String> {
     })
 }
 
-/// A value as JSON; what is no JSON is a word.
-fn initial(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
+/// A value as JSON; a word is a text, as `five`. What only begins like JSON is refused.
+fn initial(text: &str) -> Result<Value, Failure> {
+    let is_word =
+        !text.starts_with(|first: char| "{[\"-".contains(first) || first.is_ascii_digit());
+    match serde_json::from_str(text) {
+        Ok(value) => Ok(value),
+        Err(_) if is_word => Ok(Value::from(text)),
+        Err(error) => Err(Failure::Usage(format!(
+            "--initial: `{text}` is no JSON ({error}); a text that begins like this is written as \"…\""
+        ))),
+    }
 }
 
 fn is_consistency(name: &str) -> Result<(), Failure> {
@@ -420,8 +483,12 @@ mod tests {
 
     #[test]
     fn an_initial_value_is_json_or_a_word() {
-        assert_eq!(initial("5"), json!(5));
-        assert_eq!(initial("[1,2]"), json!([1, 2]));
-        assert_eq!(initial("five"), json!("five"));
+        let is = |text, value| assert_eq!(initial(text).ok(), Some(value));
+        is("5", json!(5));
+        is("[1,2]", json!([1, 2]));
+        is("five", json!("five"));
+        for wrong in ["{bad", "[1,", "5x", "\"open"] {
+            assert!(initial(wrong).is_err(), "{wrong}");
+        }
     }
 }

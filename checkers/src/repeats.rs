@@ -1,0 +1,65 @@
+//! What a completion repeats of its invocation: an answered operation wrote what it was asked to write.
+//!
+//! A completion that says otherwise was recorded wrongly, and would be judged wrongly whichever of the two was believed.
+
+use crate::history::{ListRef, Operation, ValueRef};
+use crate::verdict::Misfit;
+
+/// Functions whose completion, if it has a value, repeats what was written.
+const WRITES: [&str; 4] = ["write", "append", "enqueue", "push"];
+
+/// Micro-operations that write.
+const MICRO_WRITES: [&str; 3] = ["append", "w", "write"];
+
+/// Refuses an answer that is about something else than what was asked.
+pub(crate) fn check(operation: &Operation<'_>) -> Result<(), Misfit> {
+    let Some(answer) = operation.answer() else {
+        return Ok(());
+    };
+    let (asked, told) = (operation.argument(), answer.value());
+    // Some recorders write no value where there is nothing new.
+    if told.is_null() || asked.is_null() || answer.get("error").is_some() {
+        return Ok(());
+    }
+    let f = operation.f();
+    let problem = if matches!(f, "txn" | "") {
+        asked
+            .as_list()
+            .zip(told.as_list())
+            .and_then(|(asked, told)| of_transactions(asked, told))
+    } else if WRITES.contains(&f) && asked != told {
+        Some(format!(
+            "completes `{f}` of {asked} with the value {told}: an answered `{f}` repeats what was asked, or has no value"
+        ))
+    } else {
+        None
+    };
+    match problem {
+        Some(text) => Err(Misfit::at(answer.index(), text)),
+        None => Ok(()),
+    }
+}
+
+/// Micro-operations stay in their places, with their function and key, and with what they write.
+fn of_transactions(asked: ListRef<'_>, told: ListRef<'_>) -> Option<String> {
+    if asked.len() != told.len() {
+        return Some(format!(
+            "completes a transaction of {} micro-operations with {}: each of them is repeated, with what it read",
+            asked.len(),
+            told.len()
+        ));
+    }
+    let differs = |(asked, told): (ValueRef<'_>, ValueRef<'_>)| {
+        let (one, other) = asked.as_list().zip(told.as_list())?;
+        let same = |place| one.get(place) == other.get(place);
+        let writes = one.get(0).and_then(ValueRef::as_str);
+        let writes = writes.is_some_and(|f| MICRO_WRITES.contains(&f));
+        let repeats = same(0) && same(1) && (!writes || same(2));
+        (!repeats).then(|| {
+            format!(
+                "completes the micro-operation {asked} with {told}: a transaction writes what it was asked to write, to the same key"
+            )
+        })
+    };
+    asked.iter().zip(told.iter()).find_map(differs)
+}
