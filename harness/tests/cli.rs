@@ -209,7 +209,7 @@ fn a_cut_off_history_is_judged_and_told_of_and_a_broken_one_is_refused() {
     refused(
         &check_text("no history\n", "register"),
         64,
-        &["standard input", "line 1"],
+        &["standard input", "this is no history"],
     );
     let missing = keelhaul(&["check", "/no/such/history", "--model", "register"])
         .output()
