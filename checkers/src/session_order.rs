@@ -18,7 +18,7 @@ use crate::describe;
 use crate::history::{History, Operation, Process};
 use crate::parameters::Parameters;
 use crate::reads::{ReadMode, read_mode};
-use crate::verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict, some_operations};
+use crate::verdict::{Anomaly, Budget, Checker, Finding, Misfit, Reason, Verdict, some_operations};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -108,11 +108,8 @@ impl Checker for SessionOrder {
             .iter()
             .find(|operation| operation.is_ok() && zxid(operation).is_none())
         {
-            let text = format!(
-                "the operation at index {} is ok without a whole number `zxid`",
-                bare.inv()
-            );
-            return Finding::unknown(NAME, text);
+            let text = format!("is an ok `{}` without a whole number `zxid`", bare.f());
+            return Finding::misfit(NAME, Misfit::of(bare, text));
         }
         let mut breaches = Breaches::default();
         let writes = Writes::collect(&operations, &mut breaches);

@@ -35,7 +35,7 @@ use crate::models;
 use crate::parameters::Parameters;
 use crate::reads::{ReadMode, read_mode};
 use crate::recovery::listed;
-use crate::verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict, some_operations};
+use crate::verdict::{Anomaly, Budget, Checker, Finding, Misfit, Reason, Verdict, some_operations};
 use elements::Parent;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -111,7 +111,7 @@ impl Checker for Set {
         let mut values = Values::default();
         let parents = match self.parents(&operations, &mut values) {
             Ok(parents) => parents,
-            Err(text) => return Finding::unknown(NAME, text),
+            Err(misfit) => return Finding::misfit(NAME, misfit),
         };
         let mut cases: BTreeMap<&str, Vec<(&str, Case)>> = BTreeMap::new();
         for (key, parent) in &parents {
@@ -138,7 +138,7 @@ impl Set {
         &self,
         operations: &[Operation<'h>],
         values: &mut Values,
-    ) -> Result<BTreeMap<&'h str, Parent>, String> {
+    ) -> Result<BTreeMap<&'h str, Parent>, Misfit> {
         let mut parents: BTreeMap<&str, Parent> = BTreeMap::new();
         for (place, operation) in operations.iter().enumerate() {
             let key = operation.key().unwrap_or("the only set");
@@ -150,7 +150,7 @@ impl Set {
                     "is `{other}`, which sets do not have: they know add, read, remove and contains"
                 )),
             };
-            taken.map_err(|text| format!("the operation at index {} {text}", operation.inv()))?;
+            taken.map_err(|text| Misfit::of(operation, text))?;
         }
         Ok(parents)
     }

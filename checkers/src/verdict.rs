@@ -130,6 +130,11 @@ impl Misfit {
             text: text.into(),
         }
     }
+
+    /// This operation has a value or a function that the checker does not know.
+    pub(crate) fn of(operation: &Operation<'_>, text: impl Into<String>) -> Misfit {
+        Misfit::at(operation.inv(), text)
+    }
 }
 
 impl From<String> for Misfit {

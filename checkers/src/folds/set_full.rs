@@ -32,7 +32,7 @@ use crate::contract::owes_sync_reads;
 use crate::history::{History, Nanos, Operation, ValueRef};
 use crate::parameters::Parameters;
 use crate::reads::{ReadMode, read_mode};
-use crate::verdict::{Budget, Checker, Finding, Reason, Verdict, some_operations};
+use crate::verdict::{Budget, Checker, Finding, Misfit, Reason, Verdict, some_operations};
 use elements::{Elements, Lists};
 use fates::{Fate, Read};
 use serde_json::{Value, json};
@@ -97,8 +97,7 @@ impl Checker for SetFull {
         let mut sums = Sums::default();
         for (key, operations) in &sets {
             if let Err((operation, text)) = self.judge(*key, operations, &mut sums) {
-                let text = format!("the operation at index {} {text}", operation.inv());
-                return Finding::unknown(NAME, text);
+                return Finding::misfit(NAME, Misfit::of(&operation, text));
             }
         }
         sums.finding(sets.len())

@@ -5,7 +5,7 @@
 //! reported as outside the contract; the models unordered-queue and fifo-queue judge both).
 //!
 //! A value counts as `lost` only if it cannot be anywhere else: the queue was found empty (a `drain` that was answered, or a
-//! `dequeue` that failed or was answered with `null`) after the value had been acknowledged, and there are more such values than
+//! `dequeue` that was answered with `null` or with the error `empty` or `exhausted`; one that is `fail` says nothing) after the value had been acknowledged, and there are more such values than
 //! indeterminate dequeues that may have taken them. Otherwise the verdict is unknown, with the reason.
 //!
 //! Anomalies: `lost`, `unexpected`.
@@ -19,7 +19,8 @@
 
 use crate::breaches::Breaches;
 use crate::history::{History, Kind, Operation, ValueRef};
-use crate::verdict::{Budget, Checker, Finding, Reason, Verdict, some_operations};
+use crate::models::{found_nothing, refused, unknown_error};
+use crate::verdict::{Budget, Checker, Finding, Misfit, Reason, Verdict, some_operations};
 use rustc_hash::FxHashMap;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -48,8 +49,7 @@ impl Checker for TotalQueue {
         for operation in &operations {
             let queue = queues.entry(operation.key()).or_default();
             if let Err(text) = queue.take(operation) {
-                let text = format!("the operation at index {} {text}", operation.inv());
-                return Finding::unknown(NAME, text);
+                return Finding::misfit(NAME, Misfit::of(operation, text));
             }
         }
         let mut sums = Sums::default();
@@ -97,13 +97,20 @@ impl<'h> Queue<'h> {
                 }
             }
             "dequeue" => match (operation.kind(), operation.result()) {
-                (Kind::Ok, Some(value)) if operation.error().is_none() && !value.is_null() => {
-                    self.fate(value).dequeued.push(*operation);
-                }
-                (Kind::Ok | Kind::Fail, _) => self.found_empty(operation),
+                (Kind::Ok, Some(value)) => match refused(operation) {
+                    None if !value.is_null() => self.fate(value).dequeued.push(*operation),
+                    None => self.found_empty(operation),
+                    Some(error) if found_nothing(error) => self.found_empty(operation),
+                    Some(_) => return Err(unknown_error(operation, NAME, "empty and exhausted")),
+                },
+                // It never happened, so it says nothing of what was there.
+                (Kind::Fail, _) => {}
                 _ => self.may_have_taken += 1,
             },
             "drain" => match (operation.kind(), operation.result()) {
+                (Kind::Ok, Some(_)) if refused(operation).is_some() => {
+                    return Err(unknown_error(operation, NAME, "none of a drain"));
+                }
                 (Kind::Ok, Some(values)) => {
                     let values = values.as_list().ok_or_else(|| {
                         format!("is an ok drain of {values}; expected a list of values")

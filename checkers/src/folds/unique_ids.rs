@@ -12,7 +12,7 @@
 
 use crate::breaches::Breaches;
 use crate::history::{History, Operation, ValueRef};
-use crate::verdict::{Budget, Checker, Finding, Reason, Verdict, some_operations};
+use crate::verdict::{Budget, Checker, Finding, Misfit, Reason, Verdict, some_operations};
 use rustc_hash::FxHashMap;
 use serde_json::json;
 
@@ -37,11 +37,10 @@ impl Checker for UniqueIds {
         };
         if let Some(other) = operations.iter().find(|op| op.f() != "generate") {
             let text = format!(
-                "the operation at index {} is `{}`, which unique ids do not have: they know generate",
-                other.inv(),
+                "is `{}`, which unique ids do not have: they know generate",
                 other.f()
             );
-            return Finding::unknown(NAME, text);
+            return Finding::misfit(NAME, Misfit::of(other, text));
         }
         let ids = operations
             .iter()

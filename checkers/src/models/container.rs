@@ -10,6 +10,11 @@ use serde_json::Value;
 /// Errors of a get that say that there was nothing to get.
 const NOTHING: [&str; 4] = ["empty", "Empty", "exhausted", "NoSuchElement"];
 
+/// Whether the error of a get says that there was nothing to get.
+pub(crate) fn found_nothing(error: &str) -> bool {
+    NOTHING.contains(&error)
+}
+
 /// How a container's functions are called.
 pub(super) struct Words {
     pub(super) model: &'static str,
@@ -40,7 +45,7 @@ pub(super) fn call<V>(
         return Err(unknown_function(operation, words.model, &known));
     }
     match (operation.answer(), error) {
-        (_, Some(error)) if NOTHING.contains(&error) => Ok(Some(Call::Empty)),
+        (_, Some(error)) if found_nothing(error) => Ok(Some(Call::Empty)),
         (_, Some(_)) => Err(unknown_error(operation, words.model, "empty and exhausted")),
         (None, None) => Ok(Some(Call::Took)),
         (Some(answer), None) if answer.value().is_null() => Ok(Some(Call::Empty)),

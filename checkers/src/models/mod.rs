@@ -19,6 +19,7 @@ mod versioned_register;
 mod zones;
 
 pub use cas_register::CasRegister;
+pub(crate) use container::found_nothing;
 pub use counter::Counter;
 pub use fenced_mutex::FencedMutex;
 pub use fifo_queue::FifoQueue;
@@ -63,7 +64,7 @@ fn unknown_function(operation: &Operation<'_>, model: &str, known: &str) -> Stri
 }
 
 /// What to say of an error that a model does not know as an observation.
-fn unknown_error(operation: &Operation<'_>, model: &str, known: &str) -> String {
+pub(crate) fn unknown_error(operation: &Operation<'_>, model: &str, known: &str) -> String {
     format!(
         "is an ok `{}` with the error {}, which the model {model} cannot explain: it knows {known}",
         operation.f(),
@@ -72,7 +73,7 @@ fn unknown_error(operation: &Operation<'_>, model: &str, known: &str) -> String 
 }
 
 /// The error of an `ok` answer: an observation, which the model must explain.
-fn refused<'h>(operation: &Operation<'h>) -> Option<&'h str> {
+pub(crate) fn refused<'h>(operation: &Operation<'h>) -> Option<&'h str> {
     operation.answer().and_then(|answer| answer.text("error"))
 }
 

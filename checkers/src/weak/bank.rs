@@ -13,14 +13,18 @@
 //! {"process":2,"type":"ok","f":"read","value":{"0":95,"1":5}}
 //! ```
 
+use super::nothing_tested;
 use crate::describe;
 use crate::history::{History, Operation};
 use crate::parameters::Parameters;
-use crate::verdict::{Anomaly, Budget, Checker, Finding, Verdict, some_operations};
+use crate::verdict::{Anomaly, Budget, Checker, Finding, Misfit, Verdict, some_operations};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 const NAME: &str = "bank";
+
+/// Where the accounts and the total are known from, if they were not told.
+const FIRST_READ: &str = "first read";
 
 /// More anomalies of a kind than this are not reported.
 const MOST: usize = 8;
@@ -67,7 +71,7 @@ impl Bank {
     fn judge(
         operations: &[Operation<'_>],
         mut expected: Option<Expected>,
-    ) -> Result<Finding, String> {
+    ) -> Result<Finding, Misfit> {
         let mut anomalies: Vec<Anomaly> = Vec::new();
         let mut reads = 0_u64;
         for operation in operations
@@ -78,9 +82,10 @@ impl Bank {
                 continue;
             };
             let map = result.as_map().ok_or_else(|| {
-                let line = operation.completion().map_or(operation.inv(), |line| line.index());
-                let line = line + 1;
-                format!("line {line}: expected a map of balances such as {{\"0\":95,\"1\":5}}, found {result}")
+                let text = format!(
+                    "is an ok read of {result}; expected a map of balances such as {{\"0\":95,\"1\":5}}"
+                );
+                Misfit::of(operation, text)
             })?;
             let number = |value: crate::history::ValueRef<'_>| value.as_i64().map(i128::from);
             let balances: Balances = map
@@ -100,7 +105,7 @@ impl Bank {
                     let first = Expected {
                         balances: positive.collect(),
                         total,
-                        from: "first read",
+                        from: FIRST_READ,
                     };
                     expected.insert(first)
                 }
@@ -117,10 +122,17 @@ impl Bank {
             }
         }
         let Some(expected) = expected.filter(|_| reads > 0) else {
-            return Err("no read of balances was answered: nothing was tested".to_owned());
+            let text = "no read of balances was answered: nothing was tested";
+            return Err(text.to_owned().into());
         };
+        let alone = (reads == 1 && expected.from == FIRST_READ).then(|| {
+            nothing_tested(
+                NAME,
+                "one read alone was answered, and what the accounts began with was not told (--initial)",
+            )
+        });
         Ok(Finding {
-            verdict: Verdict::of(anomalies, Vec::new()),
+            verdict: Verdict::of(anomalies, alone.into_iter().collect()),
             outside_contract: Vec::new(),
             details: json!({
                 "reads": reads,
@@ -144,7 +156,7 @@ impl Checker for Bank {
         };
         match some_operations(history, NAME) {
             Ok(operations) => Bank::judge(&operations, expected)
-                .unwrap_or_else(|text| Finding::unknown(NAME, text)),
+                .unwrap_or_else(|misfit| Finding::misfit(NAME, misfit)),
             Err(finding) => *finding,
         }
     }

@@ -12,10 +12,11 @@
 //! {"process":2,"type":"ok","f":"txn","value":[["r","x",null],["r","y",1]]}
 //! ```
 
+use super::nothing_tested;
 use crate::describe;
 use crate::history::History;
 use crate::txn::input::{Act, Key, NULL, Outcome, Shape, Token, Txns};
-use crate::verdict::{Anomaly, Budget, Checker, Finding, Verdict};
+use crate::verdict::{Anomaly, Budget, Checker, Finding, Misfit, Verdict};
 use rustc_hash::FxHashMap;
 use serde_json::json;
 
@@ -32,29 +33,40 @@ pub struct LongFork;
 struct Read {
     txn: u32,
     group: u32,
+    /// How many keys the group has.
+    keys: usize,
     /// Which keys it sees written, by their place in the group.
     sees: Vec<u32>,
 }
 
 impl LongFork {
-    fn judge(&self, history: &History) -> Result<Finding, String> {
+    fn judge(&self, history: &History) -> Result<Finding, Misfit> {
         let txns = Txns::read(history, Shape::Registers, None)?;
         if txns.len() == 0 {
-            return Err("the history has no transactions: nothing was tested".to_owned());
+            return Err(Misfit::from(
+                "the history has no transactions: nothing was tested".to_owned(),
+            ));
         }
         let written = written(&txns)?;
         let mut anomalies = Vec::new();
         let (mut reads, groups) = reads(&txns, &written, &mut anomalies)?;
         reads.sort_by_key(|read| (read.group, read.sees.len(), read.txn));
+        let mut compared = 0_u64;
         for pair in reads.windows(2) {
             let [less, more] = pair else { continue };
-            if less.group == more.group && anomalies.len() < MOST {
+            if less.group != more.group {
+                continue;
+            }
+            compared += u64::from(less.keys > 1);
+            if anomalies.len() < MOST {
                 anomalies.extend(forks(&txns, less, more));
             }
         }
+        let nothing = (compared == 0)
+            .then(|| nothing_tested(NAME, "no group of several keys was read twice"));
         let writes = written.iter().filter(|token| token.is_some()).count();
         Ok(Finding {
-            verdict: Verdict::of(anomalies, Vec::new()),
+            verdict: Verdict::of(anomalies, nothing.into_iter().collect()),
             outside_contract: Vec::new(),
             details: json!({ "reads": reads.len(), "groups": groups, "writes": writes }),
         })
@@ -68,7 +80,7 @@ impl Checker for LongFork {
 
     fn check(&self, history: &History, _: &Budget) -> Finding {
         self.judge(history)
-            .unwrap_or_else(|text| Finding::unknown(NAME, text))
+            .unwrap_or_else(|misfit| Finding::misfit(NAME, misfit))
     }
 }
 
@@ -114,6 +126,7 @@ fn reads(
         seen.sort_unstable();
         seen.dedup_by_key(|(key, _)| *key);
         let keys: Vec<Key> = seen.iter().map(|(key, _)| *key).collect();
+        let count = keys.len();
         let next = numbers.len() as u32;
         let group = *numbers.entry(keys).or_insert(next);
         let mut sees = Vec::new();
@@ -134,7 +147,12 @@ fn reads(
                 _ => {}
             }
         }
-        reads.push(Read { txn, group, sees });
+        reads.push(Read {
+            txn,
+            group,
+            keys: count,
+            sees,
+        });
     }
     Ok((reads, numbers.len()))
 }

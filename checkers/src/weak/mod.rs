@@ -46,7 +46,7 @@ pub use fork::LongFork;
 pub use sessions::SessionGuarantees;
 
 use crate::history::History;
-use crate::txn::input::{Shape, Txns};
+use crate::txn::input::{Act, Micro, Shape, Txns};
 use crate::verdict::{Anomaly, Budget, Checker, Finding, Misfit, Reason, Verdict};
 use reads::{Facts, counts};
 use serde_json::{Map, Value, json};
@@ -106,6 +106,22 @@ fn transactions(history: &History) -> Result<Txns<'_>, Misfit> {
             Err(text.to_owned().into())
         }
         _ => Ok(txns),
+    }
+}
+
+/// Why the transactions prove nothing: no answer shows anything of what was written.
+fn nothing_read(txns: &Txns<'_>, checker: &str) -> Vec<Reason> {
+    let reads = |micro: &Micro| matches!(micro.act, Act::Read(_) | Act::ReadList(_));
+    match txns.micros.iter().any(reads) {
+        true => Vec::new(),
+        false => vec![nothing_tested(checker, "no transaction read anything")],
+    }
+}
+
+fn nothing_tested(checker: &str, why: &str) -> Reason {
+    Reason {
+        checker: checker.to_owned(),
+        text: format!("{why}: nothing was tested"),
     }
 }
 
@@ -180,7 +196,7 @@ impl Weak {
             details["chains"] = json!(chains);
         }
         Ok(Finding {
-            verdict: Verdict::of(anomalies, Vec::<Reason>::new()),
+            verdict: Verdict::of(anomalies, nothing_read(&txns, self.name())),
             outside_contract: Vec::new(),
             details,
         })

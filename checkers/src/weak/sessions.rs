@@ -26,11 +26,11 @@
 
 use super::cycles::{Arrow, cycles};
 use super::reads::{Facts, INITIAL, Place, Txn, UNSEEN, counts};
-use super::{direct_anomalies, in_time, transactions, witness};
+use super::{direct_anomalies, in_time, nothing_read, nothing_tested, transactions, witness};
 use crate::describe;
 use crate::history::History;
 use crate::txn::input::{Key, Shape};
-use crate::verdict::{Anomaly, Budget, Checker, Finding, Verdict};
+use crate::verdict::{Anomaly, Budget, Checker, Finding, Misfit, Verdict};
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value, json};
 
@@ -79,12 +79,19 @@ impl Arrow for Step {
 pub struct SessionGuarantees;
 
 impl SessionGuarantees {
-    fn judge(&self, history: &History, budget: &Budget) -> Result<Finding, String> {
+    fn judge(&self, history: &History, budget: &Budget) -> Result<Finding, Misfit> {
         let txns = transactions(history)?;
         in_time(budget)?;
         let facts = Facts::find(&txns)?;
         in_time(budget)?;
         let steps = steps(&facts);
+        let mut reasons = nothing_read(&txns, NAME);
+        if reasons.is_empty() && steps.is_empty() {
+            reasons.push(nothing_tested(
+                NAME,
+                "no process came back to a key that it had read or written",
+            ));
+        }
         let back = match txns.shape {
             Shape::Lists => steps
                 .iter()
@@ -106,7 +113,7 @@ impl SessionGuarantees {
                 .map(|steps| anomaly(&facts, steps)),
         );
         Ok(Finding {
-            verdict: Verdict::of(anomalies, Vec::new()),
+            verdict: Verdict::of(anomalies, reasons),
             outside_contract: Vec::new(),
             details: json!({
                 "transactions": txns.len(),
@@ -124,7 +131,7 @@ impl Checker for SessionGuarantees {
 
     fn check(&self, history: &History, budget: &Budget) -> Finding {
         self.judge(history, budget)
-            .unwrap_or_else(|text| Finding::unknown(NAME, text))
+            .unwrap_or_else(|misfit| Finding::misfit(NAME, misfit))
     }
 }
 

@@ -5,6 +5,7 @@ use super::call::{
 };
 use crate::history::{EventRef, Kind, Operation, Process, ValueRef};
 use crate::reads::ReadMode;
+use crate::verdict::Misfit;
 use rustc_hash::FxHashMap;
 use std::borrow::Cow;
 
@@ -69,7 +70,7 @@ pub(super) struct Decoded<'h> {
 }
 
 /// Decodes all operations; failed ones stay in their places, for they say that their session was alive.
-pub(super) fn decode<'h>(operations: &[Operation<'h>]) -> Result<Decoded<'h>, String> {
+pub(super) fn decode<'h>(operations: &[Operation<'h>]) -> Result<Decoded<'h>, Misfit> {
     let mut decoded = Decoded::default();
     // Answers first: an operation without one ran in the session that its process had.
     for operation in operations {
@@ -84,7 +85,7 @@ pub(super) fn decode<'h>(operations: &[Operation<'h>]) -> Result<Decoded<'h>, St
     for operation in operations {
         let op = decoded
             .op(operation)
-            .map_err(|text| format!("the operation at index {} {text}", operation.inv()))?;
+            .map_err(|text| Misfit::of(operation, text))?;
         decoded.ops.push(op);
     }
     Ok(decoded)

@@ -63,7 +63,7 @@ impl Checker for Ephemeral {
         };
         let decoded = match decode(&operations) {
             Ok(decoded) => decoded,
-            Err(text) => return Finding::unknown(NAME, text),
+            Err(misfit) => return Finding::misfit(NAME, misfit),
         };
         let mut census = Census::of(&decoded);
         census.look(&decoded, self.exact);

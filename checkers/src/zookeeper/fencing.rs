@@ -26,7 +26,7 @@
 use crate::breaches::Breaches;
 use crate::history::{History, Kind, Nanos, Operation, ValueRef};
 use crate::parameters::Parameters;
-use crate::verdict::{Budget, Checker, Finding, Reason, Verdict, some_operations};
+use crate::verdict::{Budget, Checker, Finding, Misfit, Reason, Verdict, some_operations};
 use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -77,7 +77,7 @@ impl Checker for Fencing {
         };
         let fences = match self.gather(&operations) {
             Ok(fences) => fences,
-            Err(text) => return Finding::unknown(self.name, text),
+            Err(misfit) => return Finding::misfit(self.name, misfit),
         };
         let mut breaches = Breaches::default();
         let mut overlaps = Overlaps::default();
@@ -143,12 +143,9 @@ struct Fences<'h> {
     indeterminate_seen: usize,
 }
 
-fn needs(operation: &Operation<'_>, field: &str) -> String {
-    format!(
-        "the operation at index {} (`{}`) has no whole number `{field}`",
-        operation.inv(),
-        operation.f()
-    )
+fn needs(operation: &Operation<'_>, field: &str) -> Misfit {
+    let text = format!("is `{}` without a whole number `{field}`", operation.f());
+    Misfit::of(operation, text)
 }
 
 fn field(operation: &Operation<'_>, name: &str) -> Option<i64> {
@@ -157,7 +154,7 @@ fn field(operation: &Operation<'_>, name: &str) -> Option<i64> {
 }
 
 impl Fencing {
-    fn gather<'h>(&self, operations: &[Operation<'h>]) -> Result<Fences<'h>, String> {
+    fn gather<'h>(&self, operations: &[Operation<'h>]) -> Result<Fences<'h>, Misfit> {
         let mut fences = Fences::default();
         let shown = shown(operations);
         let several = operations
@@ -229,13 +226,11 @@ impl Fencing {
                     fences.locks.entry(lock).or_default().effects.push(effect);
                 }
             } else if f != "read" {
-                return Err(format!(
-                    "the operation at index {} is `{f}`, which {} does not have: it knows {}, {}, write and read",
-                    operation.inv(),
-                    self.name,
-                    self.begin,
-                    self.end
-                ));
+                let text = format!(
+                    "is `{f}`, which {} does not have: it knows {}, {}, write and read",
+                    self.name, self.begin, self.end
+                );
+                return Err(Misfit::of(operation, text));
             }
             if matches!(
                 operation.error(),

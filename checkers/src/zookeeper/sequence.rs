@@ -50,7 +50,7 @@ impl Checker for Sequence {
         };
         let decoded = match decode(&operations) {
             Ok(decoded) => decoded,
-            Err(text) => return Finding::unknown(NAME, text),
+            Err(misfit) => return Finding::misfit(NAME, misfit),
         };
         let mut breaches = Breaches::default();
         let parents = parents(&decoded);

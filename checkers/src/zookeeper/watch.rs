@@ -150,11 +150,11 @@ impl Checker for Watch {
         };
         let mut decoded = match decode(&operations) {
             Ok(decoded) => decoded,
-            Err(text) => return Finding::unknown(NAME, text),
+            Err(misfit) => return Finding::misfit(NAME, misfit),
         };
         let sessions = match session::sessions(history, &mut decoded, self.exact) {
             Ok(sessions) => sessions,
-            Err(text) => return Finding::unknown(NAME, text),
+            Err(misfit) => return Finding::misfit(NAME, misfit),
         };
         let causes = Causes::of(&decoded);
         let scene = Scene {

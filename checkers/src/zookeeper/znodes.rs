@@ -75,7 +75,7 @@ impl Checker for Znodes {
         };
         let mut decoded = match decode(&operations) {
             Ok(decoded) => decoded,
-            Err(text) => return Finding::unknown(NAME, text),
+            Err(misfit) => return Finding::misfit(NAME, misfit),
         };
         let mut judged = self.judge(&mut decoded, &operations, budget);
         judged.details["paths"] = json!(decoded.paths.len());

@@ -55,7 +55,7 @@ impl Checker for ZxidAudit {
         };
         let decoded = match decode(&operations) {
             Ok(decoded) => decoded,
-            Err(text) => return Finding::unknown(NAME, text),
+            Err(misfit) => return Finding::misfit(NAME, misfit),
         };
         let mut audit = Audit::new(&decoded, self.exact);
         audit.writes_in_time();

@@ -6,5 +6,7 @@
 mod common;
 
 mod counting;
+mod drained;
 mod set_full;
+mod shapes;
 mod total_queue;

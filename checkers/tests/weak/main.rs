@@ -7,5 +7,6 @@ mod common;
 
 mod guarantees;
 mod isolation;
+mod nothing;
 mod oracle;
 mod small;

@@ -4,6 +4,7 @@ use super::causes::Causes;
 use super::link::Link;
 use super::{Change, Kind};
 use crate::history::{EventRef, History, Process};
+use crate::verdict::Misfit;
 use crate::zookeeper::call::{Call, Code, Look, Op, Outcome, PathId, Zxid};
 use crate::zookeeper::decode::Decoded;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -191,7 +192,7 @@ pub(super) fn sessions<'h>(
     history: &'h History,
     decoded: &mut Decoded<'h>,
     exact: bool,
-) -> Result<Vec<Session<'h>>, String> {
+) -> Result<Vec<Session<'h>>, Misfit> {
     let events = events(history, decoded)?;
     let mut all: Vec<Session<'h>> = Vec::new();
     all.resize_with(decoded.sessions.len(), Session::default);
@@ -228,8 +229,8 @@ fn is_about_watches(op: &Op<'_>) -> bool {
     matches!(op.operation.f(), "add-watch" | "remove-watches")
 }
 
-fn wrong(op: &Op<'_>, what: &str) -> String {
-    format!("the operation at index {} {what}", op.inv())
+fn wrong(op: &Op<'_>, what: &str) -> Misfit {
+    Misfit::of(&op.operation, what)
 }
 
 impl<'h> Session<'h> {
@@ -284,7 +285,7 @@ impl<'h> Session<'h> {
         op: &Op<'h>,
         path: PathId,
         exact: bool,
-    ) -> Result<(), String> {
+    ) -> Result<(), Misfit> {
         if exact {
             self.take_view(at, op, op.zxid.unwrap_or(0));
         }
@@ -390,13 +391,13 @@ pub(super) fn bases(sessions: &[Session<'_>]) -> FxHashSet<PathId> {
 fn events<'h>(
     history: &'h History,
     decoded: &mut Decoded<'h>,
-) -> Result<Vec<(usize, Event<'h>)>, String> {
+) -> Result<Vec<(usize, Event<'h>)>, Misfit> {
     let mut events = Vec::new();
     for line in history.events() {
         if line.f() != "event" || !matches!(line.process(), Process::Named(_)) {
             continue;
         }
-        let wrong = |what: &str| format!("the event at index {} {what}", line.index());
+        let wrong = |what: &str| Misfit::at(line.index(), format!("event {what}"));
         let session = line
             .text("session")
             .ok_or_else(|| wrong("has no session"))?;
