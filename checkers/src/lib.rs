@@ -29,7 +29,6 @@
 //! | [`Stats`] | counts, errors, rates, latencies |
 //!
 //! [`mod@explain`] makes an anomaly plain: its words, a picture, a graph, and the smallest part of the history that shows it.
-//! A [`Recorder`] writes down what threads do to a structure of your own, for `cargo test`: see its example.
 //!
 //! What is owed under which faults is a table, [`contract`]. [`merge`] makes one [`Results`] of all findings, as
 //! `results.json` has it; [`render()`] prints an anomaly for a terminal.
@@ -52,6 +51,26 @@
 //! assert!(render(&results.anomalies[0]).contains("it saw value null, and the register holds value 1"));
 //! # Ok::<(), keelhaul_checkers::HistoryError>(())
 //! ```
+//!
+//! # In `cargo test`
+//!
+//! A [`Recorder`] writes down what threads do to a structure of your own; the assertion prints the witness:
+//!
+//! ```
+//! use keelhaul_checkers::{Recorder, assert_linearizable, models::CasRegister};
+//! use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+//!
+//! let (recorder, register) = (Recorder::new(), AtomicU64::new(0));
+//! recorder.caller().call("write", 0, || register.store(0, SeqCst));
+//! std::thread::scope(|scope| for value in 1..4 {
+//!     let (mut caller, register) = (recorder.caller(), &register);
+//!     scope.spawn(move || {
+//!         caller.call("write", value, || register.store(value, SeqCst));
+//!         caller.call("read", (), || register.load(SeqCst));
+//!     });
+//! });
+//! assert_linearizable!(recorder.history(), CasRegister::default());
+//! ```
 
 mod assert;
 mod breaches;
@@ -64,6 +83,7 @@ mod folds;
 pub mod generate;
 pub mod history;
 mod keyed;
+mod limits;
 pub mod linear;
 pub mod models;
 mod parameters;
@@ -96,7 +116,7 @@ pub use parameters::{NullReads, Parameters};
 pub use reads::ReadMode;
 pub use recorder::{Call, Caller, Recorder};
 pub use recovery::Recovery;
-pub use registry::{CheckerInfo, beginning, by_name, list, reading_null};
+pub use registry::{CheckerInfo, by_name, list, reading_null};
 pub use render::render;
 pub use results::{Checked, Results, Validity, merge};
 pub use session_order::SessionOrder;

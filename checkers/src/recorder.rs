@@ -1,36 +1,4 @@
 //! Recording what threads do to a concurrent structure, to judge it in `cargo test`.
-//!
-//! Each thread takes a [`Caller`] and makes its calls through it; [`Recorder::history`] is what they did, in one order. The
-//! rest is the checkers' affair: [`assert_linearizable!`](crate::assert_linearizable) names a model, and a broken promise panics with its witness.
-//!
-//! # What the order means
-//!
-//! One atomic counter hands out the places of the history: one before a call begins and one after it has ended. If call A's last
-//! place is below call B's first, then A ended before B began, and all that A did is visible to B. Nothing is shared between
-//! threads but this counter; arguments and results are turned into JSON outside the recorded interval.
-//!
-//! # What it cannot see
-//!
-//! The counter orders memory, as a lock or a message would: a bug that shows only between threads that never synchronise (a
-//! missing fence) can be hidden by it. And it records what happened: an interleaving that did not occur is not judged. Run
-//! short histories often, with as many threads as cores, rather than one long history once.
-//!
-//! ```should_panic
-//! use keelhaul_checkers::{Recorder, assert_linearizable, models::CasRegister};
-//! use std::sync::{Barrier, atomic::{AtomicU64, Ordering::SeqCst}};
-//!
-//! let (recorder, register, both) = (Recorder::new(), AtomicU64::new(0), Barrier::new(2));
-//! recorder.caller().call("write", 0, || register.store(0, SeqCst));
-//! std::thread::scope(|scope| for new in [1, 2] {
-//!     let (mut caller, register, both) = (recorder.caller(), &register, &both);
-//!     scope.spawn(move || caller.try_call("cas", [0, new], || {
-//!         let fits = register.load(SeqCst) == 0;
-//!         both.wait(); // The planted race: between look and leap the other thread looks, too.
-//!         fits.then(|| register.store(new, SeqCst)).ok_or("mismatch")
-//!     }));
-//! });
-//! assert_linearizable!(recorder.history(), CasRegister::default()); // panics: both compare-and-sets from 0 succeeded
-//! ```
 
 use crate::history::{Event, Extra, History, Kind, Nanos, Process};
 use serde::Serialize;
@@ -40,6 +8,40 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Collects the calls of many threads into one [`History`]. Clones record into the same one.
+///
+/// Recording what threads do to a concurrent structure, to judge it in `cargo test`.
+///
+/// Each thread takes a [`Caller`] and makes its calls through it; [`Recorder::history`] is what they did, in one order. The
+/// rest is the checkers' affair: [`assert_linearizable!`](crate::assert_linearizable) names a model, and a broken promise panics with its witness.
+///
+/// # What the order means
+///
+/// One atomic counter hands out the places of the history: one before a call begins and one after it has ended. If call A's last
+/// place is below call B's first, then A ended before B began, and all that A did is visible to B. Nothing is shared between
+/// threads but this counter; arguments and results are turned into JSON outside the recorded interval.
+///
+/// # What it cannot see
+///
+/// The counter orders memory, as a lock or a message would: a bug that shows only between threads that never synchronise (a
+/// missing fence) can be hidden by it. And it records what happened: an interleaving that did not occur is not judged. Run
+/// short histories often, with as many threads as cores, rather than one long history once.
+///
+/// ```should_panic
+/// use keelhaul_checkers::{Recorder, assert_linearizable, models::CasRegister};
+/// use std::sync::{Barrier, atomic::{AtomicU64, Ordering::SeqCst}};
+///
+/// let (recorder, register, both) = (Recorder::new(), AtomicU64::new(0), Barrier::new(2));
+/// recorder.caller().call("write", 0, || register.store(0, SeqCst));
+/// std::thread::scope(|scope| for new in [1, 2] {
+///     let (mut caller, register, both) = (recorder.caller(), &register, &both);
+///     scope.spawn(move || caller.try_call("cas", [0, new], || {
+///         let fits = register.load(SeqCst) == 0;
+///         both.wait(); // The planted race: between look and leap the other thread looks, too.
+///         fits.then(|| register.store(new, SeqCst)).ok_or("mismatch")
+///     }));
+/// });
+/// assert_linearizable!(recorder.history(), CasRegister::default()); // panics: both compare-and-sets from 0 succeeded
+/// ```
 #[derive(Debug, Clone)]
 pub struct Recorder {
     shared: Arc<Shared>,

@@ -122,7 +122,9 @@ pub fn merge(findings: Vec<(String, Finding)>) -> Results {
     {
         let text = match findings.is_empty() {
             true => "no checker judged this history: name at least one",
-            false => "nothing was judged: this only counts, name another checker beside it",
+            false => {
+                "nothing was judged: this only counts, name another checker beside it (--model register,stats)"
+            }
         };
         results.valid = Validity::Unknown;
         results.unknown.push(Reason {

@@ -1,15 +1,4 @@
 //! What plain (`local`) reads of registers owe: session order.
-//!
-//! It proves, over all keys together: writes happened in the order of their zxids, which agrees with real time; and each session
-//! saw an ever newer prefix of them: no reply has an older zxid than one before it, and every read shows its key as it was at one
-//! prefix, its own session's writes included. It never asks a plain read to be fresh: another session's write may stay unseen.
-//! Zxids are global, so a session that sees a new value of one key and then an old one of another is caught, which judging key by
-//! key cannot. It cannot prove anything about operations without a zxid.
-//!
-//! An indeterminate write takes part once a read shows its value: the read's mzxid is its zxid.
-//!
-//! Anomalies: `zxid-reused`, `zxid-against-real-time`, `unwritten-value`, `future-read`, `session-went-back`; the first of each,
-//! with the number of further ones in its sentence. Witness: `{"session", "text", "operations": [operation, …]}`.
 
 mod writes;
 
@@ -27,6 +16,19 @@ use writes::{Writes, Zxid};
 const NAME: &str = "session-order";
 
 /// The checker `session-order`.
+///
+/// What plain (`local`) reads of registers owe: session order.
+///
+/// It proves, over all keys together: writes happened in the order of their zxids, which agrees with real time; and each session
+/// saw an ever newer prefix of them: no reply has an older zxid than one before it, and every read shows its key as it was at one
+/// prefix, its own session's writes included. It never asks a plain read to be fresh: another session's write may stay unseen.
+/// Zxids are global, so a session that sees a new value of one key and then an old one of another is caught, which judging key by
+/// key cannot. It cannot prove anything about operations without a zxid.
+///
+/// An indeterminate write takes part once a read shows its value: the read's mzxid is its zxid.
+///
+/// Anomalies: `zxid-reused`, `zxid-against-real-time`, `unwritten-value`, `future-read`, `session-went-back`; the first of each,
+/// with the number of further ones in its sentence. Witness: `{"session", "text", "operations": [operation, …]}`.
 ///
 /// Details: `{"sessions", "writes", "reads": {"local", "others"}, "indeterminate_writes_seen"}`.
 #[derive(Debug, Clone)]

@@ -1,28 +1,4 @@
 //! Sets that only grow: unique elements added under parents, and read whole.
-//!
-//! Sets with `remove` or `contains`, and sets that do not begin empty, are judged as [`crate::models::Set`] instead: by the same
-//! name, with other details.
-//!
-//! It proves that each parent is a linearizable grow-only set, and names the ways in which it is not:
-//! - `lost`: an element that was acknowledged, or that a linearizable read showed, is missing from the last such reads;
-//! - `stale`: it is missing from a linearizable read that began after that, but a later one shows it again;
-//! - `unexpected`: an element that nobody had tried to add by the end of the read (or whose add certainly failed);
-//! - `duplicated`: an element twice in one read, or acknowledged as created twice;
-//! - `unordered`: none of these, and yet no order of adds and reads explains what was read (two reads, neither of which holds
-//!   all of the other's elements, say).
-//!
-//! Linearizable are fenced reads, reads after `sync` where the contract owes it, and reads without a `mode`. Plain reads are
-//! only asked for `unexpected` and `duplicated`. An add that is indeterminate counts as added once it is seen; one that was
-//! answered with `NodeExists` shows that the element was there. What was acknowledged and never read again is unknown.
-//!
-//! Each anomaly's witness: `{"total": N, "shown": [{"key", "element", "text", "operations": [operation, …]}]}`, at most ten.
-//!
-//! ```text
-//! {"index":0,"time":5,"process":1,"type":"invoke","f":"add","key":"p0","value":812}
-//! {"index":1,"time":9,"process":1,"type":"ok","f":"add","key":"p0","value":812}
-//! {"index":2,"time":10,"process":2,"type":"invoke","f":"read","key":"p0","value":null,"final":true}
-//! {"index":3,"time":14,"process":2,"type":"ok","f":"read","key":"p0","value":[812]}
-//! ```
 
 mod elements;
 mod order;
@@ -30,7 +6,7 @@ mod order;
 use crate::contract::owes_sync_reads;
 use crate::describe;
 use crate::history::{History, Operation};
-use crate::linear::{Linearizable, Values};
+use crate::linear::{Linearizable, Model, Values};
 use crate::models;
 use crate::parameters::Parameters;
 use crate::reads::{ReadMode, read_mode};
@@ -46,6 +22,35 @@ const NAME: &str = "set";
 const CASES_SHOWN: usize = 10;
 
 /// The checker `set`.
+///
+/// Sets that only grow: unique elements added under parents, and read whole.
+///
+/// One rule for what an answer says: what is `ok` did it; an `add` that is `ok` with the error `NodeExists`, `exists` or `present`
+/// (or with `"changed":false`) found the element there, one with `NoNode` found no set and says nothing of the element. Histories of
+/// adds and reads alone are judged element by element, as told below, and what was acknowledged there and never read again is
+/// unknown, wherever the set began. Where there is a `remove` or a `contains`, every answer is a sight of its element, and the
+/// history is judged as [`crate::models::Set`] instead, by the same name and with other details; so is, beside that rule, one
+/// that does not begin empty.
+///
+/// It proves that each parent is a linearizable grow-only set, and names the ways in which it is not:
+/// - `lost`: an element that was acknowledged, or that a linearizable read showed, is missing from the last such reads;
+/// - `stale`: it is missing from a linearizable read that began after that, but a later one shows it again;
+/// - `unexpected`: an element that nobody had tried to add by the end of the read (or whose add certainly failed);
+/// - `duplicated`: an element twice in one read, or acknowledged as created twice;
+/// - `unordered`: none of these, and yet no order of adds and reads explains what was read (two reads, neither of which holds
+///   all of the other's elements, say).
+///
+/// Linearizable are fenced reads, reads after `sync` where the contract owes it, and reads without a `mode`. Plain reads are
+/// only asked for `unexpected` and `duplicated`. An add that is indeterminate counts as added once it is seen.
+///
+/// Each anomaly's witness: `{"total": N, "shown": [{"key", "element", "text", "operations": [operation, …]}]}`, at most ten.
+///
+/// ```text
+/// {"index":0,"time":5,"process":1,"type":"invoke","f":"add","key":"p0","value":812}
+/// {"index":1,"time":9,"process":1,"type":"ok","f":"add","key":"p0","value":812}
+/// {"index":2,"time":10,"process":2,"type":"invoke","f":"read","key":"p0","value":null,"final":true}
+/// {"index":3,"time":14,"process":2,"type":"ok","f":"read","key":"p0","value":[812]}
+/// ```
 ///
 /// Details: `{"parents", "elements", "acknowledged", "indeterminate_seen", "reads", "linearizable_reads", "lost", "stale",
 /// "unexpected", "duplicated", "unordered"}`: counts, of elements where it says nothing else.
@@ -91,15 +96,14 @@ impl Checker for Set {
     }
 
     fn check(&self, history: &History, budget: &Budget) -> Finding {
-        let linearizable = || {
-            let model = models::Set {
-                initial: self.initial.clone(),
-            };
-            Linearizable::new(NAME, model, self.sync_is_owed).check(history, budget)
+        let model = models::Set {
+            initial: self.initial.clone(),
         };
-        if !self.initial.is_null() {
-            return linearizable();
+        if let Err(text) = model.initial(&mut Values::default()) {
+            return Finding::misfit_initial(NAME, text);
         }
+        let linearizable =
+            || Linearizable::new(NAME, model.clone(), self.sync_is_owed).check(history, budget);
         let operations = match some_operations(history, NAME) {
             Ok(operations) => operations,
             Err(finding) => return *finding,
@@ -108,11 +112,23 @@ impl Checker for Set {
         if operations.iter().any(shrinks) {
             return linearizable();
         }
+        let begins_empty = match &self.initial {
+            Value::Null => true,
+            Value::Array(elements) => elements.is_empty(),
+            _ => false,
+        };
         let mut values = Values::default();
         let parents = match self.parents(&operations, &mut values) {
             Ok(parents) => parents,
             Err(misfit) => return Finding::misfit(NAME, misfit),
         };
+        if !begins_empty {
+            let mut finding = linearizable();
+            if finding.verdict == Verdict::Valid {
+                finding.verdict = Verdict::of(Vec::new(), unread(&parents));
+            }
+            return finding;
+        }
         let mut cases: BTreeMap<&str, Vec<(&str, Case)>> = BTreeMap::new();
         for (key, parent) in &parents {
             for case in parent.judge(&values) {

@@ -716,3 +716,39 @@ fn a_state_has_the_value_of_the_operation_that_made_it_even_if_nobody_read_it() 
     );
     assert!(!text.contains("nobody read"), "{text}");
 }
+
+/// The README's example for `cargo test` is the one that the documentation compiles and runs.
+#[test]
+fn the_readme_has_the_example_that_is_run() {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let Ok(readme) = std::fs::read_to_string(here.join("../README.md")) else {
+        println!("skipped: the crate stands alone here");
+        return;
+    };
+    let (_, after) = readme.split_once("```rust\n").unwrap();
+    let (example, _) = after.split_once("```").unwrap();
+    let library = std::fs::read_to_string(here.join("src/lib.rs")).unwrap();
+    let docs: Vec<&str> = library
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .collect();
+    assert!(docs.join("\n").contains(example.trim_end()), "{example}");
+}
+
+/// Every model says what it is asked, with a line that it understands.
+#[test]
+fn every_model_has_an_example_that_fits_it() {
+    for info in list().into_iter().filter(|info| info.model) {
+        assert!(!info.operations.is_empty(), "{}", info.name);
+        let line: Value = serde_json::from_str(info.example).unwrap();
+        let mut invoke = line.clone();
+        invoke["type"] = json!("invoke");
+        let lines = format!("{invoke}\n{line}\n");
+        let (history, _) = History::read(lines.as_bytes()).unwrap();
+        let finding = judge(info.name, &history);
+        let text = format!("{}: {finding:?}", info.name);
+        assert!(finding.details["misfit"].is_null(), "{text}");
+        assert!(!text.contains("no transactions"), "{text}");
+    }
+}

@@ -5,6 +5,16 @@
 use keelhaul_checkers::{Budget, Finding, History, Parameters, ReadOptions, Verdict, by_name};
 use serde_json::{Value, json};
 
+/// Whether the finding is unknown because the history tested nothing.
+fn says_nothing_was_tested(finding: &Finding) -> bool {
+    match &finding.verdict {
+        Verdict::Unknown(reasons) => reasons
+            .iter()
+            .all(|reason| reason.text.ends_with("nothing was tested")),
+        _ => false,
+    }
+}
+
 /// Operations as (key, f, asked, answered), one process's after the other's.
 fn history(operations: &[(&str, &str, Value, Value)]) -> History {
     let lines = operations.iter().map(|(key, f, asked, answered)| {
@@ -107,7 +117,8 @@ fn what_is_wrong_within_one_object_may_be_right_in_two() {
         judge("bank", &banks("a")).verdict,
         Verdict::Invalid(_)
     ));
-    assert_eq!(judge("bank", &banks("b")).verdict, Verdict::Valid);
+    // One read of each has nothing to be compared with.
+    assert!(says_nothing_was_tested(&judge("bank", &banks("b"))));
     let forks = |other| {
         history(&[
             txn("a", json!([["w", "x", 1]]), json!([["w", "x", 1]])),
@@ -127,7 +138,7 @@ fn what_is_wrong_within_one_object_may_be_right_in_two() {
         ])
     };
     // Written once for each object; twice in one would be another model's.
-    assert_eq!(judge("long-fork", &forks("b")).verdict, Verdict::Valid);
+    assert!(says_nothing_was_tested(&judge("long-fork", &forks("b"))));
     assert!(matches!(
         judge("long-fork", &forks("a")).verdict,
         Verdict::Unknown(_)

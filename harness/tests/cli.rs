@@ -321,7 +321,8 @@ fn what_a_model_cannot_begin_with_is_refused() {
         (VALID, "counter", "five", "a whole number"),
         ("", "set", "{}", "a list of values"),
         ("", "bank", "[100]", "a map of balances"),
-        (VALID, "list-append", "5", "--model register"),
+        (VALID, "list-append", "5", "a list begins as a list"),
+        (VALID, "unique-ids", "5", "--model register"),
     ] {
         std::fs::write(&path, text).unwrap();
         let mut command = keelhaul(&["check", "--model", model, "--initial", initial]);
@@ -443,4 +444,115 @@ fn only_what_exists_is_listed_and_helped_with() {
         !help.contains("supervisor") && help.contains("130"),
         "{help}"
     );
+}
+
+#[test]
+fn what_checkers_count_is_printed_beside_a_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    std::fs::write(&path, VALID).unwrap();
+    let said = |models: &[&str]| {
+        let output = keelhaul(&["check"])
+            .args(models)
+            .arg(&path)
+            .output()
+            .unwrap();
+        (code(&output), String::from_utf8(output.stdout).unwrap())
+    };
+    let (exit, alone) = said(&["--model", "stats"]);
+    assert_eq!(exit, 2, "{alone}");
+    for models in [
+        &["--model", "register,stats,unhandled-errors"][..],
+        &[
+            "--model",
+            "register",
+            "--model",
+            "stats",
+            "--model",
+            "unhandled-errors",
+        ],
+    ] {
+        let (exit, text) = said(models);
+        assert_eq!(exit, 0, "{text}");
+        let row = |f: &str| {
+            let line = text.lines().find(|line| line.starts_with(f)).unwrap();
+            line.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<String>>()
+        };
+        assert_eq!(row("read")[1..4], ["1", "0", "0"], "{text}");
+        assert_eq!(row("all")[1..4], ["2", "0", "0"], "{text}");
+        assert!(text.contains("indeterminate operations: 0"), "{text}");
+    }
+}
+
+#[test]
+fn what_may_be_assumed_of_registers_is_said_on_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    // One process writes 1 and then 2; another one reads 2 and then 1: against each process's order, if that is taken for granted.
+    let txns = [
+        (0, r#"[["w","x",1]]"#),
+        (0, r#"[["w","x",2]]"#),
+        (1, r#"[["r","x",2]]"#),
+        (1, r#"[["r","x",1]]"#),
+    ];
+    let lines = txns.iter().flat_map(|(process, value)| {
+        ["invoke", "ok"].map(|kind| {
+            format!(
+                "{{\"process\":{process},\"type\":\"{kind}\",\"f\":\"txn\",\"value\":{value}}}\n"
+            )
+        })
+    });
+    std::fs::write(&path, lines.collect::<String>()).unwrap();
+    let check = |assume: &str| {
+        let options = ["--consistency", "serializable", "--assume", assume];
+        let mut command = keelhaul(&["check", "--model", "rw-register"]);
+        command.args(options).arg(&path).output().unwrap()
+    };
+    assert_eq!(code(&check("none")), 0);
+    assert_eq!(code(&check("sequential-keys")), 1);
+    refused(&check("sequential"), 64, &["sequential-keys"]);
+    let lists = keelhaul(&["check", "--model", "list-append", "--assume", "wfr-keys"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    refused(&lists, 64, &["--assume", "rw-register"]);
+}
+
+#[test]
+fn stale_reads_of_a_set_are_told_and_judged_where_that_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    let answers = [
+        r#""f":"add","value":1"#,
+        r#""f":"read","value":[]"#,
+        r#""f":"read","value":[1]"#,
+    ];
+    let lines = answers.iter().flat_map(|answer| {
+        ["invoke", "ok"].map(|kind| format!("{{\"process\":0,\"type\":\"{kind}\",{answer}}}\n"))
+    });
+    std::fs::write(&path, lines.collect::<String>()).unwrap();
+    let plain = keelhaul(&["check", "--model", "set-full"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&plain.stdout);
+    assert_eq!(code(&plain), 0, "{text}");
+    assert!(text.contains("then there again: 1;"), "{text}");
+    let judged = keelhaul(&["check", "--model", "set-full", "--linearizable-reads"]);
+    let judged = { judged }.arg(&path).output().unwrap();
+    assert_eq!(code(&judged), 1, "{judged:?}");
+}
+
+#[test]
+fn the_list_of_models_says_what_each_is_asked() {
+    let output = keelhaul(&["list", "models"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    for wanted in [
+        "enqueue(value), dequeue → value",
+        r#""f":"enqueue","value":5"#,
+    ] {
+        assert!(text.contains(wanted), "{text}");
+    }
 }

@@ -1,27 +1,4 @@
 //! The fate of each element of a set that grows: stable, lost or never read, and stale for how long.
-//!
-//! An element is *known* from the first completion on that shows it was there: of its add, or of a read with it.
-//! - *stable*: it is in the last reads that say anything of it. It was *stale* for the time from its being known to the
-//!   last invocation of a read that missed it all the same.
-//! - *lost*: it was known, and the last reads that began after that miss it. An anomaly.
-//! - *never read*: neither: no read tells.
-//!
-//! Anomalies beside `lost`: `unexpected` (a read shows what nobody had tried to add by its end, or whose add certainly
-//! failed), `duplicated` (one read shows it twice), and `stale` where the run's reads are known to be linearizable (the
-//! [`Parameters`] say so); else staleness is only measured.
-//!
-//! It judges element by element: two concurrent reads `[1]` and `[2]` pass, although no order of adds explains them. That
-//! is what the model [`Set`](crate::Set) proves. Plain reads (`mode` is `local`) are not asked for what they miss.
-//!
-//! Reads are held against each other as sets of bits, and only differences are looked at: with n elements and r reads it costs
-//! the time to look once at what was read, n·r/64 words, and the number of changes.
-//!
-//! ```text
-//! {"index":0,"time":5,"process":1,"type":"invoke","f":"add","value":812}
-//! {"index":1,"time":9,"process":1,"type":"ok","f":"add","value":812}
-//! {"index":2,"time":10,"process":2,"type":"invoke","f":"read","value":null}
-//! {"index":3,"time":14,"process":2,"type":"ok","f":"read","value":[812]}
-//! ```
 
 mod bits;
 mod elements;
@@ -30,6 +7,8 @@ mod fates;
 use crate::breaches::Breaches;
 use crate::contract::owes_sync_reads;
 use crate::history::{History, Nanos, Operation, ValueRef};
+use crate::limits::{Limits, Stop};
+use crate::models::added;
 use crate::parameters::Parameters;
 use crate::reads::{ReadMode, read_mode};
 use crate::verdict::{Budget, Checker, Finding, Misfit, Reason, Verdict, some_operations};
@@ -44,6 +23,31 @@ const NAME: &str = "set-full";
 const WORST_SHOWN: usize = 8;
 
 /// The checker `set-full`.
+///
+/// The fate of each element of a set that grows: stable, lost or never read, and stale for how long.
+///
+/// An element is *known* from the first completion on that shows it was there: of its add, or of a read with it.
+/// - *stable*: it is in the last reads that say anything of it. It was *stale* for the time from its being known to the
+///   last invocation of a read that missed it all the same.
+/// - *lost*: it was known, and the last reads that began after that miss it. An anomaly.
+/// - *never read*: neither: no read tells.
+///
+/// Anomalies beside `lost`: `unexpected` (a read shows what nobody had tried to add by its end, or whose add certainly
+/// failed), `duplicated` (one read shows it twice), and `stale` where the run's reads are known to be linearizable (the
+/// [`Parameters`] say so); else staleness is only measured.
+///
+/// It judges element by element: two concurrent reads `[1]` and `[2]` pass, although no order of adds explains them. That
+/// is what the model [`Set`](crate::Set) proves. Plain reads (`mode` is `local`) are not asked for what they miss.
+///
+/// Reads are held against each other as sets of bits, and only differences are looked at: with n elements and r reads it costs
+/// the time to look once at what was read, n·r/64 words, and the number of changes.
+///
+/// ```text
+/// {"index":0,"time":5,"process":1,"type":"invoke","f":"add","value":812}
+/// {"index":1,"time":9,"process":1,"type":"ok","f":"add","value":812}
+/// {"index":2,"time":10,"process":2,"type":"invoke","f":"read","value":null}
+/// {"index":3,"time":14,"process":2,"type":"ok","f":"read","value":[812]}
+/// ```
 ///
 /// Details: `{"sets", "elements", "attempted", "acknowledged", "stable", "lost", "never_read", "stale", "unexpected",
 /// "duplicated", "reads", "linearizable_reads", "stale_ns": Q, "lost_after_ns": Q, "worst_stale": [{"key", "element", "ns"}, …]}`,
@@ -85,7 +89,7 @@ impl Checker for SetFull {
         NAME
     }
 
-    fn check(&self, history: &History, _: &Budget) -> Finding {
+    fn check(&self, history: &History, budget: &Budget) -> Finding {
         let operations = match some_operations(history, NAME) {
             Ok(operations) => operations,
             Err(finding) => return *finding,
@@ -96,37 +100,51 @@ impl Checker for SetFull {
         }
         let mut sums = Sums::default();
         for (key, operations) in &sets {
-            if let Err((operation, text)) = self.judge(*key, operations, &mut sums) {
-                return Finding::misfit(NAME, Misfit::of(&operation, text));
+            match self.judge(*key, operations, &Limits::of(budget), &mut sums) {
+                Ok(()) => {}
+                Err(Unjudged::Misfit(misfit)) => return Finding::misfit(NAME, misfit),
+                Err(Unjudged::Stopped(stop)) => {
+                    sums.stopped = Some(stop);
+                    break;
+                }
             }
         }
         sums.finding(sets.len())
     }
 }
 
-type Refused<'h> = (Operation<'h>, String);
+/// Why a set was not judged.
+enum Unjudged {
+    Misfit(Misfit),
+    Stopped(Stop),
+}
 
 impl SetFull {
     fn judge<'h>(
         &self,
         key: Option<&'h str>,
         operations: &[Operation<'h>],
+        limits: &Limits,
         sums: &mut Sums<'h>,
-    ) -> Result<(), Refused<'h>> {
+    ) -> Result<(), Unjudged> {
+        let refused = |operation, text: String| Unjudged::Misfit(Misfit::of(operation, text));
         let mut adds = Vec::new();
         let mut reads: Vec<(Operation<'h>, Lists<'h>)> = Vec::new();
         for operation in operations {
             match operation.f() {
-                "add" => adds.push(*operation),
+                "add" => {
+                    added(operation).map_err(|text| refused(operation, text))?;
+                    adds.push(*operation);
+                }
                 "read" if operation.is_ok() => {
-                    let shown = shown(operation).map_err(|text| (*operation, text))?;
+                    let shown = shown(operation).map_err(|text| refused(operation, text))?;
                     reads.push((*operation, shown));
                 }
                 "read" => {}
                 other => {
                     let text =
                         format!("is `{other}`, which sets do not have: they know add and read");
-                    return Err((*operation, text));
+                    return Err(refused(operation, text));
                 }
             }
         }
@@ -143,7 +161,7 @@ impl SetFull {
             .collect();
         sums.reads += reads.len();
         sums.linearizable_reads += reads.iter().filter(|read| read.complete).count();
-        let seen = fates::judge(elements, reads);
+        let seen = fates::judge(elements, reads, limits).map_err(Unjudged::Stopped)?;
         sums.take(key, &seen, self.stale_is_breach);
         Ok(())
     }
@@ -182,6 +200,7 @@ struct Sums<'h> {
     /// The most stale elements, the worst first.
     worst: Vec<(u64, Option<&'h str>, ValueRef<'h>)>,
     breaches: Breaches<'h>,
+    stopped: Option<Stop>,
 }
 
 impl<'h> Sums<'h> {
@@ -289,16 +308,18 @@ impl<'h> Sums<'h> {
             "lost_after_ns": quantiles(self.lost_after_ns),
             "worst_stale": worst,
         });
-        let text = if self.linearizable_reads == 0 {
-            Some("no read that must be complete was answered: nothing can be judged")
+        let text = if let Some(stop) = &self.stopped {
+            Some(stop.to_string())
+        } else if self.linearizable_reads == 0 {
+            Some("no read that must be complete was answered: nothing can be judged".to_owned())
         } else if self.stable == 0 {
-            Some("no element was seen to stay: nothing was tested")
+            Some("no element was seen to stay: nothing was tested".to_owned())
         } else {
             None
         };
         let reason = text.map(|text| Reason {
             checker: NAME.to_owned(),
-            text: text.to_owned(),
+            text,
         });
         Finding {
             verdict: Verdict::of(

@@ -1,21 +1,4 @@
 //! Queues that were drained: what went in came out.
-//!
-//! It proves, for each key, that every acknowledged `enqueue` was dequeued, and that nothing came out that nobody had tried to
-//! put in. It ignores order and time: a queue that reorders passes, and so does one that delivers twice (`duplicated` is
-//! reported as outside the contract; the models unordered-queue and fifo-queue judge both).
-//!
-//! A value counts as `lost` only if it cannot be anywhere else: the queue was found empty (a `drain` that was answered, or a
-//! `dequeue` that was answered with `null` or with the error `empty` or `exhausted`; one that is `fail` says nothing) after the value had been acknowledged, and there are more such values than
-//! indeterminate dequeues that may have taken them. Otherwise the verdict is unknown, with the reason.
-//!
-//! Anomalies: `lost`, `unexpected`.
-//!
-//! ```text
-//! {"index":0,"time":5,"process":1,"type":"invoke","f":"enqueue","value":7}
-//! {"index":1,"time":9,"process":1,"type":"ok","f":"enqueue","value":7}
-//! {"index":2,"time":10,"process":1,"type":"invoke","f":"drain","value":null}
-//! {"index":3,"time":14,"process":1,"type":"ok","f":"drain","value":[7]}
-//! ```
 
 use crate::breaches::Breaches;
 use crate::history::{History, Kind, Operation, ValueRef};
@@ -28,6 +11,25 @@ use std::collections::BTreeMap;
 const NAME: &str = "total-queue";
 
 /// The checker `total-queue`.
+///
+/// Queues that were drained: what went in came out.
+///
+/// It proves, for each key, that every acknowledged `enqueue` was dequeued, and that nothing came out that nobody had tried to
+/// put in. It ignores order and time: a queue that reorders passes, and so does one that delivers twice (`duplicated` is
+/// reported as outside the contract; the models unordered-queue and fifo-queue judge both).
+///
+/// A value counts as `lost` only if it cannot be anywhere else: the queue was found empty (a `drain` that was answered, or a
+/// `dequeue` that was answered with `null` or with the error `empty` or `exhausted`; one that is `fail` says nothing) after the value had been acknowledged, and there are more such values than
+/// indeterminate dequeues that may have taken them. Otherwise the verdict is unknown, with the reason.
+///
+/// Anomalies: `lost`, `unexpected`.
+///
+/// ```text
+/// {"index":0,"time":5,"process":1,"type":"invoke","f":"enqueue","value":7}
+/// {"index":1,"time":9,"process":1,"type":"ok","f":"enqueue","value":7}
+/// {"index":2,"time":10,"process":1,"type":"invoke","f":"drain","value":null}
+/// {"index":3,"time":14,"process":1,"type":"ok","f":"drain","value":[7]}
+/// ```
 ///
 /// Details: `{"queues", "attempted", "acknowledged", "dequeued", "lost", "unexpected", "duplicated", "recovered", "left":
 /// N}`: values; `recovered` came out although their enqueue was indeterminate, `left` are acknowledged, did not come out, and

@@ -1,7 +1,4 @@
 //! Errors that left operations indeterminate: which, and how often. Judges nothing: alone it makes no verdict.
-//!
-//! A client that sorts every error is the difference between a sharp verdict and a weak one: each indeterminate operation
-//! is a possibility that a checker must consider. This is where to look for errors that should be sorted better.
 
 use crate::describe;
 use crate::history::{History, Kind, Operation};
@@ -16,6 +13,11 @@ pub(crate) const NAME: &str = "unhandled-errors";
 const UNNAMED: &str = "(none named)";
 
 /// The checker `unhandled-errors`.
+///
+/// Errors that left operations indeterminate: which, and how often. Judges nothing: alone it makes no verdict.
+///
+/// A client that sorts every error is the difference between a sharp verdict and a weak one: each indeterminate operation
+/// is a possibility that a checker must consider. This is where to look for errors that should be sorted better.
 ///
 /// Details: `{"indeterminate": N, "without_completion": N, "errors": [{"error", "f": {f: N}, "count", "first": operation}, …]}`,
 /// the most frequent error first. The word is the completion's `error`; where that is a list or a map, its first text.

@@ -1,14 +1,4 @@
 //! Ids that were given out: each only once.
-//!
-//! It proves that no two answered operations `generate` returned the same value. It says nothing about ids whose answer was
-//! lost, nor about their order.
-//!
-//! Anomaly: `duplicate-id`.
-//!
-//! ```text
-//! {"index":0,"time":5,"process":1,"type":"invoke","f":"generate","value":null}
-//! {"index":1,"time":9,"process":1,"type":"ok","f":"generate","value":42}
-//! ```
 
 use crate::breaches::Breaches;
 use crate::history::{History, Operation, ValueRef};
@@ -19,6 +9,18 @@ use serde_json::json;
 const NAME: &str = "unique-ids";
 
 /// The checker `unique-ids`.
+///
+/// Ids that were given out: each only once.
+///
+/// It proves that no two answered operations `generate` returned the same value. It says nothing about ids whose answer was
+/// lost, nor about their order.
+///
+/// Anomaly: `duplicate-id`.
+///
+/// ```text
+/// {"index":0,"time":5,"process":1,"type":"invoke","f":"generate","value":null}
+/// {"index":1,"time":9,"process":1,"type":"ok","f":"generate","value":42}
+/// ```
 ///
 /// Details: `{"attempted", "acknowledged", "duplicated", "range"}`: operations, answered ones, ids that were given out more
 /// than once, and the least and the greatest whole number among the ids (or `null`).

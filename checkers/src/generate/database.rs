@@ -26,7 +26,7 @@ pub(super) enum Level {
     /// Reads from the state at its beginning; of two concurrent writers of a key one is refused.
     SnapshotIsolation,
     /// Reads from the state at its beginning, writes without a look at others: updates get lost.
-    RepeatableRead,
+    MonotonicSnapshotRead,
     /// Reads from an old state that has all that its session has seen and done.
     Causal,
     /// Sees all of a transaction or nothing, but not what that one depended on.
@@ -43,7 +43,7 @@ impl Level {
         "strict-serializable",
         "serializable",
         "snapshot-isolation",
-        "repeatable-read",
+        "monotonic-snapshot-read",
         "causal",
         "read-atomic",
         "read-committed",
@@ -55,7 +55,7 @@ impl Level {
             "strict-serializable" => Level::StrictSerializable,
             "serializable" => Level::Serializable,
             "snapshot-isolation" => Level::SnapshotIsolation,
-            "repeatable-read" => Level::RepeatableRead,
+            "monotonic-snapshot-read" => Level::MonotonicSnapshotRead,
             "causal" => Level::Causal,
             "read-atomic" => Level::ReadAtomic,
             "read-committed" => Level::ReadCommitted,
@@ -69,7 +69,7 @@ impl Level {
     pub(super) fn reads_first(self) -> bool {
         matches!(
             self,
-            Level::RepeatableRead | Level::Causal | Level::ReadAtomic | Level::ReadCommitted
+            Level::MonotonicSnapshotRead | Level::Causal | Level::ReadAtomic | Level::ReadCommitted
         )
     }
 }
@@ -209,7 +209,7 @@ impl Database {
                 txn.view = Some(self.clock.saturating_sub(old as u64));
                 self.finish(txn)
             }
-            Level::SnapshotIsolation | Level::RepeatableRead => match txn.view {
+            Level::SnapshotIsolation | Level::MonotonicSnapshotRead => match txn.view {
                 None => {
                     txn.view = Some(self.clock);
                     Step::More

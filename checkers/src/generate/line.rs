@@ -92,7 +92,6 @@ impl Text {
     }
 
     /// `,"name":7`.
-    #[allow(dead_code)] // Objects with versions need it.
     pub(super) fn field(&mut self, name: &str, number: i64) -> &mut Text {
         self.raw(",\"").raw(name).raw("\":").int(number)
     }

@@ -1,5 +1,6 @@
 //! The checker: every key by itself, the first illegal one with its witness.
 
+use super::budget::Exhausted;
 use super::cases::{Case, cases, left_out};
 use super::judge::{Judged, Judgement, Task};
 use super::model::{Layer, Model};
@@ -190,9 +191,14 @@ impl<M: Model> Linearizable<M> {
         let all = case.entries.len();
         let before = case.entries.partition_point(|entry| entry.inv < *at);
         let open = case.entries.iter().filter(|entry| !entry.certain).count();
+        let help = match why {
+            Exhausted::InFlight(_) => {
+                "no budget helps: record fewer operations of unknown outcome, or more keys"
+            }
+            _ => "give it a larger budget, or record fewer operations on a key",
+        };
         let text = format!(
-            "{}: the search came to index {at} ({before} of {all} operations, {open} of them indeterminate) when {why}; \
-             give it a larger budget, or record fewer operations on a key",
+            "{}: the search came to index {at} ({before} of {all} operations, {open} of them indeterminate) when {why}; {help}",
             key_name(case.key)
         );
         Some(Reason {

@@ -11,6 +11,7 @@ use super::order::verifies;
 use super::search::{Outcome, Search, Start, Stuck};
 use super::values::Values;
 use crate::history::Operation;
+use crate::limits::Limits;
 use crate::verdict::Budget;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -75,7 +76,11 @@ impl<M: Model> Task<'_, '_, M> {
     /// Judges every key.
     pub(super) fn judge(&self, cases: &[Case<'_, M>]) -> Judgement<M> {
         let work: usize = cases.iter().map(|case| case.entries.len()).sum();
-        let quick = map(cases, work, |case| self.quick(case));
+        let limits = Limits::of(self.budget);
+        let quick = map(cases, work, |case| match limits.is_late() {
+            true => None,
+            false => Some(self.quick(case)),
+        });
         let mut all = Judgement {
             judged: Vec::with_capacity(cases.len()),
             first: None,
@@ -86,9 +91,13 @@ impl<M: Model> Task<'_, '_, M> {
         let mut open = Vec::new();
         for (at, quick) in quick.into_iter().enumerate() {
             all.judged.push(match quick {
-                Quick::Legal => Judged::Legal(Layer::Zones),
-                Quick::Illegal(found) => Judged::Contradicted(found),
-                Quick::Open(why) => {
+                None => Judged::Undecided {
+                    why: Exhausted::Deadline,
+                    at: 0,
+                },
+                Some(Quick::Legal) => Judged::Legal(Layer::Zones),
+                Some(Quick::Illegal(found)) => Judged::Contradicted(found),
+                Some(Quick::Open(why)) => {
                     *all.fell_through.entry(why).or_default() += 1;
                     open.push(at);
                     Judged::Superseded

@@ -1,13 +1,4 @@
 //! A register with compare-and-set by value.
-//!
-//! What it proves: reads, writes and compare-and-sets of one object happened in one order that agrees with real time. A
-//! compare-and-set that is `ok` with an error is an observation: the value was another one. One that is `fail` says nothing.
-//! In n log n steps where every value that was observed was written once; by searching otherwise.
-//!
-//! ```text
-//! {"index":0,"time":5,"process":1,"type":"invoke","f":"cas","value":[null,5]}
-//! {"index":1,"time":9,"process":1,"type":"ok","f":"cas","value":[null,5]}
-//! ```
 
 use super::{old_and_new, unknown_error, unknown_function, zones};
 use crate::history::Operation;
@@ -16,6 +7,17 @@ use rustc_hash::FxHashSet;
 use serde_json::Value;
 
 /// The model `cas-register`.
+///
+/// A register with compare-and-set by value.
+///
+/// What it proves: reads, writes and compare-and-sets of one object happened in one order that agrees with real time. A
+/// compare-and-set that is `ok` with an error is an observation: the value was another one. One that is `fail` says nothing.
+/// In n log n steps where every value that was observed was written once; by searching otherwise.
+///
+/// ```text
+/// {"index":0,"time":5,"process":1,"type":"invoke","f":"cas","value":[null,5]}
+/// {"index":1,"time":9,"process":1,"type":"ok","f":"cas","value":[null,5]}
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct CasRegister {
     /// The value before the first operation; `null` unless said otherwise.

@@ -1,16 +1,4 @@
 //! A counter: a number that is added to, and read.
-//!
-//! What it proves: adds and reads happened in one order that agrees with real time. `add` adds its value, `increment` and
-//! `decrement` add 1 and -1; `add-and-get` and `increment-and-get` answer with the value that they made. It begins with 0. An
-//! add of unknown outcome that nobody saw is not free to be forgotten, and not owed: it may show at any time. In n log n steps
-//! where all steps are equal, and where a value lies beyond all that can have been added; by searching otherwise.
-//!
-//! ```text
-//! {"index":0,"time":5,"process":1,"type":"invoke","f":"add","value":1}
-//! {"index":1,"time":9,"process":1,"type":"ok","f":"add","value":1}
-//! {"index":2,"time":11,"process":1,"type":"invoke","f":"read","value":null}
-//! {"index":3,"time":14,"process":1,"type":"ok","f":"read","value":1}
-//! ```
 
 use super::{refused, unknown_error, unknown_function};
 use crate::containers::{self, Counted, Span};
@@ -19,6 +7,20 @@ use crate::linear::{Entry, Model, Quick, Values};
 use serde_json::Value;
 
 /// The model `counter`.
+///
+/// A counter: a number that is added to, and read.
+///
+/// What it proves: adds and reads happened in one order that agrees with real time. `add` adds its value, `increment` and
+/// `decrement` add 1 and -1; `add-and-get` and `increment-and-get` answer with the value that they made. It begins with 0. An
+/// add of unknown outcome that nobody saw is not free to be forgotten, and not owed: it may show at any time. In n log n steps
+/// where all steps are equal, and where a value lies beyond all that can have been added; by searching otherwise.
+///
+/// ```text
+/// {"index":0,"time":5,"process":1,"type":"invoke","f":"add","value":1}
+/// {"index":1,"time":9,"process":1,"type":"ok","f":"add","value":1}
+/// {"index":2,"time":11,"process":1,"type":"invoke","f":"read","value":null}
+/// {"index":3,"time":14,"process":1,"type":"ok","f":"read","value":1}
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Counter {
     /// The number before the first operation; `null` is 0.

@@ -1,16 +1,4 @@
 //! A mutex with owners, whose acquires answer with fencing tokens.
-//!
-//! What it proves: one process at a time held it, only who held it released it, and the tokens rose from each hold to the next,
-//! in one order that agrees with real time. The token is the value of the answer, or its field `fence` or `token`; `null` and 0
-//! say that it was not told. As in Hazelcast's Jepsen test, a hold has one token: where it may be acquired again by its owner
-//! (an initial value says how often in all; once if it does not), the token stays the same. An acquire that is `ok` with an
-//! error was refused: another process held it, or its owner as often as may be; such a release came from a process that did
-//! not hold it. In n log n steps, unless calls were refused.
-//!
-//! ```text
-//! {"index":0,"time":5,"process":1,"type":"invoke","f":"acquire","value":null}
-//! {"index":1,"time":9,"process":1,"type":"ok","f":"acquire","value":33}
-//! ```
 
 use super::{owner, refused, unknown_function};
 use crate::containers::{Grip, Span, holds};
@@ -19,6 +7,20 @@ use crate::linear::{Entry, Model, Quick, Values};
 use serde_json::Value;
 
 /// The model `fenced-mutex`.
+///
+/// A mutex with owners, whose acquires answer with fencing tokens.
+///
+/// What it proves: one process at a time held it, only who held it released it, and the tokens rose from each hold to the next,
+/// in one order that agrees with real time. The token is the value of the answer, or its field `fence` or `token`; `null` and 0
+/// say that it was not told. As in Hazelcast's Jepsen test, a hold has one token: where it may be acquired again by its owner
+/// (an initial value says how often in all; once if it does not), the token stays the same. An acquire that is `ok` with an
+/// error was refused: another process held it, or its owner as often as may be; such a release came from a process that did
+/// not hold it. In n log n steps, unless calls were refused.
+///
+/// ```text
+/// {"index":0,"time":5,"process":1,"type":"invoke","f":"acquire","value":null}
+/// {"index":1,"time":9,"process":1,"type":"ok","f":"acquire","value":33}
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct FencedMutex {
     /// How often its owner may acquire it without a release between; `null` is 1.

@@ -1,15 +1,4 @@
 //! A queue: first in, first out.
-//!
-//! What it proves: values went in and came out in one order that agrees with real time, the oldest first. A get of nothing is
-//! `ok` with `null` (or with the error `empty` or `exhausted`); one that is `fail` says nothing. In n log n steps where no value is
-//! put twice (and, beside gets that found nothing, few gets are of unknown outcome); by searching otherwise.
-//!
-//! ```text
-//! {"index":0,"time":5,"process":1,"type":"invoke","f":"enqueue","value":5}
-//! {"index":1,"time":9,"process":1,"type":"ok","f":"enqueue","value":5}
-//! {"index":2,"time":11,"process":1,"type":"invoke","f":"dequeue","value":null}
-//! {"index":3,"time":14,"process":1,"type":"ok","f":"dequeue","value":5}
-//! ```
 
 use super::container::{self, Words};
 use crate::containers::{self, Call, Chain, Telling};
@@ -18,6 +7,19 @@ use crate::linear::{Entry, Model, Quick, ValueId, Values};
 use serde_json::Value;
 
 /// The model `fifo-queue`.
+///
+/// A queue: first in, first out.
+///
+/// What it proves: values went in and came out in one order that agrees with real time, the oldest first. A get of nothing is
+/// `ok` with `null` (or with the error `empty` or `exhausted`); one that is `fail` says nothing. In n log n steps where no value is
+/// put twice (and, beside gets that found nothing, few gets are of unknown outcome); by searching otherwise.
+///
+/// ```text
+/// {"index":0,"time":5,"process":1,"type":"invoke","f":"enqueue","value":5}
+/// {"index":1,"time":9,"process":1,"type":"ok","f":"enqueue","value":5}
+/// {"index":2,"time":11,"process":1,"type":"invoke","f":"dequeue","value":null}
+/// {"index":3,"time":14,"process":1,"type":"ok","f":"dequeue","value":5}
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct FifoQueue {
     /// The values inside before the first operation, as a list, in the order in which they were put; `null` is none.

@@ -1,16 +1,4 @@
 //! A store of values by key: put, get, append, delete and compare-and-set.
-//!
-//! What it proves: the operations on each key happened in one order that agrees with real time; keys are judged by
-//! themselves. A key begins absent (`null`), unless `--initial` says what all keys hold. `append` adds to a text, and makes one
-//! where there is none. Answers with an `error` are observations: `get` and `delete` of an absent key, `cas` of another value.
-//! In n log n steps without appends, and where every value that was got was put once; by searching otherwise.
-//!
-//! ```text
-//! {"index":0,"time":5,"process":1,"type":"invoke","f":"append","key":"a","value":"x"}
-//! {"index":1,"time":9,"process":1,"type":"ok","f":"append","key":"a","value":"x"}
-//! {"index":2,"time":10,"process":2,"type":"invoke","f":"get","key":"a","value":null}
-//! {"index":3,"time":14,"process":2,"type":"ok","f":"get","key":"a","value":"x"}
-//! ```
 
 use super::{cas_register, pair, unknown_function, zones};
 use crate::history::{Operation, ValueRef};
@@ -20,6 +8,20 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// The model `kv`.
+///
+/// A store of values by key: put, get, append, delete and compare-and-set.
+///
+/// What it proves: the operations on each key happened in one order that agrees with real time; keys are judged by
+/// themselves. A key begins absent (`null`), unless `--initial` says what all keys hold. `append` adds to a text, and makes one
+/// where there is none. Answers with an `error` are observations: `get` and `delete` of an absent key, `cas` of another value.
+/// In n log n steps without appends, and where every value that was got was put once; by searching otherwise.
+///
+/// ```text
+/// {"index":0,"time":5,"process":1,"type":"invoke","f":"append","key":"a","value":"x"}
+/// {"index":1,"time":9,"process":1,"type":"ok","f":"append","key":"a","value":"x"}
+/// {"index":2,"time":10,"process":2,"type":"invoke","f":"get","key":"a","value":null}
+/// {"index":3,"time":14,"process":2,"type":"ok","f":"get","key":"a","value":"x"}
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Kv {
     /// What every key holds before the first operation; `null` for nothing.

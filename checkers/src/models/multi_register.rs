@@ -1,15 +1,4 @@
 //! Several registers, read and written together.
-//!
-//! What it proves: transactions of reads and writes of several registers happened, each as a whole, in one order that agrees
-//! with real time: strict serializability, by searching. Registers begin with `null`, unless `--initial` names others in an
-//! object (`{"x":0,"y":0}`). What an indeterminate transaction read says nothing; what it wrote may have happened.
-//!
-//! It cannot be split into its registers, so it is for small histories; for long ones there is `rw-register`.
-//!
-//! ```text
-//! {"index":0,"time":5,"process":1,"type":"invoke","f":"txn","value":[["r","x",null],["w","y",2]]}
-//! {"index":1,"time":9,"process":1,"type":"ok","f":"txn","value":[["r","x",0],["w","y",2]]}
-//! ```
 
 use super::unknown_function;
 use crate::history::{Operation, ValueRef};
@@ -18,6 +7,19 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// The model `multi-register`.
+///
+/// Several registers, read and written together.
+///
+/// What it proves: transactions of reads and writes of several registers happened, each as a whole, in one order that agrees
+/// with real time: strict serializability, by searching. Registers begin with `null`, unless `--initial` names others in an
+/// object (`{"x":0,"y":0}`). What an indeterminate transaction read says nothing; what it wrote may have happened.
+///
+/// It cannot be split into its registers, so it is for small histories; for long ones there is `rw-register`.
+///
+/// ```text
+/// {"index":0,"time":5,"process":1,"type":"invoke","f":"txn","value":[["r","x",null],["w","y",2]]}
+/// {"index":1,"time":9,"process":1,"type":"ok","f":"txn","value":[["r","x",0],["w","y",2]]}
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct MultiRegister {
     /// The registers before the first operation: an object; `null` for none.

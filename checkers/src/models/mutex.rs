@@ -1,14 +1,4 @@
 //! A mutex: held or free.
-//!
-//! What it proves: acquires and releases took turns in one order that agrees with real time. As Knossos has it, a mutex knows
-//! no owners: any process may release it ([`FencedMutex`](super::FencedMutex) and [`ReentrantMutex`](super::ReentrantMutex)
-//! know them). An acquire that is `ok` with an error found it held, such a release found it free. In n log n steps, whatever
-//! the history.
-//!
-//! ```text
-//! {"index":0,"time":5,"process":1,"type":"invoke","f":"acquire","value":null}
-//! {"index":1,"time":9,"process":1,"type":"ok","f":"acquire","value":null}
-//! ```
 
 use super::{refused, unknown_function};
 use crate::containers::{Flip, Span, toggle};
@@ -17,6 +7,18 @@ use crate::linear::{Entry, Model, Quick, Values};
 use serde_json::Value;
 
 /// The model `mutex`.
+///
+/// A mutex: held or free.
+///
+/// What it proves: acquires and releases took turns in one order that agrees with real time. As Knossos has it, a mutex knows
+/// no owners: any process may release it ([`FencedMutex`](super::FencedMutex) and [`ReentrantMutex`](super::ReentrantMutex)
+/// know them). An acquire that is `ok` with an error found it held, such a release found it free. In n log n steps, whatever
+/// the history.
+///
+/// ```text
+/// {"index":0,"time":5,"process":1,"type":"invoke","f":"acquire","value":null}
+/// {"index":1,"time":9,"process":1,"type":"ok","f":"acquire","value":null}
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Mutex {
     /// Whether it is held before the first operation; `null` is `false`.

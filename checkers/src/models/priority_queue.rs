@@ -1,16 +1,4 @@
 //! A priority queue: the least value comes out first.
-//!
-//! What it proves: values went in and came out in one order that agrees with real time, each time the least of those inside. A
-//! value is a whole number, and its own priority; equal ones may be inside more than once. A poll of nothing is `ok` with `null`
-//! (or with the error `empty` or `exhausted`); one that is `fail` says nothing. In n log n steps where no value is added twice
-//! (and few polls are of unknown outcome); by searching otherwise.
-//!
-//! ```text
-//! {"index":0,"time":5,"process":1,"type":"invoke","f":"add","value":5}
-//! {"index":1,"time":9,"process":1,"type":"ok","f":"add","value":5}
-//! {"index":2,"time":11,"process":1,"type":"invoke","f":"poll","value":null}
-//! {"index":3,"time":14,"process":1,"type":"ok","f":"poll","value":5}
-//! ```
 
 use super::container::{self, Words};
 use crate::containers::{self, Call, Telling, Trie};
@@ -19,6 +7,20 @@ use crate::linear::{Entry, Model, Quick, Values};
 use serde_json::Value;
 
 /// The model `priority-queue`.
+///
+/// A priority queue: the least value comes out first.
+///
+/// What it proves: values went in and came out in one order that agrees with real time, each time the least of those inside. A
+/// value is a whole number, and its own priority; equal ones may be inside more than once. A poll of nothing is `ok` with `null`
+/// (or with the error `empty` or `exhausted`); one that is `fail` says nothing. In n log n steps where no value is added twice
+/// (and few polls are of unknown outcome); by searching otherwise.
+///
+/// ```text
+/// {"index":0,"time":5,"process":1,"type":"invoke","f":"add","value":5}
+/// {"index":1,"time":9,"process":1,"type":"ok","f":"add","value":5}
+/// {"index":2,"time":11,"process":1,"type":"invoke","f":"poll","value":null}
+/// {"index":3,"time":14,"process":1,"type":"ok","f":"poll","value":5}
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct PriorityQueue {
     /// The values inside before the first operation, as a list; `null` is none.

@@ -1,14 +1,4 @@
 //! A mutex that its owner may acquire again.
-//!
-//! What it proves: one process at a time held it, not more often at once than allowed, and only who held it released it, as
-//! often as it had acquired it, in one order that agrees with real time. An owner may acquire it twice, as in Hazelcast's Jepsen
-//! test, unless the initial value says how often. In n log n steps, unless calls were refused
-//! ([`FencedMutex`](super::FencedMutex) says what that means).
-//!
-//! ```text
-//! {"index":0,"time":5,"process":1,"type":"invoke","f":"acquire","value":null}
-//! {"index":1,"time":9,"process":1,"type":"ok","f":"acquire","value":null}
-//! ```
 
 use super::fenced_mutex::{Call, State, call, is_pure};
 use crate::history::Operation;
@@ -16,6 +6,18 @@ use crate::linear::{Entry, Model, Quick, Values};
 use serde_json::Value;
 
 /// The model `reentrant-mutex`.
+///
+/// A mutex that its owner may acquire again.
+///
+/// What it proves: one process at a time held it, not more often at once than allowed, and only who held it released it, as
+/// often as it had acquired it, in one order that agrees with real time. An owner may acquire it twice, as in Hazelcast's Jepsen
+/// test, unless the initial value says how often. In n log n steps, unless calls were refused
+/// ([`FencedMutex`](super::FencedMutex) says what that means).
+///
+/// ```text
+/// {"index":0,"time":5,"process":1,"type":"invoke","f":"acquire","value":null}
+/// {"index":1,"time":9,"process":1,"type":"ok","f":"acquire","value":null}
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct ReentrantMutex {
     /// How often its owner may acquire it without a release between; `null` is 2.

@@ -1,13 +1,4 @@
 //! A plain register: a value that is written and read.
-//!
-//! What it proves: the reads and writes of one object happened in one order that agrees with real time. It begins with
-//! `null`, unless said otherwise. It knows neither versions nor compare-and-set. In n log n steps where every value that was
-//! read was written once; by searching otherwise.
-//!
-//! ```text
-//! {"index":0,"time":5,"process":1,"type":"invoke","f":"write","value":5}
-//! {"index":1,"time":9,"process":1,"type":"ok","f":"write","value":5}
-//! ```
 
 use super::cas_register::{Call, CasRegister};
 use super::unknown_function;
@@ -16,6 +7,17 @@ use crate::linear::{Entry, Model, Quick, ValueId, Values};
 use serde_json::Value;
 
 /// The model `register`: a [`CasRegister`] without compare-and-set.
+///
+/// A plain register: a value that is written and read.
+///
+/// What it proves: the reads and writes of one object happened in one order that agrees with real time. It begins with
+/// `null`, unless said otherwise. It knows neither versions nor compare-and-set. In n log n steps where every value that was
+/// read was written once; by searching otherwise.
+///
+/// ```text
+/// {"index":0,"time":5,"process":1,"type":"invoke","f":"write","value":5}
+/// {"index":1,"time":9,"process":1,"type":"ok","f":"write","value":5}
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Register {
     register: CasRegister,

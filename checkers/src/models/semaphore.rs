@@ -1,15 +1,4 @@
 //! A semaphore: a number of permits.
-//!
-//! What it proves: never were more permits out than there are, and none came back that was not out, in one order that agrees
-//! with real time. Permits have no owners: who acquires them need not be who releases them. The value of a call is the number
-//! of permits, 1 where it is `null`. An acquire that is `ok` with an error found too few, such a release gave back more than
-//! were out. There are 2 permits unless the initial value says otherwise. In n log n steps
-//! where permits are taken one by one and no call was refused; by searching otherwise.
-//!
-//! ```text
-//! {"index":0,"time":5,"process":1,"type":"invoke","f":"acquire","value":1}
-//! {"index":1,"time":9,"process":1,"type":"ok","f":"acquire","value":1}
-//! ```
 
 use super::{refused, unknown_function};
 use crate::containers::{Flip, Span, toggle};
@@ -18,6 +7,19 @@ use crate::linear::{Entry, Model, Quick, Values};
 use serde_json::Value;
 
 /// The model `semaphore`.
+///
+/// A semaphore: a number of permits.
+///
+/// What it proves: never were more permits out than there are, and none came back that was not out, in one order that agrees
+/// with real time. Permits have no owners: who acquires them need not be who releases them. The value of a call is the number
+/// of permits, 1 where it is `null`. An acquire that is `ok` with an error found too few, such a release gave back more than
+/// were out. There are 2 permits unless the initial value says otherwise. In n log n steps
+/// where permits are taken one by one and no call was refused; by searching otherwise.
+///
+/// ```text
+/// {"index":0,"time":5,"process":1,"type":"invoke","f":"acquire","value":1}
+/// {"index":1,"time":9,"process":1,"type":"ok","f":"acquire","value":1}
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Semaphore {
     /// How many permits there are; `null` is 2.

@@ -1,20 +1,4 @@
 //! A set: elements are added, removed, asked for, and read as a whole.
-//!
-//! What it proves: all of these happened in one order that agrees with real time. What is `ok` did what it says: the element of an
-//! `add` was not there before, that of a `remove` was. Where it was otherwise the answer carries the error `NodeExists`, `exists`
-//! or `present`, or for a remove `NoNode`, `absent` or `missing`; or, for either, the field `"changed":false`. `contains` answers
-//! `true` or `false`, `read` with a list. In n log n steps where no `read` stands beside a `remove`: each element by itself, for
-//! without whole reads a set is as many independent objects. A whole read is held against each element as well, which refutes,
-//! and then goes to the search.
-//!
-//! Histories of adds and reads alone are judged by [`crate::Set`], exactly and with names for what became of each element.
-//!
-//! ```text
-//! {"index":0,"time":5,"process":1,"type":"invoke","f":"add","value":5}
-//! {"index":1,"time":9,"process":1,"type":"ok","f":"add","value":5}
-//! {"index":2,"time":11,"process":2,"type":"invoke","f":"contains","value":5}
-//! {"index":3,"time":14,"process":2,"type":"ok","f":"contains","value":true}
-//! ```
 
 use super::{container, refused, unknown_error, unknown_function};
 use crate::containers::{Flip, Span, Trie, toggle};
@@ -23,6 +7,24 @@ use crate::linear::{Contradiction, Entry, Model, Quick, ValueId, Values};
 use serde_json::Value;
 
 /// The model `set`.
+///
+/// A set: elements are added, removed, asked for, and read as a whole.
+///
+/// What it proves: all of these happened in one order that agrees with real time. What is `ok` did what it says: the element of an
+/// `add` was not there before, that of a `remove` was. Where it was otherwise the answer carries the error `NodeExists`, `exists`
+/// or `present`, or for a remove `NoNode`, `absent` or `missing`; or, for either, the field `"changed":false`. `contains` answers
+/// `true` or `false`, `read` with a list. In n log n steps where no `read` stands beside a `remove`: each element by itself, for
+/// without whole reads a set is as many independent objects. A whole read is held against each element as well, which refutes,
+/// and then goes to the search.
+///
+/// Histories of adds and reads alone are judged by [`crate::Set`], exactly and with names for what became of each element.
+///
+/// ```text
+/// {"index":0,"time":5,"process":1,"type":"invoke","f":"add","value":5}
+/// {"index":1,"time":9,"process":1,"type":"ok","f":"add","value":5}
+/// {"index":2,"time":11,"process":2,"type":"invoke","f":"contains","value":5}
+/// {"index":3,"time":14,"process":2,"type":"ok","f":"contains","value":true}
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Set {
     /// The elements before the first operation, as a list; `null` is none.
@@ -52,6 +54,37 @@ const COMPARED: usize = 4_000_000;
 const IN: [&str; 3] = ["NodeExists", "exists", "present"];
 const OUT: [&str; 3] = ["NoNode", "absent", "missing"];
 
+/// What an `add` shows.
+pub(crate) enum Added {
+    /// The element came in.
+    New,
+    /// It was there already.
+    Already,
+    /// Nothing: there was no such set to add it to.
+    Nowhere,
+}
+
+/// What an `add` shows; of one that was not answered, what it may have done.
+pub(crate) fn added(operation: &Operation<'_>) -> Result<Added, String> {
+    match refused(operation) {
+        Some(error) if IN.contains(&error) => Ok(Added::Already),
+        Some("NoNode") => Ok(Added::Nowhere),
+        Some(_) => Err(unknown_error(
+            operation,
+            "set",
+            "NodeExists, exists, present and NoNode (add)",
+        )),
+        None if unchanged(operation) => Ok(Added::Already),
+        None => Ok(Added::New),
+    }
+}
+
+/// Whether the answer says that nothing was changed.
+fn unchanged(operation: &Operation<'_>) -> bool {
+    let changed = operation.answer().and_then(|answer| answer.get("changed"));
+    changed.and_then(ValueRef::as_bool) == Some(false)
+}
+
 fn number(value: ValueId) -> u64 {
     value.number().into()
 }
@@ -71,32 +104,27 @@ impl Model for Set {
 
     fn call(&self, operation: &Operation<'_>, values: &mut Values) -> Result<Option<Call>, String> {
         let argument = operation.argument();
-        let unchanged = |errors: &[&str], known: &str| match refused(operation) {
-            Some(error) if errors.contains(&error) => Ok(true),
-            Some(_) => Err(unknown_error(operation, "set", known)),
-            None => {
-                let changed = operation.answer().and_then(|answer| answer.get("changed"));
-                Ok(changed.and_then(ValueRef::as_bool) == Some(false))
-            }
-        };
         match operation.f() {
             "add" => {
                 let element = values.id(argument);
-                let was_in = unchanged(&IN, "NodeExists, exists and present (add)")?;
-                Ok(Some(if was_in {
-                    Call::SawIn(element)
-                } else {
-                    Call::Added(element)
-                }))
+                Ok(match added(operation)? {
+                    Added::New => Some(Call::Added(element)),
+                    Added::Already => Some(Call::SawIn(element)),
+                    Added::Nowhere => None,
+                })
             }
             "remove" => {
                 let element = values.id(argument);
-                let was_out = unchanged(&OUT, "NoNode, absent and missing (remove)")?;
-                Ok(Some(if was_out {
-                    Call::SawOut(element)
-                } else {
-                    Call::Removed(element)
-                }))
+                match refused(operation) {
+                    Some(error) if OUT.contains(&error) => Ok(Some(Call::SawOut(element))),
+                    Some(_) => Err(unknown_error(
+                        operation,
+                        "set",
+                        "NoNode, absent and missing (remove)",
+                    )),
+                    None if unchanged(operation) => Ok(Some(Call::SawOut(element))),
+                    None => Ok(Some(Call::Removed(element))),
+                }
             }
             "contains" => self.contains(operation, values),
             "read" => self.read(operation, values),

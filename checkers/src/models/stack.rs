@@ -1,15 +1,4 @@
 //! A stack: last in, first out.
-//!
-//! What it proves: values went in and came out in one order that agrees with real time, the newest first. A get of nothing is
-//! `ok` with `null` (or with the error `empty` or `exhausted`); one that is `fail` says nothing. In n log n steps where no value is
-//! put twice (and, beside gets that found nothing, few gets are of unknown outcome); by searching otherwise.
-//!
-//! ```text
-//! {"index":0,"time":5,"process":1,"type":"invoke","f":"push","value":5}
-//! {"index":1,"time":9,"process":1,"type":"ok","f":"push","value":5}
-//! {"index":2,"time":11,"process":1,"type":"invoke","f":"pop","value":null}
-//! {"index":3,"time":14,"process":1,"type":"ok","f":"pop","value":5}
-//! ```
 
 use super::container::{self, Words};
 use crate::containers::{self, Call, Chain, Telling};
@@ -18,6 +7,19 @@ use crate::linear::{Entry, Model, Quick, ValueId, Values};
 use serde_json::Value;
 
 /// The model `stack`.
+///
+/// A stack: last in, first out.
+///
+/// What it proves: values went in and came out in one order that agrees with real time, the newest first. A get of nothing is
+/// `ok` with `null` (or with the error `empty` or `exhausted`); one that is `fail` says nothing. In n log n steps where no value is
+/// put twice (and, beside gets that found nothing, few gets are of unknown outcome); by searching otherwise.
+///
+/// ```text
+/// {"index":0,"time":5,"process":1,"type":"invoke","f":"push","value":5}
+/// {"index":1,"time":9,"process":1,"type":"ok","f":"push","value":5}
+/// {"index":2,"time":11,"process":1,"type":"invoke","f":"pop","value":null}
+/// {"index":3,"time":14,"process":1,"type":"ok","f":"pop","value":5}
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Stack {
     /// The values inside before the first operation, as a list, in the order in which they were put; `null` is none.

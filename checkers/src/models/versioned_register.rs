@@ -1,15 +1,4 @@
 //! A znode's data: absent, or a value with the number of times it was set since it was created.
-//!
-//! What it proves: creates, writes, compare-and-sets by version and reads of one znode, errors included, happened in one
-//! order that agrees with real time. What it cannot: anything across znodes, deletes, or wall-clock times.
-//! An indeterminate write that nobody saw is not free to be forgotten: if it happened, it moved the version.
-//!
-//! ```text
-//! {"index":0,"time":5,"process":1,"type":"invoke","f":"create","key":"r1","value":5}
-//! {"index":1,"time":9,"process":1,"type":"ok","f":"create","key":"r1","value":5,"version":0}
-//! {"index":2,"time":10,"process":2,"type":"invoke","f":"cas","key":"r1","value":[5,6],"expected":0}
-//! {"index":3,"time":14,"process":2,"type":"ok","f":"cas","key":"r1","value":[5,6],"version":1}
-//! ```
 
 use super::{old_and_new, unknown_error, unknown_function};
 use crate::history::{Kind, Operation};
@@ -20,6 +9,19 @@ mod contradiction;
 mod order;
 
 /// The model `versioned-register`.
+///
+/// A znode's data: absent, or a value with the number of times it was set since it was created.
+///
+/// What it proves: creates, writes, compare-and-sets by version and reads of one znode, errors included, happened in one
+/// order that agrees with real time. What it cannot: anything across znodes, deletes, or wall-clock times.
+/// An indeterminate write that nobody saw is not free to be forgotten: if it happened, it moved the version.
+///
+/// ```text
+/// {"index":0,"time":5,"process":1,"type":"invoke","f":"create","key":"r1","value":5}
+/// {"index":1,"time":9,"process":1,"type":"ok","f":"create","key":"r1","value":5,"version":0}
+/// {"index":2,"time":10,"process":2,"type":"invoke","f":"cas","key":"r1","value":[5,6],"expected":0}
+/// {"index":3,"time":14,"process":2,"type":"ok","f":"cas","key":"r1","value":[5,6],"version":1}
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct VersionedRegister;
 

@@ -3,6 +3,7 @@
 use super::{Case, order};
 use crate::history::{Kind, ListRef, Operation};
 use crate::linear::{ValueId, Values};
+use crate::models::{Added, added};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// A parent's adds and reads.
@@ -67,22 +68,21 @@ impl Parent {
         let at = self.place(id);
         let element = &mut self.elements[at];
         let (inv, ret) = (operation.inv(), operation.ret());
-        match (operation.kind(), operation.error()) {
+        if operation.kind() == Kind::Fail {
+            element.failed = Some(place);
+            return Ok(());
+        }
+        match added(operation)? {
             // That the parent is not there yet, or not any more, is no sight of the element.
-            (Kind::Fail, _) | (Kind::Ok, Some("NoNode")) => element.failed = Some(place),
-            (Kind::Ok, Some("NodeExists")) => {
+            Added::Nowhere => element.failed = Some(place),
+            Added::Already => {
                 element.exists.push(Span {
                     inv,
                     ret: ret.expect("an ok operation returned"),
                     operation: place,
                 });
             }
-            (Kind::Ok, Some(error)) => {
-                return Err(format!(
-                    "is an ok add with the error {error}; sets know NodeExists and NoNode"
-                ));
-            }
-            _ => {
+            Added::New => {
                 let made = Made {
                     inv,
                     ret,

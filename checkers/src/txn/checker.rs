@@ -1,14 +1,16 @@
 //! From a history to a finding: what both models of this room have in common.
 
+use super::Inferred;
 use super::asked::Asked;
 use super::consistency::{Model, Ruled, rule_out};
 use super::direct::{Direct, Facts};
 use super::explain::Explainer;
-use super::graph::{Edge, Graph, Hub, Txn};
+use super::graph::{Edge, Graph, Hub, Span, Txn};
 use super::input::{Outcome, Txns};
 use super::kinds::Variant;
 use super::order;
 use super::search::{Cycle, Found, Work, cycles};
+use crate::limits::{Limits, Stop};
 use crate::verdict::{Anomaly, Budget, Finding, Reason, Verdict};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -30,16 +32,38 @@ pub(crate) struct Anomalies {
     details: Value,
     /// Whether no transaction precedes another one, as far as it was asked for.
     nothing: bool,
-    late: bool,
+    /// What stopped it before all was looked at.
+    stopped: Option<Stop>,
 }
 
 impl Judgement<'_> {
     /// Looks for all anomalies, given what each key tells.
-    pub(crate) fn look(&self, facts: Vec<Facts>, budget: &Budget) -> Anomalies {
+    pub(crate) fn look(&self, inferred: Inferred, budget: &Budget) -> Anomalies {
         let txns = self.txns;
+        let mut stopped = inferred.stopped.or(self.has_room(&inferred.facts, budget));
+        let mut facts = inferred.facts;
+        if stopped.is_some() {
+            // What single keys show stands by itself; cycles need all of them.
+            let directs = facts.into_iter().map(|facts| Facts {
+                directs: facts.directs,
+                ..Facts::default()
+            });
+            facts = directs.collect();
+        }
         let (graph, directs) = self.graph(facts);
         let mut work = Work::new(budget);
-        let found = cycles(&graph, &mut work);
+        let found = match stopped {
+            Some(_) => Found::default(),
+            None => cycles(&graph, &mut work),
+        };
+        if work.late {
+            stopped = Some(Stop::Late(format!(
+                "the search for cycles among {} transactions ({} cyclic components, the largest of {})",
+                txns.len(),
+                found.components,
+                found.largest
+            )));
+        }
         let count = |outcome| {
             (0..txns.len() as Txn)
                 .filter(|txn| txns.is(*txn, outcome))
@@ -63,10 +87,22 @@ impl Judgement<'_> {
                 "visited": work.visited,
             }),
             nothing: ww + wr + rw == 0 && !orders,
-            late: work.late,
+            stopped,
             directs,
             found,
         }
+    }
+
+    /// Why the graph is not made, if it would be too large, or too late.
+    fn has_room(&self, facts: &[Facts], budget: &Budget) -> Option<Stop> {
+        let edges = facts.iter().map(|facts| facts.edges.len()).sum::<usize>();
+        // Each edge as it was found, as it was gathered, and in the rows of the graph; each transaction in these, in the barriers,
+        // and in the search for components.
+        let bytes = edges * (2 * size_of::<Edge>() + size_of::<u32>())
+            + self.txns.len() * (size_of::<Span>() + size_of::<Edge>() + size_of::<[u32; 8]>());
+        let held = self.txns.bytes() + bytes;
+        let during = format!("the graph of {} transactions", self.txns.len());
+        Limits::of(budget).hold(held, &during).err()
     }
 
     fn graph(&self, facts: Vec<Facts>) -> (Graph, Vec<Direct>) {
@@ -97,13 +133,6 @@ impl Judgement<'_> {
 
     /// What was found, as a finding.
     pub(crate) fn finding(&self, anomalies: Anomalies, explainer: &mut Explainer<'_>) -> Finding {
-        if anomalies.late {
-            let text = format!(
-                "the deadline passed during the search for cycles ({} cyclic components, the largest of {} transactions): give it more time",
-                anomalies.found.components, anomalies.found.largest
-            );
-            return Finding::unknown(self.checker, text);
-        }
         let mut by_kind: BTreeMap<&'static str, Vec<Shown<'_>>> = BTreeMap::new();
         for cycle in &anomalies.found.cycles {
             by_kind
@@ -139,7 +168,13 @@ impl Judgement<'_> {
                 }
             }
         }
-        let reasons = self.reasons(&anomalies.found, anomalies.nothing);
+        let reasons = match anomalies.stopped {
+            Some(stop) => vec![Reason {
+                checker: self.checker.to_owned(),
+                text: stop.to_string(),
+            }],
+            None => self.reasons(&anomalies.found, anomalies.nothing),
+        };
         finding.verdict = Verdict::of(forbidden, reasons);
         finding
     }

@@ -12,6 +12,15 @@ const UNSEEN: u32 = 0;
 /// last. Returns for each node the number of its component. Numbers are in reverse topological order: an edge between two components
 /// leads to the smaller number.
 pub(crate) fn components(nodes: usize, successor: impl Fn(u32, u32) -> Option<u32>) -> Components {
+    components_unless(nodes, successor, || false).expect("nothing stops it")
+}
+
+/// The same; none if it was stopped: that is asked at every step.
+pub(crate) fn components_unless(
+    nodes: usize,
+    successor: impl Fn(u32, u32) -> Option<u32>,
+    mut stop: impl FnMut() -> bool,
+) -> Option<Components> {
     let mut walk = Walk {
         rank: vec![UNSEEN; nodes],
         path: Vec::new(),
@@ -20,18 +29,18 @@ pub(crate) fn components(nodes: usize, successor: impl Fn(u32, u32) -> Option<u3
         last: nodes as u32,
     };
     for node in 0..nodes as u32 {
-        if walk.rank[node as usize] == UNSEEN {
-            walk.from(node, &successor);
+        if walk.rank[node as usize] == UNSEEN && !walk.from(node, &successor, &mut stop) {
+            return None;
         }
     }
     // Components were numbered from the highest possible number down.
     let highest = nodes as u32;
     let mut of = walk.rank;
     of.iter_mut().for_each(|number| *number = highest - *number);
-    Components {
+    Some(Components {
         count: highest - walk.last,
         of,
-    }
+    })
 }
 
 /// Which component each node belongs to.
@@ -86,9 +95,18 @@ impl Walk {
         self.path.push((node, 0, true));
     }
 
-    fn from(&mut self, start: u32, successor: &impl Fn(u32, u32) -> Option<u32>) {
+    /// Whether it came to its end.
+    fn from(
+        &mut self,
+        start: u32,
+        successor: &impl Fn(u32, u32) -> Option<u32>,
+        stop: &mut impl FnMut() -> bool,
+    ) -> bool {
         self.enter(start);
         while let Some(top) = self.path.last_mut() {
+            if stop() {
+                return false;
+            }
             let (node, place) = (top.0, top.1);
             top.1 += 1;
             match successor(node, place) {
@@ -97,6 +115,7 @@ impl Walk {
                 None => self.leave(),
             }
         }
+        true
     }
 
     /// The node on top of the path reaches as low as this one.

@@ -35,7 +35,7 @@ struct Row {
 const MODELS: &[Row] = &[
     Row {
         name: "causal-cerone",
-        aliases: &[],
+        aliases: &["causal"],
         weaker: &["read-atomic"],
         forbids: &["internal", "G1a"],
     },

@@ -9,6 +9,7 @@
 
 use super::graph::{NONE, Span, Txn};
 use crate::history::{History, Kind, ListRef, Operation, ValueRef};
+use crate::limits::{Limits, Stop};
 use crate::verdict::Misfit;
 use rustc_hash::FxHashMap;
 use serde_json::Value;
@@ -43,6 +44,9 @@ pub(crate) type Token = u32;
 
 /// The value of a register that nobody wrote.
 pub(crate) const NULL: Token = 0;
+
+/// Operations between two looks at the limits.
+const STEPS: usize = 1 << 14;
 
 const NUMBER: u32 = 1;
 const INTERNED: u32 = 5;
@@ -109,6 +113,12 @@ pub(crate) struct Malformed {
     what: String,
 }
 
+/// Why transactions were not read to their end.
+enum Unread {
+    Malformed(Malformed),
+    Stopped(Stop),
+}
+
 /// The transactions of a history, in the order of their invocations.
 pub(crate) struct Txns<'h> {
     pub(crate) shape: Shape,
@@ -135,14 +145,16 @@ impl<'h> Txns<'h> {
         history: &'h History,
         shape: Shape,
         initial: Option<&Value>,
+        limits: &Limits,
     ) -> Result<Txns<'h>, Misfit> {
         let operations = history
             .operations()
             .map_err(|error| format!("the history is malformed: {error}"))?;
         let mut reader = Reader::new(shape, operations);
-        reader
-            .read()
-            .map_err(|malformed| Misfit::at(malformed.index, malformed.what))?;
+        reader.read(limits).map_err(|unread| match unread {
+            Unread::Malformed(malformed) => Misfit::at(malformed.index, malformed.what),
+            Unread::Stopped(stop) => Misfit::from(String::from(stop)),
+        })?;
         if let (Shape::Lists, Some(initial)) = (shape, initial) {
             reader.txns.begin_with(initial)?;
         }
@@ -185,6 +197,15 @@ impl<'h> Txns<'h> {
 
     pub(crate) fn len(&self) -> usize {
         self.spans.len()
+    }
+
+    /// About how many bytes its columns hold.
+    pub(crate) fn bytes(&self) -> usize {
+        let of_txn = size_of::<Span>() + size_of::<Outcome>() + 3 * size_of::<u32>();
+        self.operations.len() * size_of::<Operation<'h>>()
+            + self.len() * of_txn
+            + self.micros.len() * size_of::<Micro>()
+            + self.lists.len() * size_of::<Cow<'h, [u8]>>()
     }
 
     pub(crate) fn keys(&self) -> usize {
@@ -322,11 +343,18 @@ impl<'h> Reader<'h> {
         }
     }
 
-    fn read(&mut self) -> Result<(), Malformed> {
-        for place in 0..self.txns.operations.len() {
+    fn read(&mut self, limits: &Limits) -> Result<(), Unread> {
+        let all = self.txns.operations.len();
+        for place in 0..all {
+            if place.is_multiple_of(STEPS) {
+                let during = format!("reading transactions ({place} of {all})");
+                let hold = limits.hold(self.txns.bytes(), &during);
+                hold.map_err(Unread::Stopped)?;
+            }
             let operation = self.txns.operations[place];
             if matches!(operation.f(), "txn" | "") {
-                self.operation(place as u32, operation)?;
+                self.operation(place as u32, operation)
+                    .map_err(Unread::Malformed)?;
             }
         }
         Ok(())

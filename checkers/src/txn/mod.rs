@@ -46,6 +46,7 @@ mod search;
 mod versions;
 
 use crate::history::History;
+use crate::limits::{Limits, Stop};
 use crate::parameters::Parameters;
 use crate::verdict::{Budget, Checker, Finding, Misfit, Verdict};
 use asked::Asked;
@@ -79,9 +80,10 @@ impl ListAppend {
 
     fn judge(&self, history: &History, budget: &Budget) -> Result<Finding, Misfit> {
         let asked = Asked::new(&self.consistency)?;
-        let txns = some_transactions(history, Shape::Lists, self.initial.as_ref())?;
+        let limits = Limits::of(budget);
+        let txns = some_transactions(history, Shape::Lists, self.initial.as_ref(), &limits)?;
         let by_key = txns.by_key();
-        let facts = each_key(&txns, &by_key, |key, places| {
+        let inferred = each_key(&txns, &by_key, &limits, |key, places| {
             list_append::judge_key(&txns, key, places)
         })?;
         let judgement = Judgement {
@@ -89,7 +91,7 @@ impl ListAppend {
             txns: &txns,
             asked: &asked,
         };
-        let anomalies = judgement.look(facts, budget);
+        let anomalies = judgement.look(inferred, budget);
         let reasons = list_append::Reasons::new(&txns, &by_key);
         Ok(judgement.finding(anomalies, &mut Explainer::new(&txns, reasons)))
     }
@@ -101,6 +103,12 @@ impl Checker for ListAppend {
     }
 
     fn check(&self, history: &History, budget: &Budget) -> Finding {
+        if let Some(initial) = self.initial.as_ref()
+            && !matches!(initial, Value::Null | Value::Array(_))
+        {
+            let text = format!("a list begins as a list, not as {initial}");
+            return Finding::misfit_initial(self.name(), text);
+        }
         self.judge(history, budget)
             .unwrap_or_else(|misfit| Finding::misfit(self.name(), misfit))
     }
@@ -128,7 +136,8 @@ impl RwRegister {
     /// themselves for the order of versions: what contradicts that breaks them, and no other model.
     fn judge(&self, history: &History, budget: &Budget) -> Result<Finding, Misfit> {
         let asked = Asked::new(&self.consistency)?;
-        let txns = some_transactions(history, Shape::Registers, self.initial.as_ref())?;
+        let limits = Limits::of(budget);
+        let txns = some_transactions(history, Shape::Registers, self.initial.as_ref(), &limits)?;
         let by_key = txns.by_key();
         let said = assumptions(&self.assume)?;
         let mut finding = self.under(&said, &asked, &txns, &by_key, budget)?;
@@ -155,7 +164,7 @@ impl RwRegister {
             initial: txns.token_of(self.initial.as_ref().unwrap_or(&Value::Null)),
             initial_is_known: self.initial.is_some(),
         };
-        let facts = each_key(txns, by_key, |key, places| {
+        let inferred = each_key(txns, by_key, &Limits::of(budget), |key, places| {
             rw_register::judge_key(txns, &grounds, key, places)
         })?;
         let judgement = Judgement {
@@ -163,7 +172,7 @@ impl RwRegister {
             txns,
             asked,
         };
-        let anomalies = judgement.look(facts, budget);
+        let anomalies = judgement.look(inferred, budget);
         let reasons = rw_register::Reasons::new(txns, by_key, &grounds);
         Ok(judgement.finding(anomalies, &mut Explainer::new(txns, reasons)))
     }
@@ -217,6 +226,11 @@ fn add_implied(finding: &mut Finding, second: Finding, models: &Asked) {
     }
 }
 
+/// What `rw-register` can be told to take for granted, by name ([`Parameters::assume`]): beside `none`.
+pub fn can_be_assumed() -> impl Iterator<Item = &'static str> {
+    Source::ASSUMPTIONS.iter().map(|row| row.0)
+}
+
 /// What was said to be assumed.
 fn assumptions(names: &[String]) -> Result<Vec<Source>, String> {
     let mut sources = Vec::new();
@@ -262,8 +276,9 @@ fn some_transactions<'h>(
     history: &'h History,
     shape: Shape,
     initial: Option<&Value>,
+    limits: &Limits,
 ) -> Result<Txns<'h>, Misfit> {
-    let txns = Txns::read(history, shape, initial)?;
+    let txns = Txns::read(history, shape, initial, limits)?;
     if txns.len() == 0 {
         let text = "the history has no transactions: nothing was tested";
         return Err(text.to_owned().into());
@@ -271,17 +286,36 @@ fn some_transactions<'h>(
     Ok(txns)
 }
 
+/// What the keys tell, and what stopped it before all were judged.
+struct Inferred {
+    facts: Vec<Facts>,
+    stopped: Option<Stop>,
+}
+
 /// Judges all keys, in parallel where that is worth it; what comes out is in the order of the keys.
 fn each_key(
     txns: &Txns<'_>,
     by_key: &ByKey,
+    limits: &Limits,
     judge: impl Fn(Key, &[u32]) -> Result<Facts, String> + Sync,
-) -> Result<Vec<Facts>, String> {
-    let keys = 0..txns.keys() as Key;
-    let judge = |key: Key| judge(key, by_key.of(key));
-    if txns.micros.len() < SMALL {
-        return keys.map(judge).collect();
-    }
-    let all: Vec<Result<Facts, String>> = keys.into_par_iter().map(judge).collect();
-    all.into_iter().collect()
+) -> Result<Inferred, String> {
+    let all = txns.keys();
+    let judge = |key: Key| match limits.is_late() {
+        true => None,
+        false => Some(judge(key, by_key.of(key))),
+    };
+    let keys = 0..all as Key;
+    let judged: Vec<Option<Result<Facts, String>>> = match txns.micros.len() < SMALL {
+        true => keys.map(judge).collect(),
+        false => keys.into_par_iter().map(judge).collect(),
+    };
+    let facts = judged.into_iter().flatten();
+    let facts = facts.collect::<Result<Vec<Facts>, String>>()?;
+    let stopped = (facts.len() < all).then(|| {
+        Stop::Late(format!(
+            "the inference of who precedes whom ({} of {all} keys)",
+            facts.len()
+        ))
+    });
+    Ok(Inferred { facts, stopped })
 }

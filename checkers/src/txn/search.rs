@@ -10,15 +10,15 @@
 //! transaction d to one that completed before d was invoked. Only transactions from which such an early one can be reached are
 //! entered: the earliest completion that each one reaches is computed beforehand.
 
-use super::components::{Components, components};
+use super::components::{Components, components, components_unless};
 use super::graph::{Graph, Hub, NONE, Span, Txn};
 use super::kinds::{KINDS, Kind, Rw, Variant, name_of};
 use super::relation::Relations;
+use crate::limits::Limits;
 use crate::verdict::Budget;
 use petgraph::Directed;
 use petgraph::csr::Csr;
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 /// The adjacency of one component: its members' places, from 0.
 type Adjacency = Csr<(), Relations, Directed, u32>;
@@ -45,7 +45,7 @@ pub(crate) struct Cycle {
 /// How much work is left.
 pub(crate) struct Work {
     left: u64,
-    deadline: Option<Instant>,
+    limits: Limits,
     /// Pairs visited so far.
     pub(crate) visited: u64,
     /// Whether the deadline passed.
@@ -56,7 +56,7 @@ impl Work {
     pub(crate) fn new(budget: &Budget) -> Work {
         Work {
             left: budget.states,
-            deadline: budget.deadline,
+            limits: Limits::of(budget),
             visited: 0,
             late: false,
         }
@@ -65,9 +65,7 @@ impl Work {
     fn done(&mut self, pairs: u64) {
         self.left = self.left.saturating_sub(pairs);
         self.visited += pairs;
-        self.late |= self
-            .deadline
-            .is_some_and(|deadline| Instant::now() >= deadline);
+        self.late |= self.limits.is_late();
     }
 }
 
@@ -84,7 +82,12 @@ pub(crate) struct Found {
 
 /// Finds cycles of all shapes in the whole graph: in each cyclic component one of each shape that no worse one found there implies.
 pub(crate) fn cycles(graph: &Graph, work: &mut Work) -> Found {
-    let whole = components(graph.nodes(), |node, place| graph.successor(node, place));
+    let mut clock = work.limits.clock();
+    let successor = |node, place| graph.successor(node, place);
+    let Some(whole) = components_unless(graph.nodes(), successor, || clock.is_late()) else {
+        work.late = true;
+        return Found::default();
+    };
     let cyclic = whole.cyclic(graph.txns() as u32);
     let mut found = Found {
         components: cyclic.len(),
@@ -199,6 +202,7 @@ impl Component {
     fn search(&self, work: &mut Work, found: &mut Found) {
         let mut skip: BTreeSet<&'static str> = BTreeSet::new();
         for kind in &KINDS {
+            work.done(0);
             if skip.contains(kind.name) || work.late {
                 continue;
             }

@@ -1,17 +1,4 @@
 //! Bank accounts: transfers move money, and neither make nor destroy it.
-//!
-//! What it proves: every read of all balances has the right accounts and the right total, and no balance is negative (unless
-//! one was at the beginning). It is necessary for snapshot isolation, not enough: transfers that vanish whole go unseen. What it needs:
-//! reads with a map of balances. Accounts and total are those of `--initial '{"0":100,"1":0}'`
-//! ([`Parameters::initial`](crate::Parameters)); else those of the first read that was answered.
-//!
-//! `details`: `{"reads", "accounts", "total", "from": "initial"|"first read"}`. Anomalies: `wrong-total`, `negative-balance`,
-//! `unexpected-account`, `missing-account`, `no-balance`.
-//!
-//! ```text
-//! {"process":1,"type":"invoke","f":"transfer","value":{"from":0,"to":1,"amount":5}}
-//! {"process":2,"type":"ok","f":"read","value":{"0":95,"1":5}}
-//! ```
 
 use super::nothing_tested;
 use crate::describe;
@@ -30,6 +17,21 @@ const FIRST_READ: &str = "first read";
 const MOST: usize = 8;
 
 /// Judges reads of all balances.
+///
+/// Bank accounts: transfers move money, and neither make nor destroy it.
+///
+/// What it proves: every read of all balances has the right accounts and the right total, and no balance is negative (unless
+/// one was at the beginning). It is necessary for snapshot isolation, not enough: transfers that vanish whole go unseen. What it needs:
+/// reads with a map of balances. Accounts and total are those of `--initial '{"0":100,"1":0}'`
+/// ([`Parameters::initial`](crate::Parameters)); else those of the first read that was answered.
+///
+/// `details`: `{"reads", "accounts", "total", "from": "initial"|"first read"}`. Anomalies: `wrong-total`, `negative-balance`,
+/// `unexpected-account`, `missing-account`, `no-balance`.
+///
+/// ```text
+/// {"process":1,"type":"invoke","f":"transfer","value":{"from":0,"to":1,"amount":5}}
+/// {"process":2,"type":"ok","f":"read","value":{"0":95,"1":5}}
+/// ```
 #[derive(Debug, Clone)]
 pub struct Bank {
     initial: Option<Value>,

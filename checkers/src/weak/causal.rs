@@ -10,6 +10,7 @@
 
 use super::order::{Edge, Visible, add};
 use super::reads::{Facts, INITIAL, Place, Txn, UNSEEN};
+use crate::limits::{Limits, Stop};
 use crate::txn::input::Shape;
 
 /// The graph of who leads to whom: transactions, then prefixes of lists.
@@ -160,7 +161,11 @@ struct Walk<'f, 't, 'h> {
 const LOOKED_AT: usize = 16;
 
 /// Adds the edges of causal consistency. The base must have no cycle.
-pub(super) fn causal(facts: &Facts<'_, '_>, base: &[Edge]) -> (Vec<Edge>, usize) {
+pub(super) fn causal(
+    facts: &Facts<'_, '_>,
+    base: &[Edge],
+    limits: &Limits,
+) -> Result<(Vec<Edge>, usize), Stop> {
     let causes = Causes::of(facts, base);
     let processes = facts
         .txns
@@ -184,7 +189,12 @@ pub(super) fn causal(facts: &Facts<'_, '_>, base: &[Edge]) -> (Vec<Edge>, usize)
     let mut needed = causes.needed.clone();
     let mut clocks: Vec<Option<Clock>> = vec![None; needed.len()];
     let mut spare: Vec<Clock> = Vec::new();
+    const DURING: &str = "the comparison of what each transaction knows";
+    let (mut clock_of_wall, mut held) = (limits.clock(), 0_usize);
     for node in causes.in_order() {
+        if clock_of_wall.is_late() {
+            return Err(Stop::Late(DURING.to_owned()));
+        }
         let is_txn = (node as usize) < facts.len();
         if is_txn && !facts.happened[node as usize] {
             continue;
@@ -201,7 +211,9 @@ pub(super) fn causal(facts: &Facts<'_, '_>, base: &[Edge]) -> (Vec<Edge>, usize)
             );
             needed[*cause as usize] -= 1;
             if needed[*cause as usize] == 0 {
-                spare.extend(known.take());
+                let known = known.take();
+                held -= known.as_ref().map_or(0, |clock| size_of_val(&clock[..]));
+                spare.extend(known);
             }
         }
         if is_txn {
@@ -209,10 +221,14 @@ pub(super) fn causal(facts: &Facts<'_, '_>, base: &[Edge]) -> (Vec<Edge>, usize)
         }
         match needed[node as usize] {
             0 => spare.push(clock),
-            _ => clocks[node as usize] = Some(clock),
+            _ => {
+                held += size_of_val(&clock[..]);
+                limits.room(held, DURING)?;
+                clocks[node as usize] = Some(clock);
+            }
         }
     }
-    (walk.edges, walk.lengths.len())
+    Ok((walk.edges, walk.lengths.len()))
 }
 
 impl Walk<'_, '_, '_> {

@@ -1,20 +1,9 @@
 //! Long forks: two reads that each see a write which the other one misses.
-//!
-//! What it proves: under snapshot isolation, and under anything stronger, what two reads of the same keys see is one a part
-//! of the other. What it cannot: see anything else. What it needs: every key is written once at most, and every key belongs
-//! to one group, which reads show as a whole: `["r",0,null],["r",1,1],["r",2,null]`; else the answer is unknown. Sorted by how
-//! much they see, each read of a group must see all that the one before sees: n log n.
-//!
-//! `details`: `{"reads", "groups", "writes"}`. Anomalies: `long-fork`, `garbage-read`.
-//!
-//! ```text
-//! {"process":1,"type":"ok","f":"txn","value":[["r","x",1],["r","y",null]]}
-//! {"process":2,"type":"ok","f":"txn","value":[["r","x",null],["r","y",1]]}
-//! ```
 
 use super::nothing_tested;
 use crate::describe;
 use crate::history::History;
+use crate::limits::Limits;
 use crate::txn::input::{Act, Key, NULL, Outcome, Shape, Token, Txns};
 use crate::verdict::{Anomaly, Budget, Checker, Finding, Misfit, Verdict};
 use rustc_hash::FxHashMap;
@@ -26,6 +15,20 @@ const NAME: &str = "long-fork";
 const MOST: usize = 8;
 
 /// Judges whether reads fork.
+///
+/// Long forks: two reads that each see a write which the other one misses.
+///
+/// What it proves: under snapshot isolation, and under anything stronger, what two reads of the same keys see is one a part
+/// of the other. What it cannot: see anything else. What it needs: every key is written once at most, and every key belongs
+/// to one group, which reads show as a whole: `["r",0,null],["r",1,1],["r",2,null]`; else the answer is unknown. Sorted by how
+/// much they see, each read of a group must see all that the one before sees: n log n.
+///
+/// `details`: `{"reads", "groups", "writes"}`. Anomalies: `long-fork`, `garbage-read`.
+///
+/// ```text
+/// {"process":1,"type":"ok","f":"txn","value":[["r","x",1],["r","y",null]]}
+/// {"process":2,"type":"ok","f":"txn","value":[["r","x",null],["r","y",1]]}
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LongFork;
 
@@ -40,8 +43,8 @@ struct Read {
 }
 
 impl LongFork {
-    fn judge(&self, history: &History) -> Result<Finding, Misfit> {
-        let txns = Txns::read(history, Shape::Registers, None)?;
+    fn judge(&self, history: &History, budget: &Budget) -> Result<Finding, Misfit> {
+        let txns = Txns::read(history, Shape::Registers, None, &Limits::of(budget))?;
         if txns.len() == 0 {
             return Err(Misfit::from(
                 "the history has no transactions: nothing was tested".to_owned(),
@@ -78,8 +81,8 @@ impl Checker for LongFork {
         NAME
     }
 
-    fn check(&self, history: &History, _: &Budget) -> Finding {
-        self.judge(history)
+    fn check(&self, history: &History, budget: &Budget) -> Finding {
+        self.judge(history, budget)
             .unwrap_or_else(|misfit| Finding::misfit(NAME, misfit))
     }
 }

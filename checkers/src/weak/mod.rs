@@ -46,11 +46,12 @@ pub use fork::LongFork;
 pub use sessions::SessionGuarantees;
 
 use crate::history::History;
+use crate::limits::{Limits, Stop};
 use crate::txn::input::{Act, Micro, Shape, Txns};
 use crate::verdict::{Anomaly, Budget, Checker, Finding, Misfit, Reason, Verdict};
+use order::Edge;
 use reads::{Facts, counts};
 use serde_json::{Map, Value, json};
-use std::time::Instant;
 
 /// A weak isolation level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,8 +99,8 @@ impl Checker for Weak {
 }
 
 /// The transactions of a history, over lists or registers, whichever they are.
-fn transactions(history: &History) -> Result<Txns<'_>, Misfit> {
-    let txns = Txns::read(history, shape(history), None)?;
+fn transactions<'h>(history: &'h History, limits: &Limits) -> Result<Txns<'h>, Misfit> {
+    let txns = Txns::read(history, shape(history), None, limits)?;
     match txns.len() {
         0 => {
             let text = "the history has no transactions: nothing was tested";
@@ -149,31 +150,32 @@ fn shape(history: &History) -> Shape {
 
 impl Weak {
     fn judge(&self, history: &History, budget: &Budget) -> Result<Finding, Misfit> {
-        let txns = transactions(history)?;
-        in_time(budget)?;
-        let facts = Facts::find(&txns)?;
-        in_time(budget)?;
-        let mut edges = order::base(&facts);
-        let base = edges.len();
-        let mut chains = None;
-        let (mut cycles, mut count) = (Vec::new(), 0);
-        match self.level {
-            Level::ReadCommitted => order::read_committed(&facts, &mut edges),
-            Level::ReadAtomic => order::read_atomic(&facts, &mut edges),
-            Level::Causal => {
-                (cycles, count) = cycles::cycles(facts.len(), &edges);
-                if count == 0 {
-                    let (more, many) = causal::causal(&facts, &edges);
-                    edges.extend(more);
-                    chains = Some(many);
-                }
-            }
-        }
-        in_time(budget)?;
-        if count == 0 {
-            (cycles, count) = cycles::cycles(facts.len(), &edges);
-        }
+        let limits = Limits::of(budget);
+        let txns = transactions(history, &limits)?;
+        let facts = Facts::find(&txns, &limits)?;
         let mut anomalies = direct_anomalies(self.name(), &facts);
+        let ordered = match self.order(&facts, &limits) {
+            Ok(ordered) => ordered,
+            // What reads show by themselves stands.
+            Err(stop) => {
+                let reason = Reason {
+                    checker: self.name().to_owned(),
+                    text: stop.to_string(),
+                };
+                return Ok(Finding {
+                    verdict: Verdict::of(anomalies, vec![reason]),
+                    outside_contract: Vec::new(),
+                    details: json!({ "level": self.name(), "transactions": txns.len() }),
+                });
+            }
+        };
+        let Ordered {
+            edges,
+            base,
+            chains,
+            cycles,
+            count,
+        } = ordered;
         for cycle in &cycles {
             let (summary, witness) = witness::cycle(&facts, &edges[..base], cycle);
             anomalies.push(anomaly(self.name(), witness::kind(cycle), summary, witness));
@@ -199,6 +201,51 @@ impl Weak {
             verdict: Verdict::of(anomalies, nothing_read(&txns, self.name())),
             outside_contract: Vec::new(),
             details,
+        })
+    }
+}
+
+/// What a level asks of the order of commits, and where that goes round.
+struct Ordered {
+    edges: Vec<Edge>,
+    /// How many of them are of sessions and reads.
+    base: usize,
+    /// The length of the clocks, of causal consistency.
+    chains: Option<usize>,
+    cycles: Vec<Vec<Edge>>,
+    count: usize,
+}
+
+impl Weak {
+    fn order(&self, facts: &Facts<'_, '_>, limits: &Limits) -> Result<Ordered, Stop> {
+        const DURING: &str = "the search for an order of commits";
+        limits.time(DURING)?;
+        let mut edges = order::base(facts);
+        let base = edges.len();
+        let mut chains = None;
+        let (mut cycles, mut count) = (Vec::new(), 0);
+        match self.level {
+            Level::ReadCommitted => order::read_committed(facts, &mut edges),
+            Level::ReadAtomic => order::read_atomic(facts, &mut edges),
+            Level::Causal => {
+                (cycles, count) = cycles::cycles(facts.len(), &edges);
+                if count == 0 {
+                    let (more, many) = causal::causal(facts, &edges, limits)?;
+                    edges.extend(more);
+                    chains = Some(many);
+                }
+            }
+        }
+        limits.hold(edges.len() * size_of::<Edge>(), DURING)?;
+        if count == 0 {
+            (cycles, count) = cycles::cycles(facts.len(), &edges);
+        }
+        Ok(Ordered {
+            edges,
+            base,
+            chains,
+            cycles,
+            count,
         })
     }
 }
@@ -230,19 +277,5 @@ fn anomaly(checker: &str, kind: &str, summary: String, witness: Value) -> Anomal
         checker: checker.to_owned(),
         summary,
         witness,
-    }
-}
-
-/// Between two passes over the history: whether there is time for the next.
-fn in_time(budget: &Budget) -> Result<(), String> {
-    match budget
-        .deadline
-        .is_some_and(|deadline| Instant::now() >= deadline)
-    {
-        true => Err(
-            "the deadline passed before the order of commits was complete: allow more time"
-                .to_owned(),
-        ),
-        false => Ok(()),
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! Needed: no value is written twice to one key.
 
+use crate::limits::Limits;
 use crate::txn::input::{Act, Key, List, NULL, Outcome, Shape, Token, Txns};
 use rustc_hash::FxHashMap;
 
@@ -69,10 +70,11 @@ pub(super) struct Facts<'t, 'h> {
 
 impl<'t, 'h> Facts<'t, 'h> {
     /// Finds them; an error says why the history cannot be judged.
-    pub(super) fn find(txns: &'t Txns<'h>) -> Result<Facts<'t, 'h>, String> {
+    pub(super) fn find(txns: &'t Txns<'h>, limits: &Limits) -> Result<Facts<'t, 'h>, String> {
         let mut finder = Finder::new(txns);
         let by_key = txns.by_key();
         for key in 0..txns.keys() as Key {
+            limits.time("the search for the writers of what was read")?;
             finder.key(key, by_key.of(key))?;
         }
         finder.unseen();

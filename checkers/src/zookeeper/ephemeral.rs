@@ -1,19 +1,4 @@
 //! Ephemeral znodes: a session's go all at once, with the session, neither too early nor too late.
-//!
-//! It proves, in the order of the zxids: all of a session's ephemeral znodes that nobody deleted are gone from one zxid on, that
-//! of its closeSession where an answer tells it: no reply of a view from there on shows one, none of a view before misses one, and no
-//! write of the session has a later zxid. That holds under every fault. Plain reads of a lagging server may still show them later
-//! in real time; they have older views.
-//!
-//! *Not too early*: a session that was heard of less than its time-out ago (`timeout_ms` on any of its lines) and that nobody closed
-//! still has its znodes. *Not too late*: they are gone from linearizable reads within time-out, tick and an election (and the last
-//! heal) after the `close` of a session that was left to expire. Both are clocks' business: where a fault or a change of roles touched the
-//! interval, a breach is reported as outside the contract.
-//!
-//! Anomalies: `ephemeral-survived`, `ephemeral-not-at-once`, `write-after-close`, `ephemeral-too-early`, `ephemeral-too-late`.
-//!
-//! It takes [operations on the tree](super): creates with `ephemeral`, and any reads. Nothing is claimed of a znode that an
-//! indeterminate delete may have taken.
 
 use super::call::{Call, Op, Outcome, PathId, SessionId, Step, Write, Zxid};
 use super::decode::{Decoded, decode};
@@ -34,6 +19,23 @@ const NAME: &str = "ephemeral";
 const GRACE: Nanos = Nanos(10_000_000_000);
 
 /// The checker `ephemeral`.
+///
+/// Ephemeral znodes: a session's go all at once, with the session, neither too early nor too late.
+///
+/// It proves, in the order of the zxids: all of a session's ephemeral znodes that nobody deleted are gone from one zxid on, that
+/// of its closeSession where an answer tells it: no reply of a view from there on shows one, none of a view before misses one, and no
+/// write of the session has a later zxid. That holds under every fault. Plain reads of a lagging server may still show them later
+/// in real time; they have older views.
+///
+/// *Not too early*: a session that was heard of less than its time-out ago (`timeout_ms` on any of its lines) and that nobody closed
+/// still has its znodes. *Not too late*: they are gone from linearizable reads within time-out, tick and an election (and the last
+/// heal) after the `close` of a session that was left to expire. Both are clocks' business: where a fault or a change of roles touched the
+/// interval, a breach is reported as outside the contract.
+///
+/// Anomalies: `ephemeral-survived`, `ephemeral-not-at-once`, `write-after-close`, `ephemeral-too-early`, `ephemeral-too-late`.
+///
+/// It takes [operations on the tree](super): creates with `ephemeral`, and any reads. Nothing is claimed of a znode that an
+/// indeterminate delete may have taken.
 ///
 /// Details: `{"sessions", "ephemerals", "closed", "judged_in_time"}`: sessions with ephemeral znodes, these, sessions whose end has a
 /// known zxid, and observations that were held against clocks.

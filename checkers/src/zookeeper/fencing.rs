@@ -1,27 +1,4 @@
 //! `lock` and `election`: effects are accepted in the order of the tokens that guard them.
-//!
-//! A client that holds a lock (or leads) may be paused and wake up after it lost it: holders overlap in real time in a correct
-//! system, and that is reported, not judged. What must hold is the fence: each effect goes through `multi(check(lock node),
-//! setData(resource))` with the lock node's `czxid` as its token, so that
-//! - effects on a resource are accepted in the order of their tokens (`effect-out-of-order`);
-//! - none is accepted at a zxid after the one at which a later token's holder had seen itself alone (`effect-after-successor`), nor
-//!   before its own token (`effect-before-token`);
-//! - tokens are unique (`token-reused`) and agree with real time: who asked after another had acquired has the greater one
-//!   (`token-against-real-time`).
-//!
-//! An indeterminate effect takes part where a read of its resource shows its value, unique for it: the read's `mzxid` is its zxid.
-//!
-//! Operations: `acquire` (`elect`) answers with `token`, the czxid, and with the `zxid` of the view in which it was the first; its key
-//! is the lock. `write` is an effect: its key is the resource, `lock` names the lock (where there are several), `token` its token; it
-//! answers with its `zxid`; a refusal has `error`. `read` shows `value` and `mzxid`. `release` (`resign`) ends holding.
-//!
-//! Holding, as the client sees it, begins with the answer of `acquire` and ends with the first of: its `release`, a completion
-//! of the same process with the error `connection-lost` or `session-expired`, the answer's `deadline_ns` (since the run's start).
-//!
-//! ```text
-//! {"process":1,"type":"ok","f":"acquire","key":"l1","value":null,"token":4294967301,"zxid":4294967303,"session":"0x1"}
-//! {"process":1,"type":"ok","f":"write","key":"r1","value":7,"lock":"l1","token":4294967301,"zxid":4294967304,"session":"0x1"}
-//! ```
 
 use crate::breaches::Breaches;
 use crate::history::{History, Kind, Nanos, Operation, ValueRef};
@@ -34,6 +11,31 @@ use std::collections::BTreeMap;
 type Zxid = i64;
 
 /// The checkers `lock` and `election`.
+///
+/// `lock` and `election`: effects are accepted in the order of the tokens that guard them.
+///
+/// A client that holds a lock (or leads) may be paused and wake up after it lost it: holders overlap in real time in a correct
+/// system, and that is reported, not judged. What must hold is the fence: each effect goes through `multi(check(lock node),
+/// setData(resource))` with the lock node's `czxid` as its token, so that
+/// - effects on a resource are accepted in the order of their tokens (`effect-out-of-order`);
+/// - none is accepted at a zxid after the one at which a later token's holder had seen itself alone (`effect-after-successor`), nor
+///   before its own token (`effect-before-token`);
+/// - tokens are unique (`token-reused`) and agree with real time: who asked after another had acquired has the greater one
+///   (`token-against-real-time`).
+///
+/// An indeterminate effect takes part where a read of its resource shows its value, unique for it: the read's `mzxid` is its zxid.
+///
+/// Operations: `acquire` (`elect`) answers with `token`, the czxid, and with the `zxid` of the view in which it was the first; its key
+/// is the lock. `write` is an effect: its key is the resource, `lock` names the lock (where there are several), `token` its token; it
+/// answers with its `zxid`; a refusal has `error`. `read` shows `value` and `mzxid`. `release` (`resign`) ends holding.
+///
+/// Holding, as the client sees it, begins with the answer of `acquire` and ends with the first of: its `release`, a completion
+/// of the same process with the error `connection-lost` or `session-expired`, the answer's `deadline_ns` (since the run's start).
+///
+/// ```text
+/// {"process":1,"type":"ok","f":"acquire","key":"l1","value":null,"token":4294967301,"zxid":4294967303,"session":"0x1"}
+/// {"process":1,"type":"ok","f":"write","key":"r1","value":7,"lock":"l1","token":4294967301,"zxid":4294967304,"session":"0x1"}
+/// ```
 ///
 /// Details: `{"acquired", "effects", "refused", "indeterminate_seen", "overlaps": {"count", "longest_ns", "first": [operation,
 /// operation] | null}}`: holdings, accepted and refused effects, indeterminate ones that a read shows, and pairs of consecutive

@@ -1,17 +1,4 @@
 //! Numbers of sequential znodes.
-//!
-//! A parent counts its children: each successful create, of any mode, under one incarnation of the parent. It proves that
-//! the numbers that were answered are unique and increase in the order of the zxids (in real time, where there are none), and that
-//! between two of them at least as many numbers lie as creates were acknowledged in between. Gaps are legal, for indeterminate
-//! creates may count; failed ones do not. A new incarnation of the parent counts from the beginning: where one may lie between two
-//! numbers (a create or delete of the parent that was acknowledged there, or that is indeterminate), they are not compared.
-//!
-//! Anomalies: `sequence-reused`, `sequence-went-back`, `sequence-too-small`.
-//!
-//! ```text
-//! {"index":0,"time":5,"process":1,"type":"invoke","f":"create","key":"/q/n-","value":5,"sequential":true}
-//! {"index":1,"time":9,"process":1,"type":"ok","f":"create","key":"/q/n-","value":5,"path":"/q/n-0000000007","zxid":4294967311}
-//! ```
 
 use super::call::{Call, PathId, Step, Zxid};
 use super::decode::{Decoded, decode, number};
@@ -25,6 +12,21 @@ use std::collections::BTreeMap;
 const NAME: &str = "sequence";
 
 /// The checker `sequence`.
+///
+/// Numbers of sequential znodes.
+///
+/// A parent counts its children: each successful create, of any mode, under one incarnation of the parent. It proves that
+/// the numbers that were answered are unique and increase in the order of the zxids (in real time, where there are none), and that
+/// between two of them at least as many numbers lie as creates were acknowledged in between. Gaps are legal, for indeterminate
+/// creates may count; failed ones do not. A new incarnation of the parent counts from the beginning: where one may lie between two
+/// numbers (a create or delete of the parent that was acknowledged there, or that is indeterminate), they are not compared.
+///
+/// Anomalies: `sequence-reused`, `sequence-went-back`, `sequence-too-small`.
+///
+/// ```text
+/// {"index":0,"time":5,"process":1,"type":"invoke","f":"create","key":"/q/n-","value":5,"sequential":true}
+/// {"index":1,"time":9,"process":1,"type":"ok","f":"create","key":"/q/n-","value":5,"path":"/q/n-0000000007","zxid":4294967311}
+/// ```
 ///
 /// Details: `{"parents", "numbers", "gaps"}`: parents with sequential children, numbers that were answered, and numbers that lie
 /// between them beyond the acknowledged creates.

@@ -1,21 +1,4 @@
 //! The tree of znodes: every answer to every operation fits one order of all writes.
-//!
-//! It proves, over all paths together: writes and the errors that the tree decides are linearizable, in the order of their
-//! zxids where they have any; each read shows the tree at one prefix of that order, no older than what its session has seen
-//! (and, unless it is `local`, no older than what had been acknowledged before it began); data, versions, child counts, owners
-//! and the zxids in Stats are those of that prefix. It cannot prove anything about watches.
-//!
-//! Three layers. Where every answer has a zxid, one pass over the zxids decides. Where indeterminate writes leave it open, and a
-//! reply's zxid is that of the read exactly, which of them took effect, and at which of the zxids that are left, is searched for:
-//! all else stands at its own. Where zxids are missing, or a reply may be stamped later than the read, an order is searched for;
-//! of a session without zxids it is only asked that it never goes back. What none decides is unknown, with the reason.
-//!
-//! The [shape of operations](super) says what a history must have.
-//!
-//! Anomalies: `zxid-reused`, `zxid-against-real-time`, `session-went-back`, `write-does-not-fit`, `answer-does-not-fit`,
-//! `stale-answer`, `future-read`: the first one only, because what follows it may follow from it. Witness: `{"zxid", "text",
-//! "operations"}`; the last operation is the one that does not fit, those before it changed the same znodes last. From the
-//! search: `nonlinearizable`, whose witness is described in `render.rs`.
 
 use super::decode::{Decoded, decode};
 use super::replay::{self, Effects, Misfit, Replayed, Rules, Tally};
@@ -41,6 +24,25 @@ const WAYS: usize = 64;
 const NAMINGS: usize = 64;
 
 /// The checker `znodes`.
+///
+/// The tree of znodes: every answer to every operation fits one order of all writes.
+///
+/// It proves, over all paths together: writes and the errors that the tree decides are linearizable, in the order of their
+/// zxids where they have any; each read shows the tree at one prefix of that order, no older than what its session has seen
+/// (and, unless it is `local`, no older than what had been acknowledged before it began); data, versions, child counts, owners
+/// and the zxids in Stats are those of that prefix. It cannot prove anything about watches.
+///
+/// Three layers. Where every answer has a zxid, one pass over the zxids decides. Where indeterminate writes leave it open, and a
+/// reply's zxid is that of the read exactly, which of them took effect, and at which of the zxids that are left, is searched for:
+/// all else stands at its own. Where zxids are missing, or a reply may be stamped later than the read, an order is searched for;
+/// of a session without zxids it is only asked that it never goes back. What none decides is unknown, with the reason.
+///
+/// The [shape of operations](super) says what a history must have.
+///
+/// Anomalies: `zxid-reused`, `zxid-against-real-time`, `session-went-back`, `write-does-not-fit`, `answer-does-not-fit`,
+/// `stale-answer`, `future-read`: the first one only, because what follows it may follow from it. Witness: `{"zxid", "text",
+/// "operations"}`; the last operation is the one that does not fit, those before it changed the same znodes last. From the
+/// search: `nonlinearizable`, whose witness is described in `render.rs`.
 ///
 /// Details: `{"paths", "sessions", "decided_by": "replay" | "search" | null, "search": null | {"why": why the replay did not decide,
 /// "configurations", "bytes"}, "writes", "errors", "reads", "indeterminate": {"shown", "put_in",

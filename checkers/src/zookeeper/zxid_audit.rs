@@ -1,16 +1,4 @@
 //! What each Stat says of zxids and versions, held against all other Stats and against the writes.
-//!
-//! It proves, of everything that answers showed: a znode's `czxid` is no later than its `mzxid` and `pzxid`, and these no later
-//! than the reply; within one incarnation `mzxid` decides data and `version`, `pzxid` decides `cversion` and `numChildren`, and the
-//! later one has more; `version` counts the sets since `czxid`, `cversion` the creates and deletes of children: at least those that
-//! were acknowledged, at most these and the indeterminate ones; a zxid that an answered write has is shown only for what that
-//! write did; each write has a zxid of its own, and their order agrees with real time. It never looks at `ctime` and `mtime`, and
-//! cannot tell whether a read was recent.
-//!
-//! Anomalies: `zxid-reused`, `zxid-against-real-time`, `stat-inconsistent`, `same-zxid-other-state`, `count-mismatch`,
-//! `zxid-of-another-write`, `missed-write`.
-//!
-//! Linear in time, but for sorting. It takes [operations on the tree](super), and those of registers as far as they carry Stats.
 
 use super::call::{Call, DataId, Look, Op, Outcome, PathId, StatSeen, Step, Write, Zxid};
 use super::decode::{Decoded, decode};
@@ -26,6 +14,20 @@ use std::collections::BTreeMap;
 const NAME: &str = "zxid-audit";
 
 /// The checker `zxid-audit`.
+///
+/// What each Stat says of zxids and versions, held against all other Stats and against the writes.
+///
+/// It proves, of everything that answers showed: a znode's `czxid` is no later than its `mzxid` and `pzxid`, and these no later
+/// than the reply; within one incarnation `mzxid` decides data and `version`, `pzxid` decides `cversion` and `numChildren`, and the
+/// later one has more; `version` counts the sets since `czxid`, `cversion` the creates and deletes of children: at least those that
+/// were acknowledged, at most these and the indeterminate ones; a zxid that an answered write has is shown only for what that
+/// write did; each write has a zxid of its own, and their order agrees with real time. It never looks at `ctime` and `mtime`, and
+/// cannot tell whether a read was recent.
+///
+/// Anomalies: `zxid-reused`, `zxid-against-real-time`, `stat-inconsistent`, `same-zxid-other-state`, `count-mismatch`,
+/// `zxid-of-another-write`, `missed-write`.
+///
+/// Linear in time, but for sorting. It takes [operations on the tree](super), and those of registers as far as they carry Stats.
 ///
 /// Details: `{"writes", "stats", "incarnations"}`: answered writes, Stats that answers carried, and different (path, czxid) among
 /// them.

@@ -100,6 +100,16 @@ pub fn validity(finding: &Finding) -> Option<bool> {
     }
 }
 
+/// Whether the finding is unknown because the history tested nothing.
+pub fn says_nothing_was_tested(finding: &Finding) -> bool {
+    match &finding.verdict {
+        Verdict::Unknown(reasons) => reasons
+            .iter()
+            .all(|reason| reason.text.ends_with("nothing was tested")),
+        _ => false,
+    }
+}
+
 /// The history as it would stand in a file.
 pub fn text(history: &History) -> String {
     let mut out = Vec::new();

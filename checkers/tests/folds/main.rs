@@ -7,6 +7,7 @@ mod common;
 
 mod counting;
 mod drained;
+mod grown;
 mod set_full;
 mod shapes;
 mod total_queue;

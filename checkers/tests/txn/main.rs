@@ -7,6 +7,7 @@ mod common;
 mod compare;
 mod corpora;
 mod edn;
+mod limits;
 mod list_append;
 mod oracle;
 mod registers;

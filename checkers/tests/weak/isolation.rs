@@ -1,8 +1,8 @@
 //! The simulated database: each isolation level keeps what it promises, and breaks what it does not.
 
-use crate::common::{judge, validity};
+use crate::common::{judge, judge_with, validity};
 use keelhaul_checkers::generate::{Options, generate};
-use keelhaul_checkers::{History, Verdict};
+use keelhaul_checkers::{History, Parameters, Verdict};
 
 fn history(options: &Options) -> History {
     let mut lines = Vec::new();
@@ -32,7 +32,7 @@ const KEPT: [(&str, &[&str]); 3] = [
             "strict-serializable",
             "serializable",
             "snapshot-isolation",
-            "repeatable-read",
+            "monotonic-snapshot-read",
             "causal",
             "read-atomic",
             "read-committed",
@@ -43,7 +43,7 @@ const KEPT: [(&str, &[&str]); 3] = [
         &[
             "strict-serializable",
             "snapshot-isolation",
-            "repeatable-read",
+            "monotonic-snapshot-read",
             "causal",
             "read-atomic",
         ],
@@ -53,7 +53,7 @@ const KEPT: [(&str, &[&str]); 3] = [
         &[
             "strict-serializable",
             "snapshot-isolation",
-            "repeatable-read",
+            "monotonic-snapshot-read",
             "causal",
         ],
     ),
@@ -63,7 +63,7 @@ const LEVELS: [&str; 8] = [
     "strict-serializable",
     "serializable",
     "snapshot-isolation",
-    "repeatable-read",
+    "monotonic-snapshot-read",
     "causal",
     "read-atomic",
     "read-committed",
@@ -151,6 +151,28 @@ fn staged_anomalies_are_found_by_name_and_by_no_weaker_level() {
                     }
                     verdict => assert!(weaker, "{model} {breaking} {checker}: {verdict:?}"),
                 }
+            }
+        }
+    }
+}
+
+/// The levels of the database are named after the consistency models that they keep: each keeps its own.
+#[test]
+fn each_level_of_the_database_keeps_the_consistency_model_of_its_name() {
+    for model in ["list-append", "rw-register"] {
+        for level in LEVELS {
+            for seed in 0..3 {
+                let parameters = Parameters {
+                    consistency: vec![level.to_owned()],
+                    ..Parameters::default()
+                };
+                let finding = judge_with(model, &parameters, &at(model, level, seed));
+                assert_eq!(
+                    finding.verdict,
+                    Verdict::Valid,
+                    "{model} {level} {seed}: {:?}",
+                    finding.details["anomalies"]
+                );
             }
         }
     }

@@ -50,7 +50,11 @@ pub(super) fn list(args: ListArgs, json: bool) -> Result<Exit, Failure> {
         print_json(&all)?;
         return Ok(Exit::Valid);
     }
-    for (_, title, rows) in wanted {
+    for (part, title, rows) in wanted {
+        if args.part == Some(Part::Models) && part == Part::Models {
+            print(&models())?;
+            continue;
+        }
         let mut text = format!("{title}:\n");
         for row in rows {
             writeln!(text, "  {:<22} {}", row.name, row.about)
@@ -59,6 +63,23 @@ pub(super) fn list(args: ListArgs, json: bool) -> Result<Exit, Failure> {
         print(&text)?;
     }
     Ok(Exit::Valid)
+}
+
+/// The models with the operations of each.
+fn models() -> String {
+    let mut text =
+        String::from("models, with what each is asked, → what it answers, and an example line:\n");
+    for info in keelhaul_checkers::list()
+        .into_iter()
+        .filter(|info| info.model)
+    {
+        let told = format!(
+            "  {:<22} {}\n{:25}{}\n{:25}{}\n",
+            info.name, info.about, "", info.operations, "", info.example
+        );
+        text.push_str(&told);
+    }
+    text
 }
 
 fn named(name: &str, about: &str) -> Named {

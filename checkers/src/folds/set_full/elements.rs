@@ -2,6 +2,7 @@
 
 use super::bits::Bits;
 use crate::history::{Kind, ListRef, Operation, ValueRef};
+use crate::models::{Added, added};
 use rustc_hash::FxHashMap;
 
 /// A list of elements, or nothing.
@@ -94,7 +95,7 @@ impl<'h> Elements<'h> {
         for add in adds {
             let value = add.argument();
             // An element that is there already is no news: an answer like NodeExists counts as a read of it would.
-            let answered = add.is_ok() && matches!(add.error(), None | Some("NodeExists"));
+            let answered = add.is_ok() && matches!(added(add), Ok(Added::New | Added::Already));
             if add.kind() == Kind::Fail || (add.is_ok() && !answered) {
                 failed.entry(value).or_insert(*add);
                 continue;

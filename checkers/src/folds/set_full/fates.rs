@@ -9,6 +9,7 @@
 use super::bits::Bits;
 use super::elements::{Element, Elements, Lists, Shown};
 use crate::history::{Operation, ValueRef};
+use crate::limits::{Limits, Stop};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::hash::Hash;
@@ -73,22 +74,26 @@ struct Track {
 }
 
 /// Judges all elements of one set.
-pub(super) fn judge<'h>(elements: Elements<'h>, mut reads: Vec<Read<'h>>) -> Seen<'h> {
+pub(super) fn judge<'h>(
+    elements: Elements<'h>,
+    mut reads: Vec<Read<'h>>,
+    limits: &Limits,
+) -> Result<Seen<'h>, Stop> {
     reads.sort_by_key(|read| read.inv);
     let (complete, plain): (Vec<_>, Vec<_>) = reads.into_iter().partition(|read| read.complete);
     let mut odd = Odd::default();
-    let complete = Walk::over(&elements, complete, &mut odd);
-    Walk::over(&elements, plain, &mut odd);
+    let complete = Walk::over(&elements, complete, &mut odd, limits)?;
+    Walk::over(&elements, plain, &mut odd, limits)?;
     let fates = (0..elements.all.len())
         .map(|at| complete.fate(at))
         .collect();
     let (unexpected, twice) = odd.sorted(&elements);
-    Seen {
+    Ok(Seen {
         fates,
         unexpected,
         twice,
         elements: elements.all,
-    }
+    })
 }
 
 /// What no element's fate is about: by element, with the read that ended first.
@@ -152,7 +157,12 @@ struct Walk<'a, 'h> {
 }
 
 impl<'a, 'h> Walk<'a, 'h> {
-    fn over(elements: &'a Elements<'h>, reads: Vec<Read<'h>>, odd: &mut Odd<'h>) -> Walk<'a, 'h> {
+    fn over(
+        elements: &'a Elements<'h>,
+        reads: Vec<Read<'h>>,
+        odd: &mut Odd<'h>,
+        limits: &Limits,
+    ) -> Result<Walk<'a, 'h>, Stop> {
         let mut walk = Walk {
             elements,
             reads,
@@ -161,6 +171,9 @@ impl<'a, 'h> Walk<'a, 'h> {
         let mut before = Bits::empty(elements.all.len());
         for from in (0..walk.reads.len()).step_by(AT_ONCE) {
             let to = walk.reads.len().min(from + AT_ONCE);
+            let during = format!("the comparison of reads ({from} of {})", walk.reads.len());
+            let row = elements.all.len().div_ceil(8);
+            limits.hold((to - from) * row + size_of_val(&walk.tracks[..]), &during)?;
             let chunk: Vec<Shown<'h>> = walk.reads[from..to]
                 .par_iter()
                 .map(|read| elements.shown(read.shows))
@@ -177,7 +190,7 @@ impl<'a, 'h> Walk<'a, 'h> {
         for element in 0..elements.all.len() as u32 {
             walk.end_run(element, before.contains(element), walk.reads.len(), odd);
         }
-        walk
+        Ok(walk)
     }
 
     fn notice(&self, at: usize, shown: &Shown<'h>, odd: &mut Odd<'h>) {

@@ -5,6 +5,7 @@
 
 mod explained;
 mod limits;
+mod measured;
 
 use super::convert::Reading;
 use super::{duration, print, print_json};
@@ -18,7 +19,7 @@ use crate::run::summary;
 use crate::store::RunDirectory;
 use clap::{Args, ValueEnum};
 use keelhaul_checkers::txn::consistency;
-use keelhaul_checkers::{NullReads, Parameters, Results, Validity, list};
+use keelhaul_checkers::{NullReads, Parameters, ReadMode, Results, Validity, list, txn};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,9 +33,9 @@ pub(super) struct CheckArgs {
     /// Histories in any form (JSON lines, a JSON list, EDN, history.txt; plain or zstd), run directories, or - for standard input
     #[arg(value_name = "FILE|RUN|-", required = true)]
     what: Vec<PathBuf>,
-    /// What a bare history is judged by: register, cas-register, list-append, set, … (`keelhaul list models`)
-    #[arg(long, value_name = "NAME")]
-    model: Option<String>,
+    /// What a bare history is judged by: register, cas-register, list-append, set, … (`keelhaul list models`); several with commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    model: Vec<String>,
     /// What the model's object begins with, as JSON; the default is null, empty
     #[arg(
         long,
@@ -55,6 +56,13 @@ pub(super) struct CheckArgs {
         requires = "model"
     )]
     null_reads: Null,
+    /// What rw-register may take for granted of the order of versions: wfr-keys, sequential-keys, linearizable-keys, or none; the
+    /// default is what the asked consistency implies
+    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "model")]
+    assume: Vec<String>,
+    /// For set-full: every read must show all that was acknowledged before it began, so that a stale one is an anomaly
+    #[arg(long, requires = "model")]
+    linearizable_reads: bool,
     /// Write a picture (.svg), a graph (.dot), the words (.txt) and the smallest sub-history (.jsonl) of each anomaly into DIR
     #[arg(long, value_name = "DIR")]
     explain: Option<PathBuf>,
@@ -83,7 +91,7 @@ enum Null {
 /// How every file is judged.
 struct Task<'a> {
     args: &'a CheckArgs,
-    checker: Option<String>,
+    checkers: Vec<String>,
     parameters: Parameters,
     judging: Judging,
 }
@@ -113,29 +121,40 @@ impl<'a> Task<'a> {
             let text = "standard input (-) can be read once only";
             return Err(Failure::Usage(text.to_owned()));
         }
-        let checker = args.model.as_deref().map(checker_of).transpose()?;
-        let has_transactions = checker
-            .as_deref()
-            .is_some_and(|model| TRANSACTIONS.contains(&model));
+        let checkers = args.model.iter().map(|model| checker_of(model));
+        let checkers = checkers.collect::<Result<Vec<String>, Failure>>()?;
+        let any_of = |wanted: &[&str]| checkers.iter().any(|model| wanted.contains(&&model[..]));
+        let has_transactions = any_of(&TRANSACTIONS);
         if !args.consistency.is_empty() && !has_transactions {
             return Err(Failure::Usage(format!(
                 "--consistency is for transactions: --model {}",
                 TRANSACTIONS.join(" or ")
             )));
         }
-        let begins = |model: &str| keelhaul_checkers::beginning().contains(&model);
-        if args.initial.is_some() && !checker.as_deref().is_some_and(begins) {
+        let begin = list().into_iter().filter(|info| info.initial);
+        let begin: Vec<&str> = begin.map(|info| info.name).collect();
+        if args.initial.is_some() && !any_of(&begin) {
             return Err(Failure::Usage(format!(
                 "--initial is for --model {}",
-                keelhaul_checkers::beginning().join(", ")
+                begin.join(", ")
             )));
         }
-        let reads_null = |model: &str| keelhaul_checkers::reading_null().contains(&model);
-        if args.null_reads == Null::Unknown && !checker.as_deref().is_some_and(reads_null) {
+        let reads_null = keelhaul_checkers::reading_null();
+        if args.null_reads == Null::Unknown && !any_of(reads_null) {
             return Err(Failure::Usage(format!(
                 "--null-reads unknown is for --model {}",
-                keelhaul_checkers::reading_null().join(", ")
+                reads_null.join(", ")
             )));
+        }
+        if !args.assume.is_empty() && !any_of(&["rw-register"]) {
+            let text =
+                "--assume is for --model rw-register: lists tell the order of their versions";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        args.assume.iter().try_for_each(|name| is_assumed(name))?;
+        if args.linearizable_reads && !any_of(&["set-full"]) {
+            let text = "--linearizable-reads is for --model set-full: elsewhere, `mode` of each read says what it owes";
+            return Err(Failure::Usage(text.to_owned()));
         }
         args.consistency
             .iter()
@@ -147,6 +166,8 @@ impl<'a> Task<'a> {
                 Null::Unknown => NullReads::Unknown,
             },
             consistency: args.consistency.clone(),
+            assume: args.assume.clone(),
+            reads: args.linearizable_reads.then_some(ReadMode::Fenced),
             ..Parameters::default()
         };
         let threads = limits::threads(args.what.len());
@@ -156,7 +177,7 @@ impl<'a> Task<'a> {
         };
         Ok(Task {
             args,
-            checker,
+            checkers,
             parameters,
             judging,
         })
@@ -197,22 +218,22 @@ impl<'a> Task<'a> {
         {
             return Err(Failure::input("read", path)(error));
         }
-        let (stored, results) = match (&self.checker, path.is_dir()) {
-            (None, true) => self.judge_run(path)?,
-            (Some(_), true) => {
+        let (stored, results) = match (self.checkers.is_empty(), path.is_dir()) {
+            (true, true) => self.judge_run(path)?,
+            (false, true) => {
                 RunDirectory::existing(path)?;
                 return Err(Failure::Usage(format!(
                     "{} is a run directory: its plan says who judges it, so leave --model out (or name the file in it)",
                     path.display()
                 )));
             }
-            (None, false) => {
+            (true, false) => {
                 return Err(Failure::Usage(format!(
                     "a bare history needs --model NAME: one of {}",
                     models().join(", ")
                 )));
             }
-            (Some(checker), false) => self.judge_file(path, checker)?,
+            (false, false) => self.judge_file(path)?,
         };
         for note in &stored.notes {
             match self.args.what.len() {
@@ -248,16 +269,15 @@ impl<'a> Task<'a> {
         Ok((stored, results))
     }
 
-    fn judge_file(&self, path: &Path, checker: &str) -> Result<(Stored, Results), Failure> {
+    fn judge_file(&self, path: &Path) -> Result<(Stored, Results), Failure> {
         let (name, options) = (name_of(path), self.args.reading.options());
         let stored = match is_standard_input(path) {
             true => judge::read_from_with(std::io::stdin().lock(), &name, &options)?,
             false => judge::read_with(path, &options)?,
         };
-        let checkers = [checker.to_owned()];
         let results = judge::judge_with(
             &stored,
-            &checkers,
+            &self.checkers,
             &self.parameters,
             Vec::new(),
             &self.judging,
@@ -265,7 +285,7 @@ impl<'a> Task<'a> {
         if let Some(text) = misfit(&stored, &results) {
             return Err(Failure::Usage(format!("{name}: {text}")));
         }
-        if self.null_reads_decide(&stored, checker, &results) {
+        if self.null_reads_decide(&stored, &results) {
             aside::say(format_args!(
                 "note: {name}: only reads that answered nil make this invalid; if they say nothing, as Knossos takes them, use --null-reads unknown"
             ));
@@ -274,9 +294,11 @@ impl<'a> Task<'a> {
     }
 
     /// Whether a history of Jepsen's own form is invalid for nothing but reads of `nil`, which may say nothing there.
-    fn null_reads_decide(&self, stored: &Stored, checker: &str, results: &Results) -> bool {
+    fn null_reads_decide(&self, stored: &Stored, results: &Results) -> bool {
+        let reads_null = keelhaul_checkers::reading_null();
+        let mut checkers = self.checkers.iter();
         let may_say_nothing = stored.history.is_jepsens()
-            && keelhaul_checkers::reading_null().contains(&checker)
+            && checkers.any(|model| reads_null.contains(&&model[..]))
             && self.parameters.null_reads == NullReads::Value;
         if results.valid != Validity::Invalid || !may_say_nothing {
             return false;
@@ -289,8 +311,7 @@ impl<'a> Task<'a> {
             shrinks: false,
             ..self.judging
         };
-        let checkers = [checker.to_owned()];
-        let without = judge::judge_with(stored, &checkers, &parameters, Vec::new(), &judging);
+        let without = judge::judge_with(stored, &self.checkers, &parameters, Vec::new(), &judging);
         without.valid == Validity::Valid
     }
 
@@ -326,10 +347,11 @@ fn tell_one(name: &str, judged: &Judged, json: bool) -> Result<Exit, Failure> {
         print_json(&document(name, &judged.results))?;
     } else {
         print(&format!(
-            "{}{}\n{}{}",
+            "{}{}\n{}{}{}",
             summary::word(judged.results.valid),
             decided(judged),
             summary::findings(&judged.results),
+            measured::told(&judged.results),
             explained::told(&judged.explained, "")
         ))?;
     }
@@ -355,8 +377,12 @@ fn line(name: &str, judged: &Judged) -> String {
         summary::word(judged.results.valid),
         decided(judged)
     );
-    for found in summary::findings(&judged.results).lines() {
-        text.push_str(&format!("  {found}\n"));
+    let (found, measured) = (
+        summary::findings(&judged.results),
+        measured::told(&judged.results),
+    );
+    for line in found.lines().chain(measured.lines()) {
+        text.push_str(&format!("  {line}\n"));
     }
     text.push_str(&explained::told(&judged.explained, "  "));
     text
@@ -444,6 +470,14 @@ fn is_consistency(name: &str) -> Result<(), Failure> {
         name,
         &known,
     )))
+}
+
+fn is_assumed(name: &str) -> Result<(), Failure> {
+    let known: Vec<&str> = txn::can_be_assumed().chain(["none"]).collect();
+    match known.contains(&name) {
+        true => Ok(()),
+        false => Err(Failure::Usage(names::unknown("assumption", name, &known))),
+    }
 }
 
 fn checker_of(model: &str) -> Result<String, Failure> {
