@@ -6,6 +6,15 @@ use serde_json::{Value, json};
 /// Longer lists than this are cut in witnesses: a set's read has up to 2,000 elements.
 const LIST_SHOWN: usize = 16;
 
+/// Numbers beside an answer's value that say what happened.
+const TOLD: [&str; 3] = ["version", "token", "fence"];
+
+/// Words for asking: of a write, `null` says nothing; of these it says that nothing was there.
+const ASKING: [&str; 15] = [
+    "read", "get", "contains", "dequeue", "poll", "pop", "peek", "take", "drain", "min", "max",
+    "first", "last", "size", "find",
+];
+
 /// `{"index", "completed", "process", "f", "key", "outcome": "ok"|"fail"|"info", "from", "to", "text", …}`: `index` and
 /// `completed` are lines, `from` and `to` nanoseconds since the run's start (`null` without completion); `text` is one line;
 /// `argument`, `result` and the completion's other fields (`version`, `zxid`, `server`, `session`, `error`) follow.
@@ -78,18 +87,40 @@ fn outcome(operation: &Operation<'_>) -> String {
     match operation.kind() {
         Kind::Ok if !error.is_empty() => error.trim_start().to_owned(),
         Kind::Ok => {
-            let value = match operation.result() {
-                Some(value) if operation.f() == "read" => read(value),
-                _ => "ok".to_owned(),
-            };
-            let version = operation.answer().and_then(|answer| answer.int("version"));
-            version.map_or(value.clone(), |version| {
-                format!("{value}, version {version}")
-            })
+            let value = added(operation).unwrap_or_else(|| "ok".to_owned());
+            let answer = operation.answer();
+            let told = TOLD.iter().filter_map(|name| {
+                let number = answer.and_then(|answer| answer.int(name))?;
+                Some(format!(", {name} {number}"))
+            });
+            format!("{value}{}", told.collect::<String>())
         }
         Kind::Fail => format!("failed{error}"),
         Kind::Info | Kind::Invoke => format!("unknown{error}"),
     }
+}
+
+/// What the answer's value adds to what was asked, if anything.
+fn added(operation: &Operation<'_>) -> Option<String> {
+    let (asked, value) = (operation.argument(), operation.result()?);
+    if operation.f() == "txn" {
+        return None;
+    }
+    if value.is_null() {
+        return asks(operation.f()).then(|| read(value));
+    }
+    if value == asked && !asks(operation.f()) {
+        return None;
+    }
+    // An answer that repeats the question before it: `contains 1 → true` from `[1,true]`.
+    let rest = value.as_list().filter(|list| list.len() == 2);
+    let rest = rest.filter(|list| asked.as_list().is_none() && list.get(0) == Some(asked));
+    Some(read(rest.and_then(|list| list.get(1)).unwrap_or(value)))
+}
+
+/// Whether a function of this name asks for a value, so that `null` is an answer, and the same value again is one, too.
+fn asks(f: &str) -> bool {
+    f.split(['-', '_']).any(|word| ASKING.contains(&word))
 }
 
 fn read(value: ValueRef<'_>) -> String {

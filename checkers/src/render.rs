@@ -21,10 +21,9 @@
 //! One rule for all texts, pictures and messages: what is called `index` is the field of the history and counts from 0; what is
 //! called a line counts from 1, as editors count them.
 
-use crate::history::Nanos;
-use crate::recovery::seconds;
 use crate::verdict::Anomaly;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// Operations of a kind that are printed at most; the rest is counted.
@@ -76,63 +75,94 @@ pub fn render(anomaly: &Anomaly) -> String {
     text.out
 }
 
-/// How the moments of an anomaly are told.
+/// How the moments of an anomaly are told: in a unit that suits the latest of them, with as many digits as tell the ends of a
+/// short operation apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Clock {
     /// The history has no times.
     Lines,
-    /// All of it is within [`SHORT`].
-    Microseconds,
-    Milliseconds,
+    /// In this unit, down to so many nanoseconds.
+    Times { unit: Unit, least: u64 },
 }
 
-/// Windows that are shorter are told in microseconds.
-const SHORT: Nanos = Nanos(10_000_000);
+/// Its name, and how many nanoseconds it has.
+pub(crate) type Unit = (&'static str, u64);
+
+const SECONDS: Unit = ("s", 1_000_000_000);
 
 impl Clock {
     pub(crate) fn of(witness: &Value) -> Clock {
-        let mut times = Vec::new();
-        times_in(witness, &mut times);
-        let (first, last) = (times.iter().min(), times.iter().max());
-        match (first, last) {
-            (Some(_), Some(0)) => Clock::Lines,
-            (Some(first), Some(last)) if last - first < SHORT.0 => Clock::Microseconds,
-            _ => Clock::Milliseconds,
-        }
+        let mut spans = Vec::new();
+        spans_in(witness, &mut spans);
+        let latest = spans.iter().map(|(from, to)| to.unwrap_or(*from)).max();
+        let latest = match latest {
+            Some(0) => return Clock::Lines,
+            latest => latest.unwrap_or(u64::MAX),
+        };
+        let lengths = spans
+            .iter()
+            .filter_map(|(from, to)| to.as_ref()?.checked_sub(*from));
+        let least = match lengths.filter(|length| *length > 0).min() {
+            Some(0..2_000) => 1,
+            Some(2_000..2_000_000) => 1_000,
+            _ => 1_000_000,
+        };
+        let unit = match latest {
+            0..10_000 => ("ns", 1),
+            10_000..1_000_000 => ("µs", 1_000),
+            1_000_000..1_000_000_000 if least < 1_000_000 => ("ms", 1_000_000),
+            _ => SECONDS,
+        };
+        let least = least.min(unit.1);
+        Clock::Times { unit, least }
     }
 
     /// A moment at which the line of this index was written.
     pub(crate) fn tell(self, time: u64, index: &Value) -> String {
-        match self {
-            Clock::Lines => match index.as_u64() {
-                Some(index) => format!("line {}", index + 1),
-                None => String::new(),
-            },
-            Clock::Microseconds => {
-                let micros = time / 1_000;
-                format!("{}.{:06} s", micros / 1_000_000, micros % 1_000_000)
-            }
-            Clock::Milliseconds => seconds(time),
+        let Clock::Times {
+            unit: (unit, nanos),
+            least,
+        } = self
+        else {
+            let index = index.as_u64();
+            return index.map_or_else(String::new, |index| format!("line {}", index + 1));
+        };
+        let (whole, rest) = (time / nanos, time % nanos / least);
+        match (nanos / least).ilog10() as usize {
+            0 => format!("{whole} {unit}"),
+            digits => format!("{whole}.{rest:0digits$} {unit}"),
         }
     }
 }
 
-/// The times of all operations in a witness.
-fn times_in(witness: &Value, times: &mut Vec<u64>) {
+/// When all operations in a witness began and ended.
+fn spans_in(witness: &Value, spans: &mut Vec<(u64, Option<u64>)>) {
     match witness {
         Value::Object(fields) => {
-            if fields.contains_key("process") {
-                times.extend(
-                    ["from", "to"]
-                        .iter()
-                        .filter_map(|at| fields.get(*at)?.as_u64()),
-                );
+            let at = |name: &str| fields.get(name).and_then(Value::as_u64);
+            if fields.contains_key("process")
+                && let Some(from) = at("from")
+            {
+                spans.push((from, at("to")));
             }
-            fields.values().for_each(|field| times_in(field, times));
+            fields.values().for_each(|field| spans_in(field, spans));
         }
-        Value::Array(list) => list.iter().for_each(|item| times_in(item, times)),
+        Value::Array(list) => list.iter().for_each(|item| spans_in(item, spans)),
         _ => {}
     }
+}
+
+/// The text on one line: what a key or a value has of line feeds and the like is told as `\n`.
+pub(crate) fn on_one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let told = text.chars().flat_map(|character| {
+        let raw = (!character.is_control()).then_some(character);
+        let escaped = character.is_control().then(|| character.escape_default());
+        raw.into_iter().chain(escaped.into_iter().flatten())
+    });
+    Cow::Owned(told.collect())
 }
 
 struct Text {
@@ -142,6 +172,7 @@ struct Text {
 
 impl Text {
     fn line(&mut self, depth: usize, line: &str) {
+        let line = on_one_line(line);
         writeln!(self.out, "{:width$}{line}", "", width = 2 * depth)
             .expect("writing to a string cannot fail");
     }
@@ -149,7 +180,10 @@ impl Text {
     fn unorderable(&mut self, witness: &Value) {
         if !witness["contradiction"].is_null() {
             self.line(1, "these exclude each other:");
-            self.operations(2, list(&witness["contradiction"]["operations"]));
+            // The witness has them in the order of its sentence; a person reads them as they happened.
+            let mut operations = list(&witness["contradiction"]["operations"]).to_vec();
+            operations.sort_by_key(|operation| operation["index"].as_u64());
+            self.operations(2, &operations);
         }
         let stuck = &witness["stuck"];
         if stuck.is_null() {
@@ -172,9 +206,19 @@ impl Text {
             self.line(1, "then there were:");
             self.operations(2, list(&witness["window"]));
         }
-        if !list(&witness["may_have_happened"]).is_empty() {
+        let optional = list(&witness["may_have_happened"]).iter().cloned();
+        let (answered, unknown): (Vec<Value>, Vec<Value>) =
+            optional.partition(|operation| operation["outcome"] == "ok");
+        if !answered.is_empty() {
+            self.line(
+                1,
+                "and these, answered too; without any of them there is no order either:",
+            );
+            self.operations(2, &answered);
+        }
+        if !unknown.is_empty() {
             self.line(1, "and these, which may have happened:");
-            self.operations(2, list(&witness["may_have_happened"]));
+            self.operations(2, &unknown);
         }
         self.line(1, "after which this cannot have happened:");
         self.operation(2, &stuck["operation"]);

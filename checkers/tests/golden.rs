@@ -622,12 +622,12 @@ fn a_stale_read_is_explained_in_words() {
     let expected = "\
 nonlinearizable (register-linearizable): r0 is not linearizable: an operation saw version 0 (value 10) although version 1 (value 11) had been acknowledged before it began
   these exclude each other:
-    0.003000 s … 0.004000 s  process 2: write 11 → ok, version 1 (n2)
-    0.005000 s … 0.006000 s  process 3: read → 10, version 0 (n3)
+    3.000 ms … 4.000 ms  process 2: write 11 → ok, version 1 (n2)
+    5.000 ms … 6.000 ms  process 3: read → 10, version 0 (n3)
   after line 4, when nothing was in flight, it could be:
     value 11, version 1 (by process 2: write 11 → ok, version 1 (n2))
   after which this cannot have happened:
-    0.005000 s … 0.006000 s  process 3: read → 10, version 0 (n3)
+    5.000 ms … 6.000 ms  process 3: read → 10, version 0 (n3)
     from value 11, version 1 (by process 2: write 11 → ok, version 1 (n2)): it saw value 10, version 0, and the state is: value 11, version 1";
     assert_eq!(render(&anomalies[0]), expected);
 }
@@ -645,8 +645,8 @@ fn rendered(checker: &str, history: &History) -> String {
 fn a_set_is_explained_once_and_in_words() {
     let expected = "\
 lost (set): p0: 2 was acknowledged or read, and is gone
-  0.003000 s … 0.004000 s  process 2: add 2 → ok
-  0.007000 s … 0.008000 s  process 9: read → [1,3]";
+  3.000 ms … 4.000 ms  process 2: add 2 → ok
+  7.000 ms … 8.000 ms  process 9: read → [1,3]";
     let text = rendered("set", &golden("set-acknowledged-element-lost"));
     assert_eq!(text, expected);
 }

@@ -12,6 +12,7 @@
 
 use super::canvas::{columns, cut};
 use super::evidence::word;
+use crate::render::on_one_line;
 use crate::verdict::Anomaly;
 use serde_json::Value;
 
@@ -61,7 +62,7 @@ fn row((event, index): (&Value, &Value)) -> [String; 4] {
     let told = told.iter().map(|name| &event[*name]);
     what.extend(
         told.filter(|value| !value.is_null())
-            .map(|value| cut(&word(value), VALUE)),
+            .map(|value| cut(&on_one_line(&word(value)), VALUE)),
     );
     // A read of nothing says so; an invocation has no answer yet.
     if event["value"].is_null() && event["type"] == "ok" {

@@ -21,8 +21,15 @@ const LATE_ONE_IN: usize = 128;
 const PATIENCE: u32 = 40;
 /// The mean time between two steps of the loop, in nanoseconds, for one client.
 const MEAN_STEP: usize = 100_000;
-/// Processes of staged clients: far above those that lost operations leave behind.
-const GUESTS: u64 = 1 << 40;
+/// The first process of staged clients: a round number above all those that lost operations can leave behind.
+fn guests(options: &Options) -> u64 {
+    let lost = options.operations.saturating_add(1);
+    let most = lost.saturating_mul(options.concurrency as u64);
+    let round = most
+        .checked_ilog10()
+        .map(|digits| 10_u64.checked_pow(digits + 1));
+    round.flatten().unwrap_or(1 << 40)
+}
 
 /// What a step of an operation did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,7 +231,7 @@ pub(super) fn run<S: System, W: Write>(
         open: 0,
         quiet: false,
         scene: None,
-        guests: GUESTS,
+        guests: guests(options),
         report: Report::default(),
     };
     engine.work(quiet_scenes)?;

@@ -8,3 +8,4 @@ mod common;
 mod pictures;
 mod recording;
 mod shrinking;
+mod telling;

@@ -23,7 +23,8 @@ use crate::verdict::{Anomaly, Budget, Checker, Finding, Verdict};
 use rustc_hash::FxHashSet;
 use selection::{Part, Selection, is_told, keys_of};
 use serde_json::{Value, json};
-use sources::{Element, Sources};
+use sources::{Element, Sources, Writers};
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 /// Work for one anomaly at most, in lines judged and configurations visited: a second or two.
@@ -57,6 +58,7 @@ pub fn shrink(history: &History, checker: &dyn Checker, finding: &mut Finding, b
     let Ok(all) = history.operations() else {
         return;
     };
+    let writers = OnceCell::new();
     let known = kinds(finding);
     if known.is_empty() {
         return;
@@ -89,6 +91,7 @@ pub fn shrink(history: &History, checker: &dyn Checker, finding: &mut Finding, b
             history,
             all: &all,
             sources: &sources,
+            writers: &writers,
             checker,
             known: &known,
             budget: *budget,
@@ -140,13 +143,14 @@ struct Same {
 
 impl Same {
     /// Whether what was found in a part is this. Where fewer operations are, fewer states are possible; but one at least is
-    /// as it was.
+    /// as it was. Then the same operation cannot have happened for the same reason, whatever sentence tells it.
     fn is(&self, other: &Same) -> bool {
-        let states = self.states == other.states || !self.states.is_disjoint(&other.states);
+        let common = !self.states.is_disjoint(&other.states);
+        let states = self.states == other.states || common;
         self.kind == other.kind
             && self.about == other.about
             && self.told == other.told
-            && self.reason == other.reason
+            && (common || self.reason == other.reason)
             && states
     }
 
@@ -169,12 +173,17 @@ impl Same {
             None => None,
         };
         let reason = anomaly.witness["contradiction"]["text"].as_str();
+        let stuck = &anomaly.witness["stuck"];
         (!about.is_empty()).then(|| Same {
             kind: anomaly.kind.clone(),
             about,
             told,
-            reason: reason.map(str::to_owned),
-            states: states(&anomaly.witness["stuck"]["states"]),
+            reason: reason.map(without_lines),
+            states: match stuck["operation"]["f"] == "txn" {
+                // Of many objects, a part has fewer: what was wrong with the one that was read is what counts.
+                true => words(&stuck["states"], "why").map(of_the_read).collect(),
+                false => words(&stuck["states"], "state").collect(),
+            },
         })
     }
 }
@@ -184,11 +193,26 @@ fn told(anomaly: &Anomaly) -> Option<u64> {
     anomaly.witness["event"]["index"].as_u64()
 }
 
-fn states(listed: &Value) -> BTreeSet<String> {
+fn words<'w>(listed: &'w Value, name: &'w str) -> impl Iterator<Item = String> + 'w {
     let listed = listed.as_array().into_iter().flatten();
-    listed
-        .map(|state| super::evidence::word(&state["state"]))
-        .collect()
+    listed.map(move |state| super::evidence::word(&state[name]))
+}
+
+/// What a transaction read, without all else that the state was.
+fn of_the_read(why: String) -> String {
+    let end = why.find(", and the state is").unwrap_or(why.len());
+    why[..end].to_owned()
+}
+
+/// The sentence without the numbers of lines, which are others in a part.
+fn without_lines(sentence: &str) -> String {
+    let mut parts = sentence.split(" line ");
+    let mut told = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        told.push_str(" line ");
+        told.push_str(part.trim_start_matches(|character: char| character.is_ascii_digit()));
+    }
+    told
 }
 
 /// An anomaly as it was found in the whole history.
@@ -213,10 +237,15 @@ impl Found {
         let core: BTreeSet<usize> = same.about.iter().filter_map(|line| place(*line)).collect();
         let steps = anomaly.witness["cycle"].as_array();
         let steps = steps.into_iter().flatten().map(|step| &step["key"]);
+        // "The only object" is none of a transaction's.
+        let touched: FxHashSet<String> = (named.iter())
+            .flat_map(|place| keys_of(&all[*place]))
+            .collect();
         let keys = steps
             .chain([&anomaly.witness["key"]])
             .filter(|key| !key.is_null())
             .map(super::evidence::word)
+            .filter(|key| touched.contains(key))
             .collect();
         (core.len() == same.about.len()).then_some(Found {
             same,
@@ -283,6 +312,8 @@ struct Shrinking<'a, 'h> {
     history: &'h History,
     all: &'a [Operation<'h>],
     sources: &'a Sources,
+    /// Every value that a transaction wrote, once somebody asks.
+    writers: &'a OnceCell<Writers>,
     checker: &'a dyn Checker,
     known: &'a BTreeSet<String>,
     budget: Budget,
@@ -314,7 +345,7 @@ impl Shrinking<'_, '_> {
             return note(
                 anomaly,
                 &format!(
-                    "what shows this by itself has {} lines: what came before it matters",
+                    "the smallest part that was found to show this has {} lines, and none of more than {LARGEST} is told",
                     part.lines.len()
                 ),
             );
@@ -430,13 +461,24 @@ impl Shrinking<'_, '_> {
         if !self.leave_out(&mut selection, lives) {
             return (selection, false);
         }
+        // What had to stay for the sake of something that went later may go now: until nothing goes any more.
+        loop {
+            let before = selection.clone();
+            if !self.leave_out_each(&mut selection) {
+                return (selection, false);
+            }
+            if selection == before {
+                return (selection, true);
+            }
+        }
+    }
+
+    /// Leaves out what can go one by one: operations, what was told, steps of transactions. Whether it came to the end.
+    fn leave_out_each(&mut self, selection: &mut Selection) -> bool {
         let single = selection.operations.iter().map(|place| vec![*place]);
         let single = single.collect();
-        if !self.leave_out(&mut selection, single) {
-            return (selection, false);
-        }
-        if !self.leave_out_told(&mut selection) {
-            return (selection, false);
+        if !self.leave_out(selection, single) || !self.leave_out_told(selection) {
+            return false;
         }
         for place in selection.operations.clone() {
             let steps = match self.all[place].argument().as_list() {
@@ -445,15 +487,17 @@ impl Shrinking<'_, '_> {
             };
             for step in (0..steps).rev() {
                 let mut fewer = selection.clone();
-                fewer.without.insert((place, step));
+                if !fewer.without.insert((place, step)) {
+                    continue;
+                }
                 if self.shows(&fewer) {
-                    selection = fewer;
+                    *selection = fewer;
                 } else if self.is_spent() {
-                    return (selection, false);
+                    return false;
                 }
             }
         }
-        (selection, true)
+        true
     }
 
     /// Leaves out what can go of these groups, many at a time and then one by one; never the core. Whether it came to the end.
@@ -548,9 +592,22 @@ impl Shrinking<'_, '_> {
             ..self.budget
         };
         let part = selection.cast(self.history, self.all);
+        if self.has_orphans(&part) {
+            return false;
+        }
         let finding = self.checker.check(&part.history, &budget);
         self.work -= visited(&finding).min(self.work);
         self.is_in(&finding, &part)
+    }
+
+    /// Whether a step of a transaction in the part read a value that somebody wrote, but no step in the part.
+    fn has_orphans(&self, part: &Part) -> bool {
+        let operations = part.history.operations().unwrap_or_default();
+        let unwritten = sources::unwritten(&operations);
+        let writers = || sources::Writers::of(self.all);
+        unwritten
+            .iter()
+            .any(|read| self.writers.get_or_init(writers).has(*read))
     }
 
     fn is_in(&self, finding: &Finding, part: &Part) -> bool {

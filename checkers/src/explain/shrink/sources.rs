@@ -5,9 +5,10 @@
 
 use super::selection::{Selection, keys_of};
 use crate::history::{Operation, ValueRef};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 
 /// A value of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -147,6 +148,69 @@ fn listed(operation: &Operation<'_>) -> Vec<Element> {
 pub(super) fn all_listed(all: &[Operation<'_>], chosen: &BTreeSet<usize>) -> FxHashSet<Element> {
     let listed = chosen.iter().flat_map(|place| listed(&all[*place]));
     listed.collect()
+}
+
+/// A single value of an object, by its hash: where two of a million share one, a part stays larger than it needs to be.
+type Mark = u64;
+
+fn mark(step: &Step<'_>) -> Mark {
+    let mut hasher = FxHasher::default();
+    for value in [step.key, step.value] {
+        match (value.as_i64(), value.as_str()) {
+            (Some(number), _) => number.hash(&mut hasher),
+            (None, Some(text)) => text.hash(&mut hasher),
+            (None, None) => value.to_string().hash(&mut hasher),
+        }
+    }
+    hasher.finish()
+}
+
+/// Every single value that a step of a transaction wrote, whatever became of it.
+#[derive(Debug)]
+pub(super) struct Writers(FxHashSet<Mark>);
+
+impl Writers {
+    pub(super) fn of(all: &[Operation<'_>]) -> Writers {
+        let mut marks = FxHashSet::default();
+        for operation in all.iter().filter(|operation| is_transaction(operation)) {
+            let steps = steps(operation.argument()).unwrap_or_default();
+            marks.extend(steps.iter().filter(|step| writes(step)).map(mark));
+        }
+        Writers(marks)
+    }
+
+    pub(super) fn has(&self, value: Mark) -> bool {
+        self.0.contains(&value)
+    }
+}
+
+fn writes(step: &Step<'_>) -> bool {
+    !matches!(step.f, "r" | "read")
+}
+
+/// The single values that transactions read and none of these wrote. Lists are not looked at: what they hold was appended.
+pub(super) fn unwritten(operations: &[Operation<'_>]) -> Vec<Mark> {
+    let transactions = operations
+        .iter()
+        .filter(|operation| is_transaction(operation));
+    let mut read = Vec::new();
+    for operation in transactions.clone() {
+        let steps = operation.result().and_then(steps).unwrap_or_default();
+        let single = |step: &&Step<'_>| {
+            !writes(step) && !step.value.is_null() && step.value.as_list().is_none()
+        };
+        read.extend(steps.iter().filter(single).map(mark));
+    }
+    if read.is_empty() {
+        return read;
+    }
+    let mut written = FxHashSet::default();
+    for operation in transactions {
+        let steps = steps(operation.argument()).unwrap_or_default();
+        written.extend(steps.iter().filter(|step| writes(step)).map(mark));
+    }
+    read.retain(|value| !written.contains(value));
+    read
 }
 
 /// The operations on the objects in question, and what they wrote and saw.

@@ -391,6 +391,9 @@ impl Zones<'_> {
 
     #[cold]
     fn interleaved(&self, one: &Block, other: &Block) -> Contradiction {
+        if let Some(stale) = self.stale(one, other).or_else(|| self.stale(other, one)) {
+            return stale;
+        }
         let mut text = format!(
             "{} and {} must each come before the other: ",
             self.values.show(one.value),
@@ -413,6 +416,41 @@ impl Zones<'_> {
             .map(|place| &self.entries[place as usize])
             .collect();
         self.contradiction(text, &entries)
+    }
+
+    /// A read of the old value that began after the new one was there, where the old one was there before the new one was
+    /// written: nothing else has to be known.
+    fn stale(&self, old: &Block, new: &Block) -> Option<Contradiction> {
+        let entry = |place: u32| self.entries.get(place as usize);
+        let (write, seen, read) = (entry(new.root)?, entry(new.first)?, entry(old.last)?);
+        let is_of = |entry: &Entry<Call>, value| needs(&entry.call) == value;
+        let plain = matches!(write.call, Call::Write(_))
+            && is_of(seen, new.value)
+            && matches!(read.call, Call::Saw(value) if value == old.value);
+        if !plain || old.f >= self.inv(new.root) || new.f >= old.s {
+            return None;
+        }
+        let value = self.values.show(old.value);
+        let mut text = format!(
+            "{} at line {} began after {} had ended at line {}",
+            self.told(read).replacen("a read", "the read", 1),
+            read.inv + 1,
+            self.told(seen),
+            seen.ret.saturating_add(1)
+        );
+        let first = entry(old.first);
+        match first {
+            Some(first) if is_of(first, old.value) => text.push_str(&format!(
+                ", and {} had ended at line {} before {} began; nobody wrote {value} again",
+                self.told(first),
+                first.ret.saturating_add(1),
+                self.told(write)
+            )),
+            Some(_) => return None,
+            None => text.push_str(&format!("; nobody wrote {value} again")),
+        }
+        let entries: Vec<&Entry<Call>> = first.into_iter().chain([write, seen, read]).collect();
+        Some(self.contradiction(text, &entries))
     }
 
     /// A contradiction among these entries, with what led to them from the beginning of their block.

@@ -101,6 +101,8 @@ struct Judged {
     results: Results,
     /// What was written to explain it, by name.
     explained: Vec<String>,
+    /// Why that could not be written: the verdict stands all the same.
+    unexplained: Option<Failure>,
     operations: usize,
 }
 
@@ -241,17 +243,22 @@ impl<'a> Task<'a> {
                 _ => aside::say(format_args!("note: {}: {note}", path.display())),
             }
         }
-        let explained = match &self.args.explain {
+        let written = match &self.args.explain {
             Some(folder) => {
                 let folder = explained::folder_of(folder, place, &self.args.what);
-                explained::write(&folder, &stored.history, &results)?
+                explained::write(&folder, &stored.history, &results)
             }
-            None => Vec::new(),
+            None => Ok(Vec::new()),
+        };
+        let (explained, unexplained) = match written {
+            Ok(explained) => (explained, None),
+            Err(failure) => (Vec::new(), Some(failure)),
         };
         Ok(Judged {
             operations: stored.history.operations().map_or(0, |all| all.len()),
             results,
             explained,
+            unexplained,
         })
     }
 
@@ -332,6 +339,7 @@ impl<'a> Task<'a> {
                     if !json {
                         print(&line(&name, judged))?;
                     }
+                    say_unexplained(judged);
                 }
             }
         }
@@ -355,7 +363,15 @@ fn tell_one(name: &str, judged: &Judged, json: bool) -> Result<Exit, Failure> {
             explained::told(&judged.explained, "")
         ))?;
     }
+    say_unexplained(judged);
     Ok(judged.results.valid.into())
+}
+
+/// Beside the verdict, which comes first and keeps its exit code.
+fn say_unexplained(judged: &Judged) {
+    if let Some(failure) = &judged.unexplained {
+        aside::say(format_args!("keelhaul: {failure}"));
+    }
 }
 
 /// A file's name as messages call it.
