@@ -26,16 +26,14 @@ fn servers_show_the_same_digests_for_the_same_zxids() {
             .create(&format!("/n{n}"), format!("{n}").as_bytes(), 0)
             .unwrap();
     }
-    let last = client.get("/n399").unwrap().1.czxid;
     let shown: Vec<BTreeMap<i64, i64>> = (0..3)
         .map(|n| {
-            eventually("the last digest", || {
+            eventually("the digests of every 128th zxid", || {
                 let shown = digests(&cluster, n);
-                shown.contains_key(&last).then_some(shown)
+                (shown.len() >= 3).then_some(shown)
             })
         })
         .collect();
-    assert!(shown[0].len() >= 4, "{:?}", shown[0]);
     for other in &shown[1..] {
         for (zxid, digest) in other {
             assert_eq!(shown[0].get(zxid), Some(digest), "at {zxid:x}");
