@@ -5,7 +5,7 @@
 //! operations across keys, and sees neither watches nor ephemeral znodes.
 //!
 //! Needs no more than create2, getData and setData (and multi or sync before reads). Values are unique in the whole run,
-//! so a value that is read names the write that made it:
+//! so a value that is read names the write that made it. The first worker at each server only reads ([`Place::reads_only`]):
 //!
 //! ```text
 //! {"process":3,"type":"invoke","f":"cas","key":"r1","value":[4,9],"expected":7}
@@ -16,7 +16,7 @@ use crate::options::{Reads, WorkloadOptions};
 use crate::slots::{Limits, Presence, Slots};
 use crate::stream::stream;
 use crate::wire::{Answer, ErrorCode, Stat};
-use crate::workload::{Action, Generator, Key, Lesson, Operation, Seen, Workload};
+use crate::workload::{Action, Generator, Key, Lesson, Operation, Place, Seen, Workload};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
@@ -71,15 +71,16 @@ impl Workload for Register {
         vec![PARENT.to_owned()]
     }
 
-    fn generator(&self, worker: u64, workers: u64, seed: u64) -> Box<dyn Generator> {
+    fn generator(&self, place: Place, seed: u64) -> Box<dyn Generator> {
         let keys = self.slots.count();
         Box::new(RegisterGenerator {
             slots: Arc::clone(&self.slots),
             reads: self.options.reads,
-            rng: stream(seed, &format!("worker-{worker}")),
-            slot: worker % keys,
-            next_value: worker + 1,
-            step: workers.max(1),
+            reads_only: place.reads_only(),
+            rng: stream(seed, &format!("worker-{}", place.worker)),
+            slot: place.worker % keys,
+            next_value: place.worker + 1,
+            step: place.workers,
             known: vec![None; keys as usize],
         })
     }
@@ -134,6 +135,7 @@ struct Known {
 struct RegisterGenerator {
     slots: Arc<Slots>,
     reads: Reads,
+    reads_only: bool,
     rng: ChaCha8Rng,
     /// Where the last operation was.
     slot: u64,
@@ -155,6 +157,11 @@ impl Generator for RegisterGenerator {
         let value = self.next_value;
         self.next_value += self.step;
 
+        if self.reads_only
+            && let Some(number) = self.slots.draw_present(slot)
+        {
+            return read(number, self.reads);
+        }
         let drawn = self.slots.draw(slot);
         let number = drawn.number;
         let known = self.known[slot as usize].filter(|known| known.number == number);
@@ -294,6 +301,16 @@ mod tests {
         })
     }
 
+    /// One server, so that the first worker of four only reads.
+    fn place(worker: u64) -> Place {
+        let (workers, servers) = (4, 1);
+        Place {
+            worker,
+            workers,
+            servers,
+        }
+    }
+
     fn seen(value: Value, version: i32) -> Seen {
         Seen {
             value,
@@ -306,7 +323,7 @@ mod tests {
 
     /// The first operations of a worker whose every operation succeeds.
     fn lucky(seed: u64, count: usize) -> Vec<Operation> {
-        let mut generator = workload().generator(1, 4, seed);
+        let mut generator = workload().generator(place(1), seed);
         let mut operations = Vec::new();
         for version in 0..count {
             let operation = generator.next();
@@ -349,7 +366,7 @@ mod tests {
 
     #[test]
     fn a_compare_and_set_uses_what_was_seen_last_and_a_bad_version_makes_it_forget() {
-        let mut generator = workload().generator(0, 1, 9);
+        let mut generator = workload().generator(place(1), 9);
         let mut last = vec![None; 3];
         for round in 0..200 {
             let operation = generator.next();
@@ -370,6 +387,42 @@ mod tests {
                 _ => generator.learn(&operation, Lesson::Failed),
             }
         }
+    }
+
+    #[test]
+    fn a_worker_that_only_reads_makes_what_nobody_has_made_and_then_reads_whatever_is_there() {
+        let workload = workload();
+        let mut reader = workload.generator(place(0), 3);
+        let mut writer = workload.generator(place(1), 3);
+        let first = reader.next();
+        assert_eq!(first.f, "create");
+        reader.learn(&first, Lesson::Failed);
+        let made = writer.next();
+        assert_eq!(made.f, "create");
+        writer.learn(&made, Lesson::Seen(&seen(made.value.clone(), 0)));
+        for _ in 0..200 {
+            let operation = reader.next();
+            assert_eq!((operation.f, operation.key), ("read", made.key));
+            reader.learn(&operation, Lesson::Seen(&seen(made.value.clone(), 0)));
+        }
+    }
+
+    #[test]
+    fn each_server_has_one_worker_that_only_reads_unless_too_few_would_write() {
+        let readers = |workers, servers| {
+            let place = |worker| Place {
+                worker,
+                workers,
+                servers,
+            };
+            (0..workers)
+                .filter(|&worker| place(worker).reads_only())
+                .count()
+        };
+        assert_eq!(readers(10, 5), 5);
+        assert_eq!(readers(30, 5), 5);
+        assert_eq!(readers(4, 5), 2);
+        assert_eq!(readers(1, 5), 0);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::options::{Reads, WorkloadOptions};
 use crate::slots::{Drawn, Limits, Presence, Slots};
 use crate::stream::stream;
 use crate::wire::{Answer, ErrorCode};
-use crate::workload::{Action, Generator, Key, Lesson, Operation, Seen, Workload};
+use crate::workload::{Action, Generator, Key, Lesson, Operation, Place, Seen, Workload};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
@@ -66,13 +66,13 @@ impl Workload for Set {
         vec![PARENT.to_owned()]
     }
 
-    fn generator(&self, worker: u64, workers: u64, seed: u64) -> Box<dyn Generator> {
+    fn generator(&self, place: Place, seed: u64) -> Box<dyn Generator> {
         Box::new(SetGenerator {
             slots: Arc::clone(&self.slots),
             reads: self.options.reads,
-            rng: stream(seed, &format!("worker-{worker}")),
-            next_element: worker + 1,
-            step: workers.max(1),
+            rng: stream(seed, &format!("worker-{}", place.worker)),
+            next_element: place.worker + 1,
+            step: place.workers,
         })
     }
 
@@ -212,10 +212,19 @@ mod tests {
         })
     }
 
+    fn place(worker: u64) -> Place {
+        let (workers, servers) = (2, 1);
+        Place {
+            worker,
+            workers,
+            servers,
+        }
+    }
+
     #[test]
     fn elements_are_unique_over_all_workers_and_parents_hold_no_more_than_their_limit() {
         let workload = workload();
-        let mut generators = [workload.generator(0, 2, 4), workload.generator(1, 2, 4)];
+        let mut generators = [0, 1].map(|worker| workload.generator(place(worker), 4));
         let mut elements = BTreeSet::new();
         let mut children = std::collections::BTreeMap::new();
         for round in 0..400 {
@@ -239,7 +248,7 @@ mod tests {
     #[test]
     fn a_parent_is_made_until_somebody_has_seen_it_and_read_only_then() {
         let workload = workload();
-        let mut generator = workload.generator(0, 1, 4);
+        let mut generator = workload.generator(place(0), 4);
         for _ in 0..50 {
             let operation = generator.next();
             let makes = matches!(

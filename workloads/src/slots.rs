@@ -85,6 +85,17 @@ impl Slots {
         drawn
     }
 
+    /// Takes one operation on a key whose znode has been seen: this slot's, or that of the first slot after it. A key is
+    /// not retired for that, for then somebody would have to make the next one.
+    pub(crate) fn draw_present(&self, slot: u64) -> Option<u64> {
+        let mut slots = self.lock();
+        let count = slots.len() as u64;
+        let mut from_here_on = (slot..slot + count).map(|slot| (slot % count) as usize);
+        let index = from_here_on.find(|&index| slots[index].presence == Presence::Present)?;
+        slots[index].operations += 1;
+        Some(slots[index].number)
+    }
+
     /// The key's znode has been seen.
     pub(crate) fn present(&self, number: u64) {
         self.update(number, |slot| slot.presence = Presence::Present);

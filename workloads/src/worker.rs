@@ -14,7 +14,7 @@ use crate::record::Record;
 use crate::roam::Roam;
 use crate::wire::frame::FrameLimits;
 use crate::wire::{ConnectError, ConnectOptions, ConnectTrouble, Connection, Session, SessionId};
-use crate::workload::{Generator, Workload};
+use crate::workload::{Generator, Place, Workload};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -96,7 +96,12 @@ impl Worker {
             !setup.servers.is_empty(),
             "a worker needs a server to work at"
         );
-        let generator = workload.generator(setup.index, setup.workers, setup.seed);
+        let place = Place {
+            worker: setup.index,
+            workers: setup.workers,
+            servers: setup.servers.len() as u64,
+        };
+        let generator = workload.generator(place, setup.seed);
         let roams = setup.index + setup.workers / 5 >= setup.workers;
         let interval = Duration::from_millis(workload.options().roam_interval_ms);
         Worker {

@@ -111,6 +111,28 @@ pub enum Lesson<'a> {
     Indeterminate,
 }
 
+/// Which worker a generator is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its number, from 0 on. It begins at the server with this number, modulo `servers`.
+    pub worker: u64,
+    /// How many workers there are; at least one.
+    pub workers: u64,
+    /// How many servers they work at; at least one.
+    pub servers: u64,
+}
+
+impl Place {
+    /// Whether this worker, where a workload asks, does nothing but read: the first at each server does, as long as
+    /// half of all workers are left to write.
+    ///
+    /// A worker at a server that is cut off waits at its first write until the cut is healed or the write times out.
+    /// One that reads is still answered by a server that ought to be silent, and shows what that server believes.
+    pub fn reads_only(self) -> bool {
+        self.worker < self.servers.min(self.workers / 2)
+    }
+}
+
 /// The source of one worker's operations.
 pub trait Generator: Send {
     /// The next operation.
@@ -129,9 +151,9 @@ pub trait Workload: Send + Sync {
     fn options(&self) -> &WorkloadOptions;
     /// The znodes that must exist before the work begins, beside [`ROOT`] and [`FENCE`]; parents first.
     fn parents(&self) -> Vec<String>;
-    /// The source of worker `worker`'s operations, of `workers`. The same seed gives the same choices; which znode a
-    /// choice meets and what it is compared with depend on what all workers have seen.
-    fn generator(&self, worker: u64, workers: u64, seed: u64) -> Box<dyn Generator>;
+    /// The source of one worker's operations. The same seed gives the same choices; which znode a choice meets and what
+    /// it is compared with depend on what all workers have seen.
+    fn generator(&self, place: Place, seed: u64) -> Box<dyn Generator>;
     /// What an answer to one of its operations shows.
     ///
     /// # Errors
