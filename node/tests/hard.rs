@@ -24,6 +24,7 @@ use rand_chacha::ChaCha8Rng;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 thread_local! {
@@ -455,13 +456,14 @@ fn filled(dir: &Path, options: StoreOptions) {
     store.perform(entries(1)).unwrap();
     let tree = tree();
     store.perform(vec![snapshot(&tree)]).unwrap();
+    while store.save_more().unwrap().is_none() {}
     store.perform(entries(6)).unwrap();
 }
 
 fn snapshot(tree: &Tree) -> DiskOp {
     DiskOp::SaveSnapshot(Snapshot {
         zxid: tree.zxid(),
-        state: tree.image(),
+        state: Arc::new(tree.freeze()),
     })
 }
 
@@ -469,6 +471,7 @@ fn snapshot(tree: &Tree) -> DiskOp {
 fn files_of_the_store() {
     let options = || StoreOptions {
         segment_bytes: 4096,
+        piece_bytes: 100,
     };
     let whole = tempfile::tempdir().unwrap();
     filled(whole.path(), options());
@@ -503,7 +506,12 @@ fn files_of_the_store() {
                 false => remembered += 1,
             }
             if let Some(snapshot) = &recovered.snapshot {
-                hard::image(&snapshot.state);
+                let pieces: Vec<Bytes> = store
+                    .snapshot(snapshot.zxid)
+                    .unwrap()
+                    .map(|piece| piece.unwrap())
+                    .collect();
+                hard::image(&pieces.concat());
             }
             drop(store);
         });

@@ -4,9 +4,12 @@
 
 use bytes::Bytes;
 use keelhaul_node::storage::{StorageError, Store, StoreOptions};
-use keelhaul_node::zab::{DiskOp, Entry, Epoch, Epochs, Recovered, Snapshot, Ticket, Zxid};
+use keelhaul_node::zab::{
+    DiskOp, Entry, Epoch, Epochs, Piece, Recovered, Snapshot, Stored, Ticket, Zxid,
+};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tempfile::TempDir;
 
 fn zxid(counter: u32) -> Zxid {
@@ -28,7 +31,10 @@ fn append(counters: impl IntoIterator<Item = u32>) -> Vec<DiskOp> {
 }
 
 fn small() -> StoreOptions {
-    StoreOptions { segment_bytes: 300 }
+    StoreOptions {
+        segment_bytes: 300,
+        piece_bytes: 4,
+    }
 }
 
 fn formatted() -> TempDir {
@@ -113,7 +119,12 @@ fn the_log_is_read_from_any_entry_that_it_holds() {
             after,
             limit,
         };
-        let entries = store.perform(vec![operation]).unwrap().remove(0).entries;
+        let entries = store
+            .perform(vec![operation])
+            .unwrap()
+            .reads
+            .remove(0)
+            .entries;
         entries.map(|entries| entries.iter().map(|e| e.zxid.counter()).collect::<Vec<_>>())
     };
     assert_eq!(read(Zxid::ZERO, 3), Some(vec![2, 4, 6]));
@@ -236,20 +247,21 @@ fn a_damaged_closed_segment_and_a_missing_one_make_an_amnesiac() {
 fn snapshots_make_old_segments_superfluous_and_a_damaged_one_is_set_aside() {
     let dir = formatted();
     let (mut store, _) = open(dir.path());
-    let snapshot = |c: u32| Snapshot {
+    let stored = |c: u32| Stored {
         zxid: zxid(c),
-        state: Bytes::from(vec![c as u8; 10]),
+        beginning: Bytes::from(vec![c as u8; 4]),
     };
     for c in [10, 20, 30] {
         store.perform(append(c - 9..=c)).unwrap();
         store
-            .perform(vec![DiskOp::SaveSnapshot(snapshot(c))])
+            .perform(vec![save(zxid(c), vec![c as u8; 10])])
             .unwrap();
+        save_all(&mut store);
     }
     store.perform(append([31])).unwrap();
     drop(store);
     let (_, found) = open(dir.path());
-    assert_eq!(found.snapshot, Some(snapshot(30)));
+    assert_eq!(found.snapshot, Some(stored(30)));
     assert_eq!(found.entries, [entry(31)]);
     assert!(
         found.log_start > Zxid::ZERO && found.log_start <= zxid(20),
@@ -264,7 +276,7 @@ fn snapshots_make_old_segments_superfluous_and_a_damaged_one_is_set_aside() {
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&newest, bytes).unwrap();
     let (_, found) = open(dir.path());
-    assert_eq!(found.snapshot, Some(snapshot(20)));
+    assert_eq!(found.snapshot, Some(stored(20)));
     assert_eq!(found.entries.len(), 11);
     assert!(!found.epochs.amnesiac, "the log has what it had");
     let aside = dir.path().join("damaged-0");
@@ -281,31 +293,168 @@ fn an_installed_snapshot_replaces_the_whole_history() {
     let dir = formatted();
     let (mut store, _) = open(dir.path());
     store.perform(append(1..=5)).unwrap();
-    let snapshot = Snapshot {
-        zxid: zxid(3),
-        state: Bytes::from_static(b"state"),
-    };
     let promised = Epochs {
         accepted: Epoch(4),
         current: Epoch(4),
         amnesiac: false,
     };
-    store
+    let done = store
         .perform(vec![
+            keep(zxid(3), 0, b"stat"),
+            keep(zxid(3), 1, b"e"),
             DiskOp::InstallHistory {
-                snapshot: snapshot.clone(),
+                zxid: zxid(3),
                 entries: vec![entry(7)],
                 epochs: promised,
             },
             DiskOp::Append(entry(8)),
         ])
         .unwrap();
+    let installed = done.installed.expect("it was installed");
+    assert_eq!(installed.zxid(), zxid(3));
+    let state: Vec<Bytes> = installed.map(|piece| piece.unwrap()).collect();
+    assert_eq!(state.concat(), b"state");
     drop(store);
     let (_, found) = open(dir.path());
-    assert_eq!((found.snapshot, found.log_start), (Some(snapshot), zxid(3)));
+    let stored = found.snapshot.expect("it was installed");
+    assert_eq!(
+        (stored.zxid, &stored.beginning[..]),
+        (zxid(3), &b"stat"[..])
+    );
+    assert_eq!((found.log_start, found.arrival), (zxid(3), None));
     assert_eq!(found.entries, [entry(7), entry(8)]);
     assert_eq!(found.epochs, promised);
     assert!(!dir.path().join("history-0").exists());
+}
+
+/// Begins to write a snapshot.
+fn save(zxid: Zxid, state: Vec<u8>) -> DiskOp {
+    let state = Arc::new(Bytes::from(state));
+    DiskOp::SaveSnapshot(Snapshot { zxid, state })
+}
+
+/// Writes it to its end: where the log begins then.
+fn save_all(store: &mut Store) -> Zxid {
+    loop {
+        assert!(store.is_saving());
+        if let Some(log_start) = store.save_more().unwrap() {
+            return log_start;
+        }
+    }
+}
+
+fn keep(zxid: Zxid, number: u32, bytes: &'static [u8]) -> DiskOp {
+    let bytes = Bytes::from_static(bytes);
+    DiskOp::KeepPiece(Piece {
+        zxid,
+        number,
+        bytes,
+    })
+}
+
+fn read_piece(store: &mut Store, zxid: Zxid, number: u32) -> Option<Piece> {
+    let operation = DiskOp::ReadPiece {
+        ticket: Ticket(1),
+        zxid,
+        number,
+    };
+    store
+        .perform(vec![operation])
+        .unwrap()
+        .pieces
+        .remove(0)
+        .piece
+}
+
+#[test]
+fn a_snapshot_is_read_piece_by_piece_and_ends_with_an_empty_one() {
+    let dir = formatted();
+    let (mut store, _) = open(dir.path());
+    assert_eq!(read_piece(&mut store, Zxid::ZERO, 0), None);
+    store.perform(append(1..=2)).unwrap();
+    for c in [1, 2] {
+        let state = format!("state {c}").into_bytes();
+        store.perform(vec![save(zxid(c), state)]).unwrap();
+        assert!(read_piece(&mut store, zxid(c), 0).is_none_or(|p| p.zxid < zxid(c)));
+        save_all(&mut store);
+    }
+    let mut read = |c, number| {
+        let piece = read_piece(&mut store, zxid(c), number).unwrap();
+        (piece.zxid.counter(), piece.number, piece.bytes)
+    };
+    let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
+    assert_eq!(read(1, 0), (1, 0, bytes("stat")));
+    assert_eq!(read(1, 1), (1, 1, bytes("e 1")));
+    assert_eq!(read(1, 2), (1, 2, bytes("")));
+    assert_eq!(read(1, 9), (1, 9, bytes("")));
+    assert_eq!(
+        read(7, 1),
+        (2, 0, bytes("stat")),
+        "the newest, from its beginning"
+    );
+
+    let file = dir
+        .path()
+        .join(format!("history-0/snapshot-{:016x}", zxid(2).0));
+    let mut damaged = fs::read(&file).unwrap();
+    damaged[35] ^= 1;
+    fs::write(&file, damaged).unwrap();
+    assert_eq!(read_piece(&mut store, zxid(2), 0), None);
+    assert!(!file.exists() && dir.path().join("damaged-0").exists());
+}
+
+#[test]
+fn the_log_goes_on_while_a_snapshot_is_written_and_a_crash_leaves_the_one_before_it() {
+    let dir = formatted();
+    let (mut store, _) = open(dir.path());
+    store.perform(append(1..=3)).unwrap();
+    store.perform(vec![save(zxid(2), vec![2; 9])]).unwrap();
+    save_all(&mut store);
+    store.perform(vec![save(zxid(3), vec![3; 9])]).unwrap();
+    store.save_more().unwrap();
+    store.perform(append(4..=5)).unwrap();
+    store.save_more().unwrap();
+    drop(store);
+    let (mut store, found) = open(dir.path());
+    assert_eq!(found.snapshot.unwrap().zxid, zxid(2));
+    assert_eq!(found.entries, [entry(3), entry(4), entry(5)]);
+    let names = |dir: &Path| fs::read_dir(dir.join("history-0")).unwrap().count();
+    assert_eq!(names(dir.path()), 2, "what was half written is gone");
+    store.perform(vec![save(zxid(5), vec![5; 9])]).unwrap();
+    save_all(&mut store);
+}
+
+#[test]
+fn what_has_come_of_a_leaders_snapshot_is_kept_and_what_is_torn_is_cut_off() {
+    let dir = formatted();
+    let (mut store, _) = open(dir.path());
+    store
+        .perform(vec![
+            keep(zxid(8), 0, b"from another time"),
+            keep(zxid(9), 0, b"stat"),
+            keep(zxid(9), 1, b"e of"),
+            keep(zxid(9), 2, b" thi"),
+        ])
+        .unwrap();
+    drop(store);
+    let file = dir.path().join(format!("arriving-{:016x}", zxid(9).0));
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, &whole[..whole.len() - 1]).unwrap();
+    let (mut store, found) = open(dir.path());
+    let arrival = found.arrival.expect("two pieces are whole");
+    assert_eq!((arrival.stored.zxid, arrival.pieces), (zxid(9), 2));
+    assert_eq!(arrival.stored.beginning, "stat");
+    let install = DiskOp::InstallHistory {
+        zxid: zxid(9),
+        entries: Vec::new(),
+        epochs: Epochs::default(),
+    };
+    let done = store
+        .perform(vec![keep(zxid(9), 2, b" it"), install])
+        .unwrap();
+    let state: Vec<Bytes> = done.installed.unwrap().map(|p| p.unwrap()).collect();
+    assert_eq!(state.concat(), b"state of it");
+    assert!(!file.exists());
 }
 
 #[test]

@@ -7,15 +7,18 @@
 use bytes::Bytes;
 use keelhaul_node::zab::{
     Change, Config, DiskOp, Entry, Epoch, Epochs, FromLeader, Input, Members, Message, Millis,
-    NodeId, Output, Reading, Recovered, Replica, Snapshot, Status, ToLeader, Zxid,
+    NodeId, Output, Piece, Reading, Recovered, Replica, Snapshot, Status, Stored, ToLeader, Zxid,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
+use std::sync::Arc;
 
 #[derive(Default)]
 struct Disk {
     epochs: Epochs,
-    snapshot: Option<Snapshot>,
+    snapshot: Option<Zxid>,
+    /// A leader's snapshot that has come.
+    arrived: Option<Zxid>,
     log_start: Zxid,
     log: Vec<Entry>,
 }
@@ -28,6 +31,18 @@ struct Actor {
     pending: VecDeque<DiskOp>,
     done: u64,
     applied: Vec<Zxid>,
+    /// The snapshot whose state it waits for.
+    restoring: Option<Zxid>,
+}
+
+/// Every state, as far as snapshots show it.
+const STATE: &[u8] = b"state";
+
+fn stored(zxid: Zxid) -> Stored {
+    Stored {
+        zxid,
+        beginning: Bytes::from_static(STATE),
+    }
 }
 
 /// Changes are texts: `+VOTERS` (what was before stands in front, for the core) and `!`.
@@ -202,15 +217,17 @@ impl Story {
         let actor = self.actors.get_mut(&n).expect("a node of the ensemble");
         let Disk {
             epochs,
-            ref snapshot,
+            snapshot,
             log_start,
             ref log,
+            ..
         } = actor.disk;
-        let from = snapshot.as_ref().map_or(Zxid::ZERO, |s| s.zxid);
+        let from = snapshot.unwrap_or_default();
         let entries = log.iter().filter(|e| e.zxid > from).cloned().collect();
         let recovered = Recovered {
             epochs,
-            snapshot: snapshot.clone(),
+            snapshot: snapshot.map(stored),
+            arrival: None,
             log_start,
             entries,
         };
@@ -307,9 +324,10 @@ impl Story {
                 .expect("a node")
                 .pending
                 .push_back(operation),
-            Output::Restore(snapshot) => {
-                self.say(&format!("n{n} takes a snapshot at {:?}", snapshot.zxid));
-                self.actors.get_mut(&n).expect("a node").applied = vec![snapshot.zxid];
+            Output::Restore(zxid) => {
+                self.say(&format!("n{n} takes a snapshot at {zxid:?}"));
+                let actor = self.actors.get_mut(&n).expect("a node");
+                (actor.applied, actor.restoring) = (Vec::new(), Some(zxid));
             }
             Output::Deliver(entry) => {
                 self.say(&format!("n{n} delivers {:?}", entry.zxid));
@@ -319,18 +337,11 @@ impl Story {
                     .applied
                     .push(entry.zxid);
             }
-            Output::TakeSnapshot(ticket) => {
-                let at = self.actors[&n].applied.last().copied().unwrap_or_default();
-                self.step(
-                    n,
-                    Input::SnapshotTaken {
-                        ticket,
-                        snapshot: Some(Snapshot {
-                            zxid: at,
-                            state: Bytes::new(),
-                        }),
-                    },
-                );
+            Output::TakeSnapshot => {
+                let applied = &self.actors[&n].applied;
+                let zxid = applied.last().copied().unwrap_or_default();
+                let state = Arc::new(Bytes::from_static(STATE));
+                self.step(n, Input::SnapshotTaken(Some(Snapshot { zxid, state })));
             }
             Output::Status(status) => self.say(&format!("n{n} {}", show_status(status))),
             Output::View(view) if view.version > Zxid::ZERO => {
@@ -354,14 +365,37 @@ impl Story {
                 DiskOp::Append(entry) => disk.log.push(entry),
                 DiskOp::Truncate(zxid) => disk.log.retain(|e| e.zxid <= zxid),
                 DiskOp::SaveEpochs(epochs) => disk.epochs = epochs,
-                DiskOp::SaveSnapshot(snapshot) => disk.snapshot = Some(snapshot),
+                DiskOp::SaveSnapshot(snapshot) => {
+                    disk.snapshot = Some(snapshot.zxid);
+                    answers.push(Input::SnapshotSaved {
+                        log_start: disk.log_start,
+                    });
+                }
+                DiskOp::KeepPiece(piece) => disk.arrived = Some(piece.zxid),
                 DiskOp::InstallHistory {
-                    snapshot,
+                    zxid,
                     entries,
                     epochs,
                 } => {
-                    (disk.log, disk.log_start) = (entries, snapshot.zxid);
-                    (disk.snapshot, disk.epochs) = (Some(snapshot), epochs);
+                    assert_eq!(disk.arrived.take(), Some(zxid), "it has come");
+                    (disk.log, disk.log_start) = (entries, zxid);
+                    (disk.snapshot, disk.epochs) = (Some(zxid), epochs);
+                    if actor.restoring == Some(zxid) {
+                        actor.restoring = None;
+                        actor.applied = vec![zxid];
+                        answers.push(Input::Restored(zxid));
+                    }
+                }
+                DiskOp::ReadPiece { ticket, number, .. } => {
+                    let piece = disk.snapshot.map(|zxid| Piece {
+                        zxid,
+                        number,
+                        bytes: match number {
+                            0 => Bytes::from_static(STATE),
+                            _ => Bytes::new(),
+                        },
+                    });
+                    answers.push(Input::PieceRead { ticket, piece });
                 }
                 DiskOp::ReadLog {
                     ticket,
@@ -458,7 +492,7 @@ impl Story {
         for (n, actor) in &self.actors {
             let Disk {
                 epochs,
-                ref snapshot,
+                snapshot,
                 ref log,
                 ..
             } = actor.disk;
@@ -466,9 +500,7 @@ impl Story {
                 .replica
                 .as_ref()
                 .map_or("is down".to_owned(), |r| show_status(r.status()));
-            let from = snapshot
-                .as_ref()
-                .map_or(String::new(), |s| format!(" snapshot {:?}", s.zxid));
+            let from = snapshot.map_or(String::new(), |zxid| format!(" snapshot {zxid:?}"));
             let log: Vec<String> = log.iter().map(|e| format!("{:?}", e.zxid)).collect();
             let amnesiac = if epochs.amnesiac { " amnesiac" } else { "" };
             lines.push(format!(

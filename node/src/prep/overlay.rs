@@ -129,7 +129,7 @@ impl<'a> Draft<'a> {
         Some(Outlook {
             version: stat.version,
             creates: view.creates(),
-            children: view.children().len(),
+            children: view.child_count(),
             owner: view.lifetime().owner(),
             acl: view.shared_acl().cloned(),
             aversion: stat.aversion,

@@ -96,8 +96,13 @@ fn perform_all(
 ) {
     let mut count = 0;
     let mut handed: Vec<Instant> = Vec::new();
-    while let Ok((mut ops, at)) = work.recv() {
-        handed.push(at);
+    // A piece of a snapshot at a time is written between what is asked for meanwhile.
+    while let Some(first) = next(work, store.is_saving()) {
+        let mut ops = Vec::new();
+        if let Some((asked, at)) = first {
+            handed.push(at);
+            ops = asked;
+        }
         if !patience.is_zero() && ops.iter().all(|op| matches!(op, DiskOp::Append(_))) {
             std::thread::sleep(patience);
         }
@@ -105,25 +110,50 @@ fn perform_all(
             handed.push(at);
             ops.extend(more);
         }
-        let (batch, start) = (ops.len(), Instant::now());
-        count += batch as u64;
-        let event = match store.perform(ops) {
-            Ok(reads) => Event::DiskDone { count, reads },
-            Err(error) => Event::DiskFailed(error),
+        let event = match ops.is_empty() {
+            true => None,
+            false => {
+                let (batch, start) = (ops.len(), Instant::now());
+                count += batch as u64;
+                let done = store.perform(ops);
+                waiting.fetch_sub(batch, Ordering::Relaxed);
+                metrics.sync_processor_batch_size.add(batch as u64);
+                metrics
+                    .sync_processor_queue_flush_time_ms
+                    .add(micros(start.elapsed()));
+                Some(done.map(|performed| Event::DiskDone { count, performed }))
+            }
         };
-        waiting.fetch_sub(batch, Ordering::Relaxed);
-        metrics.sync_processor_batch_size.add(batch as u64);
-        metrics
-            .sync_processor_queue_flush_time_ms
-            .add(micros(start.elapsed()));
         for at in handed.drain(..) {
             let took = micros(at.elapsed());
             metrics.sync_processor_queue_and_flush_time_ms.add(took);
         }
-        let failed = matches!(event, Event::DiskFailed(_));
-        if events.blocking_send(event).is_err() || failed {
-            return;
+        let saved = match &event {
+            Some(Err(_)) => None,
+            _ => store.save_more().transpose(),
+        };
+        let saved = saved.map(|saved| saved.map(Event::SnapshotSaved));
+        for event in event.into_iter().chain(saved) {
+            let (event, failed) = match event {
+                Ok(event) => (event, false),
+                Err(error) => (Event::DiskFailed(error), true),
+            };
+            if events.blocking_send(event).is_err() || failed {
+                return;
+            }
         }
+    }
+}
+
+/// The next that is asked for, if the thread has nothing else to do; `None` if nobody asks any more.
+fn next(work: &blocking::Receiver<Handed>, busy: bool) -> Option<Option<Handed>> {
+    match busy {
+        false => work.recv().ok().map(Some),
+        true => match work.try_recv() {
+            Ok(handed) => Some(Some(handed)),
+            Err(blocking::TryRecvError::Empty) => Some(None),
+            Err(blocking::TryRecvError::Disconnected) => None,
+        },
     }
 }
 

@@ -12,11 +12,12 @@ use super::metrics::{Metrics, Passing, TURN_MS};
 use super::peer::PeerLink;
 use super::pipeline::Clients;
 use super::read_only::ReadOnly;
+use super::restoring::Restoring;
 use super::{Clock, Micros, NodeError};
 use crate::config::NodeConfig;
 use crate::ensemble::Servers;
 use crate::request::SessionId;
-use crate::storage::LogRead;
+use crate::storage::{LogRead, PieceRead};
 use crate::tree::{Digests, Tree};
 use crate::txn::Incarnation;
 use crate::warn::{Lookout, Observation};
@@ -56,6 +57,7 @@ pub(super) struct Engine {
     pub(super) alert_lines: AlertLines,
     pub(super) replica: Replica,
     pub(super) tree: Tree,
+    pub(super) restoring: Option<Restoring>,
     pub(super) digests: Digests,
     pub(super) jury: Jury,
     pub(super) status: Status,
@@ -83,6 +85,8 @@ pub(super) struct Engine {
     pub(super) downward: BTreeMap<(NodeId, Incarnation), Vec<Downward>>,
     /// Syncs that the leader has answered, and whose zxid is not delivered here yet.
     pub(super) late: BTreeMap<Zxid, Vec<ConnectionId>>,
+    /// Where events come from.
+    pub(super) events: mpsc::Sender<Event>,
     next_tick: Millis,
     next_report: Millis,
     next_turn: Millis,
@@ -100,6 +104,7 @@ impl Engine {
         replica: Replica,
         tree: Tree,
         disk: Disk,
+        events: mpsc::Sender<Event>,
     ) -> Engine {
         let (at, metrics) = (clock.micros(), disk.metrics());
         let mut digests = Digests::default();
@@ -114,6 +119,8 @@ impl Engine {
             status: replica.status(),
             replica,
             tree,
+            restoring: None,
+            events,
             digests,
             jury: Jury::default(),
             clients: Clients::new(config.security.clone(), metrics.clone()),
@@ -222,13 +229,21 @@ impl Engine {
             }
             Event::PeerSaid { peer, id, messages } => self.peer_said(peer, id, messages),
             Event::PeerGone { peer, id } => self.peer_gone(peer, id),
-            Event::DiskDone { count, reads } => {
-                for LogRead { ticket, entries } in reads {
+            Event::DiskDone { count, performed } => {
+                for LogRead { ticket, entries } in performed.reads {
                     self.step(Input::LogRead { ticket, entries });
+                }
+                for PieceRead { ticket, piece } in performed.pieces {
+                    self.step(Input::PieceRead { ticket, piece });
+                }
+                if let Some(reader) = performed.installed {
+                    self.load_state(reader);
                 }
                 self.lookout.observe(Observation::DiskDone(count));
                 self.step(Input::DiskDone { count });
             }
+            Event::SnapshotSaved(log_start) => self.step(Input::SnapshotSaved { log_start }),
+            Event::Loaded(zxid, tree) => self.loaded_state(zxid, *tree),
             Event::DiskFailed(error) => self.stopped = Some(error.into()),
         }
         Ok(())

@@ -1,12 +1,14 @@
 //! What the tasks at the edge tell the engine.
 
+use super::NodeError;
 use super::admin::Question;
 use super::client::ClientLink;
 use super::peer::PeerLink;
 use crate::jute::{ConnectRequest, Request, Word};
-use crate::storage::{LogRead, StorageError};
+use crate::storage::{Performed, StorageError};
+use crate::tree::Tree;
 use crate::warn::{Beat, Wall};
-use crate::zab::{Message, NodeId};
+use crate::zab::{Message, NodeId, Zxid};
 use bytes::Bytes;
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -63,7 +65,11 @@ pub(super) enum Event {
     /// A connection to a peer is gone.
     PeerGone { peer: NodeId, id: ConnectionId },
     /// The first `count` disk operations are done.
-    DiskDone { count: u64, reads: Vec<LogRead> },
+    DiskDone { count: u64, performed: Performed },
+    /// A snapshot is whole on the disk; the log is whole after this zxid.
+    SnapshotSaved(Zxid),
+    /// The state of the snapshot at this zxid has been read.
+    Loaded(Zxid, Box<Result<Tree, NodeError>>),
     /// The canary flies, for the so-manieth time.
     CanarySent(u64),
     /// It is back, and has seen how many bytes are free, of how many.

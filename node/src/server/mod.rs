@@ -17,7 +17,7 @@
 //! - `peer`, `wire`: connections between members, and their frames. `disk`: the disk thread.
 //! - `canary`, `lookout`: what the lookout is told, and what comes of it (see [`crate::warn`]). `alerts`: its alerts as znodes.
 //! - `divergence`, `jury`: what is done about a state that is not the others'.
-//! - `read_only`: serving without a leader. `belonging`: whose data directory it is.
+//! - `restoring`: a leader's snapshot becomes the tree. `read_only`: serving without a leader. `belonging`: whose data directory it is.
 //! - `words`, `listings`: the four-letter words. `admin`: the admin server. `metrics`: what is counted. `facts`: what is seen by
 //!   looking.
 //! - `ensemble`: whom this server connects to, and how the ensemble changes. `seats`: changes that the leader makes by itself.
@@ -47,6 +47,7 @@ mod peer;
 mod pipeline;
 mod read_only;
 mod reads;
+mod restoring;
 mod seats;
 mod secure;
 mod serving;
@@ -215,6 +216,7 @@ async fn run_once(
     let incarnation = Incarnation(random.random());
     let options = StoreOptions {
         segment_bytes: config.log.segment_bytes,
+        ..StoreOptions::default()
     };
     let files = raise_file_limit();
     if files < config.limits.connections as u64 {
@@ -234,10 +236,7 @@ async fn run_once(
     belonging::claim(&config)?;
     let read = Instant::now();
     let tree = match &recovered.snapshot {
-        Some(snapshot) => Tree::restore(&snapshot.state).map_err(|source| NodeError::Image {
-            zxid: snapshot.zxid,
-            source,
-        })?,
+        Some(snapshot) => restoring::read(store.snapshot(snapshot.zxid)?)?,
         None => Tree::new(),
     };
     metrics
@@ -284,6 +283,7 @@ async fn run_once(
         replica,
         tree,
         disk,
+        events.clone(),
     );
     let wanted = engine.dials.subscribe();
     peer::start(

@@ -4,11 +4,12 @@ use super::NodeError;
 use super::engine::Engine;
 use super::leading::{Leader, wall_clock_ms};
 use super::pipeline::Answer;
-use crate::tree::{Outcome, Tree};
+use crate::tree::Outcome;
 use crate::txn::{Body, Txn};
 use crate::warn::Observation;
 use crate::zab::{Entry, FromLeader, Input, Message, Output, Snapshot, Status, Zxid};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 impl Engine {
     pub(super) fn carry_out(&mut self) -> Result<(), NodeError> {
@@ -40,34 +41,21 @@ impl Engine {
                     .observe(Observation::DiskAsked(self.disk_asked));
                 self.disk.push(op);
             }
-            Output::Restore(snapshot) => self.restore(&snapshot)?,
+            Output::Restore(zxid) => self.forget_state(zxid),
             Output::Deliver(entry) => self.deliver(entry)?,
-            Output::TakeSnapshot(ticket) => {
+            Output::TakeSnapshot => {
                 let sure = self.jury.doubts().is_none();
                 let snapshot = sure.then(|| Snapshot {
                     zxid: self.tree.zxid(),
-                    state: self.tree.image(),
+                    state: Arc::new(self.tree.freeze()),
                 });
-                if let Some(Snapshot { zxid, state }) = &snapshot {
-                    tracing::info!(%zxid, bytes = state.len(), "snapshot taken");
-                }
-                self.step(Input::SnapshotTaken { ticket, snapshot });
+                self.step(Input::SnapshotTaken(snapshot));
             }
             Output::Status(status) => self.status_changed(status),
             Output::View(view) => self.view_changed(view),
             Output::App { from, payload } => self.app(from, &payload),
             Output::Confirmed { token, zxid } => self.confirmed(token, zxid),
         }
-        Ok(())
-    }
-
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), NodeError> {
-        let zxid = snapshot.zxid;
-        self.tree =
-            Tree::restore(&snapshot.state).map_err(|source| NodeError::Image { zxid, source })?;
-        tracing::info!(%zxid, znodes = self.tree.znode_count(), "state replaced by a snapshot");
-        self.digests.begin(self.tree.checkpoint());
-        self.jury.clear();
         Ok(())
     }
 

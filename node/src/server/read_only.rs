@@ -94,7 +94,8 @@ impl Engine {
         if !self.config.read_only {
             return;
         }
-        if self.read_only.is_due(self.now) && self.jury.doubts().is_none() {
+        let sure = self.jury.doubts().is_none() && !self.is_restoring();
+        if sure && self.read_only.is_due(self.now) {
             self.read_only.on = true;
             tracing::warn!(zxid = %self.tree.zxid(), "no leader: clients that allow it are served for reading alone");
         }

@@ -2,9 +2,10 @@
 //!
 //! Names are relative to the data directory. Nothing is durable before `sync` (contents) and `sync_dir` (names).
 
+use super::StorageError;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// A directory with files and folders.
@@ -13,6 +14,8 @@ pub trait Files: Send + std::fmt::Debug {
     fn path(&self, name: &str) -> PathBuf;
     /// The names in a folder (`""` is the data directory itself), in order; empty if there is no such folder.
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
+    /// A file, to be read from its beginning whatever happens to its name meanwhile.
+    fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>>;
     /// The bytes of a file from `offset`, at most `limit`.
     fn read(&self, name: &str, offset: u64, limit: usize) -> io::Result<Vec<u8>>;
     /// Adds bytes at the end of a file, which is made if it is not there.
@@ -31,6 +34,39 @@ pub trait Files: Send + std::fmt::Debug {
     fn remove(&mut self, name: &str) -> io::Result<()>;
     /// Removes a folder and all in it; no error if it is not there.
     fn remove_dir(&mut self, folder: &str) -> io::Result<()>;
+}
+
+/// How much is read at once of a file that is read from its beginning, in bytes.
+const READ_AHEAD: usize = 64 << 10;
+
+/// Writes a small file so that after a crash either all of it or the former one is there.
+pub(super) fn replace(
+    files: &mut dyn Files,
+    folder: &str,
+    name: &str,
+    bytes: &[u8],
+) -> Result<(), StorageError> {
+    let temporary = format!("{name}.tmp");
+    let path = files.path(&temporary);
+    remove_if_there(files, folder, &temporary)?;
+    StorageError::io("write", path.clone(), files.append(&temporary, bytes))?;
+    StorageError::io("sync", path.clone(), files.sync(&temporary))?;
+    StorageError::io("rename", path, files.rename(&temporary, name))?;
+    StorageError::io("sync", files.path(folder), files.sync_dir(folder))
+}
+
+/// Removes what a crash, or an attempt that was given up, has left.
+pub(super) fn remove_if_there(
+    files: &mut dyn Files,
+    folder: &str,
+    name: &str,
+) -> Result<(), StorageError> {
+    let names = StorageError::io("list", files.path(folder), files.list(folder))?;
+    let short = name.rsplit('/').next().unwrap_or(name);
+    match names.iter().any(|there| there == short) {
+        true => StorageError::io("remove", files.path(name), files.remove(name)),
+        false => Ok(()),
+    }
 }
 
 /// Files in a directory of the operating system. Files that are appended to stay open.
@@ -86,6 +122,11 @@ impl Files for Directory {
         let mut names = entries.map(name).collect::<io::Result<Vec<String>>>()?;
         names.sort();
         Ok(names)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
+        let file = File::open(self.root.join(name))?;
+        Ok(Box::new(BufReader::with_capacity(READ_AHEAD, file)))
     }
 
     fn read(&self, name: &str, offset: u64, limit: usize) -> io::Result<Vec<u8>> {

@@ -5,14 +5,17 @@
 //! epochs                promises, and the number N of the history in use
 //! history-N/log-Z       log segments, each beginning after zxid Z (hexadecimal)
 //! history-N/snapshot-Z  the state at zxid Z: the newest two are kept, and the log from the older one on
+//! arriving-Z            what has come of a leader's snapshot, which will begin the next history
 //! damaged-N/            what was found damaged, as it was found
 //! ```
 //!
-//! Operations are carried out in order, and are durable when reported done; appends that stand together share one fsync.
+//! Operations are carried out in order, and are durable when reported done; appends that stand together share one fsync. A snapshot is written piece
+//! by piece between other operations.
 //! A torn tail of the log is cut with a warning; a broken middle, or whatever else is not as it was written, is set aside (see `aside`).
 //! A directory that was never formatted makes an amnesiac replica, as a damaged one does: nobody can tell what it has forgotten. What this cannot tell: a disk
 //! that loses the very last synced records and nothing behind them looks like one that never got them.
 
+mod arrivals;
 mod aside;
 mod files;
 mod promises;
@@ -21,12 +24,15 @@ mod segments;
 mod snapshots;
 mod timed;
 
-use crate::zab::{DiskOp, Entry, Epochs, Recovered, Snapshot, Ticket, Zxid};
+use crate::zab::{DiskOp, Entry, Epochs, Piece, Recovered, Ticket, Zxid};
+use arrivals::Arriving;
 use promises::Promises;
 use segments::Segments;
+use snapshots::Saving;
 use std::path::{Path, PathBuf};
 
 pub use files::Files;
+pub use snapshots::SnapshotReader;
 pub use timed::Timing;
 
 /// Why the disk cannot be used. The node stops: it never acknowledges what it could not write.
@@ -94,12 +100,15 @@ impl StorageError {
 pub struct StoreOptions {
     /// A log segment is closed when it has reached this many bytes.
     pub segment_bytes: u64,
+    /// A snapshot is written, and sent, in pieces of this many bytes.
+    pub piece_bytes: usize,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
         StoreOptions {
             segment_bytes: 64 << 20,
+            piece_bytes: 256 << 10,
         }
     }
 }
@@ -113,6 +122,26 @@ pub struct LogRead {
     pub entries: Option<Vec<Entry>>,
 }
 
+/// The answer to a [`DiskOp::ReadPiece`].
+#[derive(Debug)]
+pub struct PieceRead {
+    /// The question's.
+    pub ticket: Ticket,
+    /// `None` if there is no snapshot.
+    pub piece: Option<Piece>,
+}
+
+/// What came of some operations beside that they were done.
+#[derive(Debug, Default)]
+pub struct Performed {
+    /// Answers.
+    pub reads: Vec<LogRead>,
+    /// Answers.
+    pub pieces: Vec<PieceRead>,
+    /// The snapshot with which the history that was installed begins.
+    pub installed: Option<SnapshotReader>,
+}
+
 /// An open data directory.
 #[derive(Debug)]
 pub struct Store {
@@ -120,6 +149,18 @@ pub struct Store {
     options: StoreOptions,
     promises: Promises,
     log: Segments,
+    /// The snapshot that is being written.
+    saving: Option<Saving>,
+    /// The snapshot that arrives.
+    arriving: Option<Arriving>,
+}
+
+/// What was found when a data directory was opened.
+struct Found {
+    promises: Promises,
+    log: Segments,
+    arriving: Option<Arriving>,
+    recovered: Recovered,
 }
 
 fn folder(history: u64) -> String {
@@ -180,20 +221,19 @@ impl Store {
             }
             found => found,
         };
-        let (promises, log, recovered) = found?;
+        let found = found?;
         let store = Store {
             files,
             options,
-            promises,
-            log,
+            promises: found.promises,
+            log: found.log,
+            saving: None,
+            arriving: found.arriving,
         };
-        Ok((store, recovered))
+        Ok((store, found.recovered))
     }
 
-    fn read(
-        f: &mut dyn Files,
-        options: &StoreOptions,
-    ) -> Result<(Promises, Segments, Recovered), StorageError> {
+    fn read(f: &mut dyn Files, options: &StoreOptions) -> Result<Found, StorageError> {
         if promises::read(f)?.is_none() {
             if let Some(history) = orphan(f)? {
                 return Err(StorageError::Damaged(aside::orphan(f, &history)));
@@ -226,32 +266,45 @@ impl Store {
         };
         let log = Segments::open(f, &folder, options.segment_bytes, keep)?;
         check_reach(f, &folder, &log, from)?;
+        let (arriving, arrival) = arrivals::find(f)?.unzip();
         let recovered = Recovered {
             epochs: promises.epochs,
             snapshot,
+            arrival,
             log_start: log.start(),
             entries,
         };
-        Ok((promises, log, recovered))
+        Ok(Found {
+            promises,
+            log,
+            arriving,
+            recovered,
+        })
+    }
+
+    /// The snapshot at this zxid, to be read while the store goes on.
+    pub fn snapshot(&self, zxid: Zxid) -> Result<SnapshotReader, StorageError> {
+        let name = snapshots::name(&folder(self.promises.history), zxid);
+        SnapshotReader::open(&*self.files, &name)
     }
 
     /// Carries out the operations in order, with one fsync for all appends that stand together; when it returns, all
     /// are durable.
-    pub fn perform(&mut self, operations: Vec<DiskOp>) -> Result<Vec<LogRead>, StorageError> {
-        let mut reads = Vec::new();
+    pub fn perform(&mut self, operations: Vec<DiskOp>) -> Result<Performed, StorageError> {
+        let mut performed = Performed::default();
         for operation in operations {
-            self.perform_one(operation, &mut reads)?;
+            self.perform_one(operation, &mut performed)?;
         }
         self.log.flush(&mut *self.files)?;
-        Ok(reads)
+        Ok(performed)
     }
 
     fn perform_one(
         &mut self,
         operation: DiskOp,
-        reads: &mut Vec<LogRead>,
+        performed: &mut Performed,
     ) -> Result<(), StorageError> {
-        let files = &mut *self.files;
+        let (files, folder) = (&mut *self.files, folder(self.promises.history));
         match operation {
             DiskOp::Append(entry) => self.log.append(files, &entry),
             DiskOp::Truncate(zxid) => self.log.truncate(files, zxid),
@@ -261,48 +314,90 @@ impl Store {
                 self.promises.epochs = epochs;
                 promises::write(files, &self.promises)
             }
-            DiskOp::SaveSnapshot(snapshot) => self.save_snapshot(&snapshot),
+            DiskOp::SaveSnapshot(snapshot) => {
+                self.give_up_saving()?;
+                // What is in it must be in the log, too, when the disk is read again.
+                self.log.flush(&mut *self.files)?;
+                let size = self.options.piece_bytes;
+                let saving = Saving::begin(&mut *self.files, &folder, snapshot, size)?;
+                self.saving = Some(saving);
+                Ok(())
+            }
+            DiskOp::KeepPiece(piece) => arrivals::keep(files, &mut self.arriving, &piece),
             DiskOp::InstallHistory {
-                snapshot,
+                zxid,
                 entries,
                 epochs,
-            } => self.install_history(&snapshot, &entries, epochs),
+            } => {
+                performed.installed = Some(self.install_history(zxid, &entries, epochs)?);
+                Ok(())
+            }
             DiskOp::ReadLog {
                 ticket,
                 after,
                 limit,
             } => {
                 let entries = self.log.read(files, after, limit)?;
-                reads.push(LogRead { ticket, entries });
+                performed.reads.push(LogRead { ticket, entries });
+                Ok(())
+            }
+            DiskOp::ReadPiece {
+                ticket,
+                zxid,
+                number,
+            } => {
+                let piece = snapshots::piece(files, &folder, zxid, number)?;
+                performed.pieces.push(PieceRead { ticket, piece });
                 Ok(())
             }
         }
     }
 
-    fn save_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), StorageError> {
+    /// Whether a snapshot is being written.
+    pub fn is_saving(&self) -> bool {
+        self.saving.is_some()
+    }
+
+    /// Writes a piece more of the snapshot. When it is whole, and what it makes superfluous is gone: the zxid after which the log is
+    /// whole now.
+    pub fn save_more(&mut self) -> Result<Option<Zxid>, StorageError> {
         let (files, folder) = (&mut *self.files, folder(self.promises.history));
-        self.log.flush(files)?;
-        snapshots::write(files, &folder, snapshot)?;
-        match snapshots::purge(files, &folder)? {
-            Some(older) => self.log.purge(files, older),
+        let Some(saving) = self.saving.take() else {
+            return Ok(None);
+        };
+        self.saving = saving.go_on(files, &folder)?;
+        if self.saving.is_some() {
+            return Ok(None);
+        }
+        if let Some(older) = snapshots::purge(files, &folder)? {
+            self.log.purge(files, older)?;
+        }
+        Ok(Some(self.log.start()))
+    }
+
+    fn give_up_saving(&mut self) -> Result<(), StorageError> {
+        match self.saving.take() {
+            Some(saving) => saving.give_up(&mut *self.files),
             None => Ok(()),
         }
     }
 
-    /// Writes the new history beside the old one; the file `epochs` then makes the switch, and the new promises with it.
+    /// Makes the new history beside the old one; the file `epochs` then makes the switch, and the new promises with it.
     fn install_history(
         &mut self,
-        snapshot: &Snapshot,
+        zxid: Zxid,
         entries: &[Entry],
         epochs: Epochs,
-    ) -> Result<(), StorageError> {
+    ) -> Result<SnapshotReader, StorageError> {
+        self.give_up_saving()?;
         let files = &mut *self.files;
         let old = self.promises.history;
         let new = folder(old + 1);
         self.log.flush(files)?;
         StorageError::io("make", files.path(&new), files.make_dir(&new))?;
-        snapshots::write(files, &new, snapshot)?;
-        let mut log = Segments::create(files, &new, snapshot.zxid, self.options.segment_bytes)?;
+        let arriving = self.arriving.take().expect("it has arrived");
+        arriving.finish(files, &new, zxid)?;
+        let mut log = Segments::create(files, &new, zxid, self.options.segment_bytes)?;
         for entry in entries {
             log.append(files, entry)?;
         }
@@ -315,7 +410,8 @@ impl Store {
         promises::write(files, &self.promises)?;
         self.log = log;
         let gone = folder(old);
-        StorageError::io("remove", files.path(&gone), files.remove_dir(&gone))
+        StorageError::io("remove", files.path(&gone), files.remove_dir(&gone))?;
+        self.snapshot(zxid)
     }
 }
 
@@ -369,14 +465,14 @@ fn begin_history(files: &mut dyn Files, epochs: Epochs, history: u64) -> Result<
     promises::write(files, &Promises { epochs, history })
 }
 
-/// Removes histories that a crash left: one that was not yet in use, or no longer.
+/// Removes what a crash left: a history that was not yet in use, or no longer; a snapshot that was being written.
 fn remove_leftovers(files: &mut dyn Files, in_use: u64) -> Result<(), StorageError> {
     for name in StorageError::io("list", files.path(""), files.list(""))? {
         if aside::is_history(&name) && name != folder(in_use) {
             StorageError::io("remove", files.path(&name), files.remove_dir(&name))?;
         }
     }
-    Ok(())
+    snapshots::remove_unfinished(files, &folder(in_use))
 }
 
 /// The log must reach back to the snapshot, or to the beginning, and not end before it.

@@ -3,8 +3,8 @@
 //! A few lines of text with a checksum, replaced as a whole. Naming the history's folder here makes the switch to a
 //! leader's snapshot, with its empty log, a single atomic step.
 
-use super::files::Files;
-use super::{StorageError, snapshots};
+use super::StorageError;
+use super::files::{Files, replace};
 use crate::zab::{Epoch, Epochs};
 
 pub(super) const NAME: &str = "epochs";
@@ -51,7 +51,7 @@ fn decode(text: &str) -> Option<Promises> {
 }
 
 pub(super) fn write(files: &mut dyn Files, promises: &Promises) -> Result<(), StorageError> {
-    snapshots::replace(files, "", NAME, encode(promises).as_bytes())
+    replace(files, "", NAME, encode(promises).as_bytes())
 }
 
 /// The promises; `None` if there is no such file.

@@ -50,6 +50,10 @@ impl<F: Fn(Timing) + Send> Files for Timed<F> {
         self.files.list(folder)
     }
 
+    fn open(&self, name: &str) -> io::Result<Box<dyn io::Read + Send>> {
+        self.files.open(name)
+    }
+
     fn read(&self, name: &str, offset: u64, limit: usize) -> io::Result<Vec<u8>> {
         self.files.read(name, offset, limit)
     }

@@ -1,13 +1,12 @@
-//! The znodes themselves: an arena, in which each znode knows its children by name.
+//! The znodes themselves: an arena of pages, in which a znode is found by its parent and its name.
 //!
-//! A name is stored once, in its parent's map; a path is walked name by name. No rule of ZooKeeper's stands here.
+//! Pages are shared with frozen copies of the arena: freezing copies a pointer a page, and a page that is shared is copied when it
+//! is changed. So a snapshot is the state of one moment, and costs memory only for what changes while it is written.
+//! No rule of ZooKeeper's stands here.
 
 use super::digest::{self, Digest};
-use super::stat::Stat;
-use crate::request::{Acl, SessionId};
-use crate::zab::Zxid;
-use bytes::Bytes;
-use std::collections::BTreeMap;
+use super::index::Index;
+use super::znode::Znode;
 use std::sync::Arc;
 
 /// Where a znode stands in the arena.
@@ -17,81 +16,110 @@ pub(super) struct Slot(u32);
 /// The root is never moved.
 pub(super) const ROOT: Slot = Slot(0);
 
-/// One znode.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Znode {
-    pub(super) data: Option<Bytes>,
-    /// `None`: open to everybody, as nearly every znode is.
-    pub(super) acl: Option<Arc<[Acl]>>,
-    pub(super) czxid: Zxid,
-    pub(super) mzxid: Zxid,
-    pub(super) pzxid: Zxid,
-    pub(super) ctime: i64,
-    pub(super) mtime: i64,
-    pub(super) version: i32,
-    /// Children ever created: the source of sequence numbers.
-    pub(super) creates: i32,
-    pub(super) aversion: i32,
-    pub(super) owner: SessionId,
-    pub(super) children: BTreeMap<Box<str>, Slot>,
-    /// CRC32Cs of path (the root's is empty) and data, for the digest; the arena keeps them.
-    pub(super) path_crc: u32,
-    pub(super) data_crc: u32,
-}
+/// No znode stands here.
+pub(super) const NOWHERE: Slot = Slot(u32::MAX);
 
-impl Znode {
-    pub(super) fn stat(&self) -> Stat {
-        let children = self.children.len() as i32;
-        Stat {
-            czxid: self.czxid,
-            mzxid: self.mzxid,
-            ctime: self.ctime,
-            mtime: self.mtime,
-            version: self.version,
-            // Every child that was created and is not there any more was deleted: creates + deletes.
-            cversion: self.creates.wrapping_mul(2).wrapping_sub(children),
-            aversion: self.aversion,
-            // Containers and times to live are not shown, as in ZooKeeper.
-            ephemeral_owner: if self.owner.is_session() {
-                self.owner
-            } else {
-                SessionId::NONE
-            },
-            data_length: self.data.as_ref().map_or(0, |d| d.len() as i32),
-            num_children: children,
-            pzxid: self.pzxid,
-        }
+impl Slot {
+    pub(super) fn number(self) -> u32 {
+        self.0
     }
 
-    fn data_len(&self) -> usize {
-        self.data.as_ref().map_or(0, Bytes::len)
+    fn place(self) -> (usize, usize) {
+        (self.0 as usize / PAGE, self.0 as usize % PAGE)
+    }
+}
+
+/// Znodes of a page.
+const PAGE: usize = 64;
+
+/// The znodes by slot, those that are free among them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pages {
+    pages: Vec<Arc<Vec<Znode>>>,
+    /// How many slots there are.
+    slots: usize,
+}
+
+impl Pages {
+    pub(super) fn get(&self, slot: Slot) -> &Znode {
+        let (page, at) = slot.place();
+        &self.pages[page][at]
+    }
+
+    fn get_mut(&mut self, slot: Slot) -> &mut Znode {
+        let (page, at) = slot.place();
+        &mut Arc::make_mut(&mut self.pages[page])[at]
+    }
+
+    fn push(&mut self, znode: Znode) -> Slot {
+        let slot = u32::try_from(self.slots).ok().map(Slot);
+        let slot = slot.filter(|slot| *slot != NOWHERE);
+        let slot = slot.expect("2^32 znodes do not fit into memory");
+        if self.slots.is_multiple_of(PAGE) {
+            self.pages.push(Arc::new(Vec::with_capacity(PAGE)));
+        }
+        let last = self.pages.last_mut().expect("just made, or not full");
+        let last = Arc::make_mut(last);
+        last.reserve_exact(PAGE - last.len());
+        last.push(znode);
+        self.slots += 1;
+        slot
+    }
+
+    /// The children of a znode, in no order that means anything.
+    pub(super) fn children(&self, slot: Slot) -> impl Iterator<Item = Slot> + use<'_> {
+        let mut next = self.get(slot).first_child;
+        std::iter::from_fn(move || {
+            let child = next;
+            (child != NOWHERE).then(|| {
+                next = self.get(child).next;
+                child
+            })
+        })
+    }
+
+    /// The same, by name.
+    pub(super) fn sorted_children(&self, slot: Slot) -> Vec<Slot> {
+        let mut children: Vec<Slot> = self.children(slot).collect();
+        children.sort_unstable_by_key(|child| self.get(*child).name());
+        children
     }
 }
 
 /// All znodes.
 #[derive(Debug, Clone)]
 pub(super) struct Arena {
-    znodes: Vec<Znode>,
+    pages: Pages,
+    index: Index,
     free: Vec<Slot>,
     bytes: usize,
     digest: Digest,
+    /// Where name and data are put together.
+    scratch: Vec<u8>,
 }
 
 impl Arena {
     /// The root alone.
     pub(super) fn new() -> Arena {
-        let root = Znode {
-            data: Some(Bytes::new()),
-            ..Znode::default()
-        };
+        let mut root = Znode::default();
+        root.set_text(b"", Some(b""), &mut Vec::new());
         let mut digest = Digest::default();
         digest.add(digest::of_znode(&root));
+        let mut pages = Pages::default();
+        pages.push(root);
         Arena {
-            znodes: vec![root],
+            pages,
+            index: Index::default(),
             free: Vec::new(),
             bytes: 0,
             digest,
+            scratch: Vec::new(),
         }
+    }
+
+    /// The znodes as they are now; they stay so.
+    pub(super) fn freeze(&self) -> Pages {
+        self.pages.clone()
     }
 
     /// The digest of all znodes.
@@ -103,20 +131,20 @@ impl Arena {
     #[cfg(test)]
     pub(super) fn digest_anew(&self) -> Digest {
         let mut digest = Digest::default();
-        for (path, znode) in self.walk() {
-            let path = path.trim_end_matches('/').as_bytes();
-            let znode = Znode {
-                path_crc: crc32c::crc32c(path),
-                data_crc: crc32c::crc32c(znode.data.as_deref().unwrap_or_default()),
-                ..znode.clone()
-            };
+        let mut waiting = vec![(String::new(), ROOT)];
+        while let Some((path, slot)) = waiting.pop() {
+            let mut znode = self.get(slot).clone();
+            znode.path_crc = crc32c::crc32c(path.as_bytes());
+            znode.data_crc = crc32c::crc32c(znode.data().unwrap_or_default());
             digest.add(digest::of_znode(&znode));
+            let below = |child| (format!("{path}/{}", self.get(child).name()), child);
+            waiting.extend(self.pages.children(slot).map(below));
         }
         digest
     }
 
     pub(super) fn len(&self) -> usize {
-        self.znodes.len() - self.free.len()
+        self.pages.slots - self.free.len()
     }
 
     /// Names and data, in bytes.
@@ -129,18 +157,40 @@ impl Arena {
         if rest.is_empty() {
             return Some(ROOT);
         }
-        rest.split('/').try_fold(ROOT, |slot, name| {
-            self.get(slot).children.get(name).copied()
-        })
+        rest.split('/')
+            .try_fold(ROOT, |slot, name| self.child(slot, name))
+    }
+
+    /// The child of this name.
+    pub(super) fn child(&self, parent: Slot, name: &str) -> Option<Slot> {
+        self.index.find(&self.pages, parent, name)
     }
 
     pub(super) fn get(&self, slot: Slot) -> &Znode {
-        &self.znodes[slot.0 as usize]
+        self.pages.get(slot)
     }
 
-    /// Changes anything of a znode but its children, and keeps the books.
+    /// The names of a znode's children, sorted.
+    pub(super) fn names(&self, slot: Slot) -> Vec<&str> {
+        let name = |child| self.get(child).name();
+        let mut names: Vec<&str> = self.pages.children(slot).map(name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Every znode of a subtree, its root among them, in no order that means anything.
+    pub(super) fn subtree(&self, slot: Slot) -> impl Iterator<Item = &Znode> {
+        let mut waiting = vec![slot];
+        std::iter::from_fn(move || {
+            let slot = waiting.pop()?;
+            waiting.extend(self.pages.children(slot));
+            Some(self.get(slot))
+        })
+    }
+
+    /// Changes fields of a znode, and keeps the books.
     pub(super) fn change<T>(&mut self, slot: Slot, change: impl FnOnce(&mut Znode) -> T) -> T {
-        let znode = &mut self.znodes[slot.0 as usize];
+        let znode = self.pages.get_mut(slot);
         self.digest.remove(digest::of_znode(znode));
         let result = change(znode);
         self.digest.add(digest::of_znode(znode));
@@ -151,77 +201,87 @@ impl Arena {
     pub(super) fn set_data(
         &mut self,
         slot: Slot,
-        data: Option<Bytes>,
+        data: Option<&[u8]>,
         change: impl FnOnce(&mut Znode),
     ) {
+        let mut scratch = std::mem::take(&mut self.scratch);
         self.bytes -= self.get(slot).data_len();
-        self.bytes += data.as_ref().map_or(0, Bytes::len);
+        self.bytes += data.map_or(0, <[u8]>::len);
         self.change(slot, |znode| {
-            znode.data_crc = crc32c::crc32c(data.as_deref().unwrap_or_default());
-            znode.data = data;
+            znode.set_data(data, &mut scratch);
             change(znode);
         });
+        self.scratch = scratch;
+        self.scratch.clear();
+        self.scratch.shrink_to(SCRATCH);
+    }
+
+    /// Replaces all of the root but its children.
+    pub(super) fn set_root(&mut self, data: Option<&[u8]>, znode: Znode) {
+        self.set_data(ROOT, data, |root| root.take_fields(znode));
     }
 
     /// Puts a znode below `parent`, where no child has this name.
-    pub(super) fn insert(&mut self, parent: Slot, name: &str, mut znode: Znode) -> Slot {
-        let above = crc32c::crc32c_append(self.get(parent).path_crc, b"/");
-        znode.path_crc = crc32c::crc32c_append(above, name.as_bytes());
-        znode.data_crc = crc32c::crc32c(znode.data.as_deref().unwrap_or_default());
+    pub(super) fn insert(
+        &mut self,
+        parent: Slot,
+        name: &str,
+        data: Option<&[u8]>,
+        mut znode: Znode,
+    ) -> Slot {
+        assert!(self.child(parent, name).is_none(), "{name} exists already");
+        let above = self.get(parent);
+        let (next, path_crc) = (above.first_child, above.path_crc);
+        znode.path_crc = crc32c::crc32c_append(path_crc, b"/");
+        znode.path_crc = crc32c::crc32c_append(znode.path_crc, name.as_bytes());
+        znode.set_text(name.as_bytes(), data, &mut self.scratch);
+        self.scratch.clear();
+        self.scratch.shrink_to(SCRATCH);
+        (znode.parent, znode.next) = (parent, next);
         self.digest.add(digest::of_znode(&znode));
         self.bytes += name.len() + znode.data_len();
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.znodes[slot.0 as usize] = znode;
+                *self.pages.get_mut(slot) = znode;
                 slot
             }
-            None => {
-                let slot = Slot(
-                    u32::try_from(self.znodes.len()).expect("2^32 znodes do not fit into memory"),
-                );
-                self.znodes.push(znode);
-                slot
-            }
+            None => self.pages.push(znode),
         };
-        let children = &mut self.znodes[parent.0 as usize].children;
-        let before = children.insert(name.into(), slot);
-        assert!(before.is_none(), "{name} exists already");
+        if next != NOWHERE {
+            self.pages.get_mut(next).previous = slot;
+        }
+        let above = self.pages.get_mut(parent);
+        above.first_child = slot;
+        above.children += 1;
+        self.index.insert(&self.pages, parent, name, slot);
         slot
     }
 
-    /// Takes the child `name` of `parent`, which has no children, out; `None` if there is none.
-    pub(super) fn remove(&mut self, parent: Slot, name: &str) -> Option<Znode> {
-        let slot = self.znodes[parent.0 as usize].children.remove(name)?;
-        let znode = std::mem::take(&mut self.znodes[slot.0 as usize]);
-        assert!(znode.children.is_empty(), "{name} has children");
+    /// Takes a znode that has no children out.
+    pub(super) fn remove(&mut self, slot: Slot) -> Znode {
+        let znode = self.pages.get(slot);
+        assert!(znode.children == 0, "{} has children", znode.name());
+        self.index.remove(&self.pages, slot);
+        let znode = std::mem::take(self.pages.get_mut(slot));
+        match znode.previous {
+            NOWHERE => self.pages.get_mut(znode.parent).first_child = znode.next,
+            previous => self.pages.get_mut(previous).next = znode.next,
+        }
+        if znode.next != NOWHERE {
+            self.pages.get_mut(znode.next).previous = znode.previous;
+        }
+        self.pages.get_mut(znode.parent).children -= 1;
         self.digest.remove(digest::of_znode(&znode));
-        self.bytes -= name.len() + znode.data_len();
+        self.bytes -= znode.name().len() + znode.data_len();
         self.free.push(slot);
-        Some(znode)
+        znode
     }
 
     /// How many znodes are below this one, at any depth.
     pub(super) fn count_below(&self, slot: Slot) -> usize {
-        let (mut count, mut waiting) = (0, vec![slot]);
-        while let Some(slot) = waiting.pop() {
-            let children = &self.get(slot).children;
-            count += children.len();
-            waiting.extend(children.values());
-        }
-        count
-    }
-
-    /// Every znode with its path, parents first, siblings by name.
-    pub(super) fn walk(&self) -> impl Iterator<Item = (String, &Znode)> {
-        let mut waiting = vec![(String::from("/"), ROOT)];
-        std::iter::from_fn(move || {
-            let (path, slot) = waiting.pop()?;
-            let znode = self.get(slot);
-            let prefix = if slot == ROOT { "" } else { path.as_str() };
-            for (name, child) in znode.children.iter().rev() {
-                waiting.push((format!("{prefix}/{name}"), *child));
-            }
-            Some((path, znode))
-        })
+        self.subtree(slot).count() - 1
     }
 }
+
+/// Of the place where name and data are put together, so much is kept.
+const SCRATCH: usize = 64 << 10;

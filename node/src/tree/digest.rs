@@ -8,7 +8,7 @@
 //! A weight covers the path, the data, the access control list and every field that is replicated. A znode keeps the CRCs of its path
 //! and data, so that a change of its other fields reads neither.
 
-use super::arena::Znode;
+use super::znode::Znode;
 use super::{Session, SessionId};
 use crate::request::Acl;
 use crate::zab::Zxid;
@@ -79,19 +79,19 @@ impl Mixer {
 
 pub(super) fn of_znode(znode: &Znode) -> u64 {
     // One more than the length, so that no data differs from data of no length.
-    let length = znode.data.as_ref().map_or(0, |data| data.len() as u64 + 1);
+    let length = znode.data().map_or(0, |data| data.len() as u64 + 1);
     Mixer(1)
         .pair(znode.path_crc, znode.data_crc)
         .word(length)
-        .word(u64::from(znode.acl.as_deref().map_or(0, of_list)))
+        .word(u64::from(znode.acl().map_or(0, |list| of_list(list))))
         .word(znode.czxid.0)
         .word(znode.mzxid.0)
         .word(znode.pzxid.0)
         .word(znode.ctime as u64)
         .word(znode.mtime as u64)
         .pair(znode.version as u32, znode.creates as u32)
-        .word(znode.aversion as u64)
-        .word(znode.owner.0 as u64)
+        .word(znode.aversion() as u64)
+        .word(znode.owner().0 as u64)
         .0
 }
 

@@ -1,69 +1,85 @@
 //! The tree as bytes: snapshots.
 //!
-//! Deterministic: equal trees have equal bytes. Parents stand before their children, so that a tree is restored in one
-//! pass.
+//! Deterministic: equal trees have equal bytes, on every server. A header, the sessions by id, then the znodes: each before its
+//! children, and these by name, so that a tree is restored in one pass (see `restore`). What is written is a frozen tree: the tree itself goes on
+//! meanwhile.
 
-use super::arena::{Arena, ROOT, Znode};
-use super::lists::Lists;
-use super::{Digest, Ensemble, Session, Tree, path};
-use crate::request::{Acl, Lifetime, SessionId};
-use crate::zab::{View, Zxid};
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use super::arena::{Pages, ROOT, Slot};
+use super::znode::Znode;
+use super::{Digest, Ensemble, Session, Tree};
+use crate::request::{Acl, Password, SessionId};
+use crate::zab::{self, Zxid};
+use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The version of the image's layout, its first byte.
-const FORMAT: u8 = 3;
+pub(super) const FORMAT: u8 = 4;
 
-/// An image that cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ImageError {
-    /// Another version wrote it.
-    #[error(
-        "the snapshot has format {0}, and this node reads format {FORMAT}: use the version that wrote it"
-    )]
-    Format(u8),
-    /// The bytes make no sense.
-    #[error("the snapshot cannot be decoded ({0})")]
-    Garbage(#[from] postcard::Error),
-    /// It is cut off, or continues where it should end, or a znode has no parent, or the like.
-    #[error("the snapshot is inconsistent: {0}")]
-    Inconsistent(&'static str),
-}
-
-#[derive(Serialize, Deserialize)]
-struct Header {
-    zxid: Zxid,
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Header {
+    pub(super) zxid: Zxid,
     /// Whoever reads it must come to the same.
-    digest: Digest,
-    ensemble: Option<Ensemble>,
-    sessions: u64,
-    znodes: u64,
+    pub(super) digest: Digest,
+    pub(super) ensemble: Option<Ensemble>,
+    pub(super) sessions: u64,
+    pub(super) znodes: u64,
 }
 
+/// A znode. How many children it has tells where it ends.
 #[derive(Serialize, Deserialize)]
-struct Record<'a> {
-    path: Cow<'a, str>,
-    data: Option<Bytes>,
-    acl: Option<Cow<'a, [Acl]>>,
-    czxid: Zxid,
-    mzxid: Zxid,
-    pzxid: Zxid,
-    ctime: i64,
-    mtime: i64,
-    version: i32,
-    creates: i32,
-    aversion: i32,
-    owner: SessionId,
+pub(super) struct Record<'a> {
+    #[serde(borrow)]
+    pub(super) name: &'a str,
+    pub(super) children: u32,
+    pub(super) data: Option<Raw<'a>>,
+    pub(super) acl: Option<Cow<'a, [Acl]>>,
+    pub(super) czxid: Zxid,
+    pub(super) mzxid: Zxid,
+    pub(super) pzxid: Zxid,
+    pub(super) ctime: i64,
+    pub(super) mtime: i64,
+    pub(super) version: i32,
+    pub(super) creates: i32,
+    pub(super) aversion: i32,
+    pub(super) owner: SessionId,
+}
+
+/// Bytes that are written and read as they stand, not one by one.
+#[derive(Clone, Copy)]
+pub(super) struct Raw<'a>(pub(super) &'a [u8]);
+
+impl Serialize for Raw<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Raw<'a>, D::Error> {
+        struct Borrowed;
+        impl<'de> de::Visitor<'de> for Borrowed {
+            type Value = Raw<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<Raw<'de>, E> {
+                Ok(Raw(bytes))
+            }
+        }
+        deserializer.deserialize_bytes(Borrowed)
+    }
 }
 
 impl<'a> Record<'a> {
-    fn of(path: String, znode: &'a Znode) -> Record<'a> {
+    fn of(znode: &'a Znode) -> Record<'a> {
         Record {
-            path: Cow::Owned(path),
-            data: znode.data.clone(),
-            acl: znode.acl.as_deref().map(Cow::Borrowed),
+            name: znode.name(),
+            children: znode.children,
+            data: znode.data().map(Raw),
+            acl: znode.acl().map(|list| Cow::Borrowed(&**list)),
             czxid: znode.czxid,
             mzxid: znode.mzxid,
             pzxid: znode.pzxid,
@@ -71,43 +87,23 @@ impl<'a> Record<'a> {
             mtime: znode.mtime,
             version: znode.version,
             creates: znode.creates,
-            aversion: znode.aversion,
-            owner: znode.owner,
-        }
-    }
-
-    fn into_znode(self, lists: &mut Lists) -> Znode {
-        Znode {
-            data: self.data,
-            acl: self.acl.and_then(|acl| lists.keep(acl.into_owned())),
-            czxid: self.czxid,
-            mzxid: self.mzxid,
-            pzxid: self.pzxid,
-            ctime: self.ctime,
-            mtime: self.mtime,
-            version: self.version,
-            creates: self.creates,
-            aversion: self.aversion,
-            owner: self.owner,
-            ..Znode::default()
+            aversion: znode.aversion(),
+            owner: znode.owner(),
         }
     }
 }
 
-fn put<T: Serialize>(out: Vec<u8>, value: &T) -> Vec<u8> {
-    postcard::to_extend(value, out).expect("a Vec grows, and every field has an encoding")
-}
-
-/// Who belongs to the ensemble by an image, if it says so; the znodes are not looked at.
-pub fn view_in(image: &Bytes) -> Option<View> {
-    let rest = image.strip_prefix(&[FORMAT])?;
-    let (header, _): (Header, _) = postcard::take_from_bytes(rest).ok()?;
-    Some(header.ensemble?.view)
+/// A tree as it was at one moment.
+#[derive(Debug)]
+pub struct Frozen {
+    header: Header,
+    sessions: Vec<(SessionId, i32, Password)>,
+    pages: Pages,
 }
 
 impl Tree {
-    /// The whole state, as bytes.
-    pub fn image(&self) -> Bytes {
+    /// The tree as it is now; it costs a pointer for each 64 znodes, a few words for each session, and later a copy of what changes.
+    pub fn freeze(&self) -> Frozen {
         let header = Header {
             zxid: self.zxid,
             digest: self.digest(),
@@ -115,104 +111,98 @@ impl Tree {
             sessions: self.sessions.len() as u64,
             znodes: self.znodes.len() as u64,
         };
-        let mut out = Vec::with_capacity(64 + self.znodes.bytes() + 64 * self.znodes.len());
-        out.push(FORMAT);
-        out = put(out, &header);
-        for session in &self.sessions {
-            out = put(out, &session);
+        let sessions = self.sessions.iter();
+        Frozen {
+            header,
+            sessions: sessions
+                .map(|(id, session)| (*id, session.timeout_ms, session.password))
+                .collect(),
+            pages: self.znodes.freeze(),
         }
-        for (path, znode) in self.znodes.walk() {
-            out = put(out, &Record::of(path, znode));
-        }
-        out.into()
     }
 
-    /// The state in an image.
-    pub fn restore(image: &[u8]) -> Result<Tree, ImageError> {
-        let (format, rest) = image
-            .split_first()
-            .ok_or(ImageError::Inconsistent("it is empty"))?;
-        if *format != FORMAT {
-            return Err(ImageError::Format(*format));
+    /// The whole image in one piece; for trees that are known to be small.
+    pub fn image(&self) -> Bytes {
+        let mut out = BytesMut::new();
+        let pieces = Writer::new(Arc::new(self.freeze()), 1 << 20);
+        pieces.for_each(|piece| out.extend_from_slice(&piece));
+        out.freeze()
+    }
+}
+
+impl zab::Frozen for Frozen {
+    fn pieces(self: Arc<Self>, size: usize) -> Box<dyn Iterator<Item = Bytes> + Send> {
+        Box::new(Writer::new(self, size))
+    }
+}
+
+/// Writes the image of a frozen tree, piece by piece.
+struct Writer {
+    frozen: Arc<Frozen>,
+    /// How long each piece is, but for the last.
+    size: usize,
+    /// What is written and not yet given out.
+    out: BytesMut,
+    next_session: usize,
+    /// Znodes that are to be written, the next one last.
+    waiting: Vec<Slot>,
+}
+
+fn put<T: Serialize>(out: &mut BytesMut, value: &T) {
+    postcard::to_extend(value, Extend(out)).expect("it grows, and every field has an encoding");
+}
+
+/// Bytes at the end of a buffer.
+struct Extend<'a>(&'a mut BytesMut);
+
+impl std::iter::Extend<u8> for Extend<'_> {
+    fn extend<I: IntoIterator<Item = u8>>(&mut self, bytes: I) {
+        self.0.extend(bytes);
+    }
+}
+
+impl Writer {
+    fn new(frozen: Arc<Frozen>, size: usize) -> Writer {
+        let mut out = BytesMut::with_capacity(size);
+        out.extend_from_slice(&[FORMAT]);
+        put(&mut out, &frozen.header);
+        Writer {
+            frozen,
+            size,
+            out,
+            next_session: 0,
+            waiting: vec![ROOT],
         }
-        let (header, mut rest): (Header, _) = postcard::take_from_bytes(rest)?;
-        let mut tree = Tree {
-            zxid: header.zxid,
-            znodes: Arena::new(),
-            sessions: BTreeMap::new(),
-            sessions_digest: Digest::default(),
-            lists: Lists::default(),
-            ephemerals: 0,
-            perishable: BTreeSet::new(),
-            quotas: BTreeSet::new(),
-            ensemble: header.ensemble,
-        };
-        for _ in 0..header.sessions {
-            let ((id, session), after): ((SessionId, Session), _) =
-                postcard::take_from_bytes(rest)?;
-            tree.add_session(id, session);
-            rest = after;
-        }
-        for _ in 0..header.znodes {
-            let (record, after) = postcard::take_from_bytes(rest)?;
-            tree.place(record)?;
-            rest = after;
-        }
-        if !rest.is_empty() {
-            return Err(ImageError::Inconsistent("it goes on behind its end"));
-        }
-        if tree.digest() != header.digest {
-            return Err(ImageError::Inconsistent(
-                "its digest is not that of the state from which it was made",
-            ));
-        }
-        Ok(tree)
     }
 
-    fn place(&mut self, mut record: Record<'_>) -> Result<(), ImageError> {
-        let path = std::mem::take(&mut record.path).into_owned();
-        let Some((parent, name)) = path::split(&path) else {
-            if path != "/" {
-                return Err(ImageError::Inconsistent("a path is not legal"));
-            }
-            let mut znode = record.into_znode(&mut self.lists);
-            let data = znode.data.take();
-            self.znodes.set_data(ROOT, data, |root| {
-                *root = Znode {
-                    data: root.data.take(),
-                    children: std::mem::take(&mut root.children),
-                    path_crc: root.path_crc,
-                    data_crc: root.data_crc,
-                    ..znode
-                };
-            });
-            return Ok(());
+    /// Writes a session or a znode; false if all are written.
+    fn write_one(&mut self) -> bool {
+        if let Some((id, timeout_ms, password)) = self.frozen.sessions.get(self.next_session) {
+            let session = Session {
+                timeout_ms: *timeout_ms,
+                password: *password,
+                ephemerals: BTreeSet::new(),
+            };
+            put(&mut self.out, &(*id, session));
+            self.next_session += 1;
+            return true;
+        }
+        let Some(slot) = self.waiting.pop() else {
+            return false;
         };
-        let parent = self
-            .znodes
-            .find(parent)
-            .ok_or(ImageError::Inconsistent("a znode has no parent"))?;
-        if self.znodes.get(parent).children.contains_key(name) {
-            return Err(ImageError::Inconsistent("a znode stands in it twice"));
-        }
-        let znode = record.into_znode(&mut self.lists);
-        let owner = znode.owner;
-        self.znodes.insert(parent, name, znode);
-        self.quota_found(&path);
-        match owner.lifetime() {
-            Lifetime::Persistent => return Ok(()),
-            Lifetime::Container | Lifetime::Ttl(_) => {
-                self.perishable.insert(path);
-                return Ok(());
-            }
-            Lifetime::Session(_) => {}
-        }
-        let session = self.sessions.get_mut(&owner);
-        let session = session.ok_or(ImageError::Inconsistent(
-            "an ephemeral znode has no session",
-        ))?;
-        session.ephemerals.insert(path);
-        self.ephemerals += 1;
-        Ok(())
+        put(&mut self.out, &Record::of(self.frozen.pages.get(slot)));
+        let children = self.frozen.pages.sorted_children(slot);
+        self.waiting.extend(children.into_iter().rev());
+        true
+    }
+}
+
+impl Iterator for Writer {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        while self.out.len() < self.size && self.write_one() {}
+        let length = self.size.min(self.out.len());
+        (length > 0).then(|| self.out.split_to(length).freeze())
     }
 }

@@ -5,21 +5,26 @@
 //! is an error.
 //!
 //! - [`path`]: legal paths. `stat`: what clients see of a znode.
-//! - `arena`: the znodes. `lists`: their access control lists. `quota`: what subtrees hold and may hold.
-//! - `image`: the tree as bytes, for snapshots. `digest`: a number by which replicas are compared.
+//! - `arena`: the znodes, in pages. `index`: where they stand. `znode`: one of them. `lists`: their access control lists.
+//! - `quota`: what subtrees hold and may hold.
+//! - `image`: the tree as bytes, for snapshots. `restore`: a tree of such bytes. `digest`: a number by which replicas are compared.
 
 mod arena;
 mod digest;
 mod image;
+mod index;
 mod lists;
 pub mod path;
 mod quota;
+mod restore;
 mod stat;
 #[cfg(test)]
 mod tests;
+mod znode;
 
 pub use digest::{Checkpoint, Digest, Digests, Mismatch};
-pub use image::{ImageError, view_in};
+pub use image::Frozen;
+pub use restore::{ImageError, Restorer, view_in};
 pub use stat::Stat;
 
 use crate::ensemble;
@@ -27,12 +32,13 @@ use crate::request::{Acl, ErrorCode, Lifetime, Password, SessionId};
 use crate::txn::{Body, Origin, Txn};
 use crate::watches::EventKind;
 use crate::zab::{self, NodeId, Zxid};
-use arena::{Arena, ROOT, Slot, Znode};
+use arena::{Arena, ROOT, Slot};
 use bytes::Bytes;
 use lists::Lists;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use znode::Znode;
 
 /// A session, as every replica knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,43 +125,53 @@ pub struct Diverged {
 /// A znode's data, list or children, as a read finds it.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
-    znode: &'a Znode,
+    znodes: &'a Arena,
+    slot: Slot,
 }
 
 impl<'a> View<'a> {
+    fn znode(&self) -> &'a Znode {
+        self.znodes.get(self.slot)
+    }
+
     /// Its Stat.
     pub fn stat(&self) -> Stat {
-        self.znode.stat()
+        self.znode().stat()
     }
 
     /// Its data; `None` is Java's null.
     pub fn data(&self) -> Option<&'a [u8]> {
-        self.znode.data.as_deref()
+        self.znode().data()
     }
 
     /// The names of its children, sorted.
-    pub fn children(&self) -> impl ExactSizeIterator<Item = &'a str> + use<'a> {
-        self.znode.children.keys().map(|name| &**name)
+    pub fn children(&self) -> Vec<&'a str> {
+        self.znodes.names(self.slot)
+    }
+
+    /// How many children it has.
+    pub fn child_count(&self) -> usize {
+        self.znode().children as usize
     }
 
     /// Its access control list; `None` if it is the open one.
     pub fn acl(&self) -> Option<&'a [Acl]> {
-        self.znode.acl.as_deref()
+        self.znode().acl().map(|list| &**list)
     }
 
     /// The same, to be shared.
     pub fn shared_acl(&self) -> Option<&'a Arc<[Acl]>> {
-        self.znode.acl.as_ref()
+        self.znode().acl()
     }
 
     /// What its life is bound to.
     pub fn lifetime(&self) -> Lifetime {
-        self.znode.owner.lifetime()
+        self.znode().owner().lifetime()
     }
 
     /// How many children were ever created: the next sequence number.
     pub fn creates(&self) -> i32 {
-        self.znode.creates
+        self.znode().creates
     }
 }
 
@@ -187,24 +203,13 @@ impl Tree {
     pub fn new() -> Tree {
         let mut znodes = Arena::new();
         // As in ZooKeeper these do not count as creates, so that the visible cversion of / starts at -1.
-        let own = || Znode {
-            data: Some(Bytes::new()),
-            ..Znode::default()
-        };
-        let zookeeper = znodes.insert(ROOT, "zookeeper", own());
-        znodes.insert(zookeeper, "quota", own());
+        let zookeeper = znodes.insert(ROOT, "zookeeper", Some(b""), Znode::default());
+        znodes.insert(zookeeper, "quota", Some(b""), Znode::default());
         let mut lists = Lists::default();
         let read_only = lists.keep(vec![Acl::read_only()]);
-        znodes.insert(
-            zookeeper,
-            "config",
-            Znode {
-                acl: read_only,
-                // As ZooKeeper makes it.
-                aversion: -1,
-                ..own()
-            },
-        );
+        // Its list's version is as ZooKeeper makes it.
+        let config = Znode::default().with(read_only, SessionId::NONE, -1);
+        znodes.insert(zookeeper, "config", Some(b""), config);
         Tree {
             zxid: Zxid::ZERO,
             znodes,
@@ -254,7 +259,8 @@ impl Tree {
     /// The znode at `path`, if there is one.
     pub fn get(&self, path: &str) -> Option<View<'_>> {
         self.znodes.find(path).map(|slot| View {
-            znode: self.znodes.get(slot),
+            znodes: &self.znodes,
+            slot,
         })
     }
 
@@ -342,17 +348,15 @@ impl Tree {
                 let acl = self.lists.keep(acl);
                 let (zxid, time) = (self.zxid, time_ms);
                 let znode = Znode {
-                    data,
-                    acl,
                     czxid: zxid,
                     mzxid: zxid,
                     pzxid: zxid,
                     ctime: time,
                     mtime: time,
-                    owner,
                     ..Znode::default()
                 };
-                let stat = self.create(&path, znode, parent_creates, observer)?;
+                let znode = znode.with(acl, owner, 0);
+                let stat = self.create(&path, data.as_deref(), znode, parent_creates, observer)?;
                 Ok(Outcome::Created { path, stat })
             }
             Body::Delete { path } => {
@@ -365,10 +369,8 @@ impl Tree {
             Body::SetAcl { path, acl, version } => {
                 let acl = self.lists.keep(acl);
                 let slot = self.find(&path)?;
-                self.znodes.change(slot, |znode| {
-                    znode.acl = acl;
-                    znode.aversion = version;
-                });
+                self.znodes
+                    .change(slot, |znode| znode.set_acl(acl, version));
                 Ok(Outcome::Set(self.znodes.get(slot).stat()))
             }
             Body::SetData {
@@ -376,7 +378,7 @@ impl Tree {
                 data,
                 version,
             } => {
-                let stat = self.set_data(&path, data, version, time_ms, observer)?;
+                let stat = self.set_data(&path, data.as_deref(), version, time_ms, observer)?;
                 Ok(Outcome::Set(stat))
             }
             Body::Check => Ok(Outcome::Checked),
@@ -439,22 +441,23 @@ impl Tree {
         let data = ensemble::znode(&view.members, zxid);
         self.ensemble = Some(Ensemble { view, asker: None });
         // As in ZooKeeper, its version is -1 from then on: the zxid is what tells.
-        let stat = self.set_data(path::CONFIG, Some(data.clone()), -1, time_ms, observer)?;
+        let stat = self.set_data(path::CONFIG, Some(&data), -1, time_ms, observer)?;
         Ok(Outcome::Reconfigured { asker, data, stat })
     }
 
     fn create(
         &mut self,
         path: &str,
+        data: Option<&[u8]>,
         znode: Znode,
         parent_creates: i32,
         observer: &mut dyn FnMut(Change<'_>),
     ) -> Result<Stat, Diverged> {
         let (parent, name) = self.parent(path)?;
-        if self.znodes.get(parent).children.contains_key(name) {
+        if self.znodes.child(parent, name).is_some() {
             return Err(self.diverged("there is already", path));
         }
-        match znode.owner.lifetime() {
+        match znode.owner().lifetime() {
             Lifetime::Persistent => {}
             Lifetime::Container | Lifetime::Ttl(_) => {
                 self.perishable.insert(path.to_owned());
@@ -467,8 +470,7 @@ impl Tree {
                 self.ephemerals += 1;
             }
         }
-        let bytes = znode.data.as_ref().map_or(0, Bytes::len);
-        let slot = self.znodes.insert(parent, name, znode);
+        let slot = self.znodes.insert(parent, name, data, znode);
         let zxid = self.zxid;
         self.znodes.change(parent, |above| {
             above.creates = parent_creates;
@@ -478,10 +480,10 @@ impl Tree {
         observer(Change {
             path,
             kind: EventKind::Created,
-            acl: znode.acl.as_deref(),
-            parent_acl: above.acl.as_deref(),
+            acl: znode.acl().map(|list| &**list),
+            parent_acl: above.acl().map(|list| &**list),
         });
-        let stat = znode.stat();
+        let (stat, bytes) = (znode.stat(), znode.data_len());
         self.quota_created(path, bytes);
         Ok(stat)
     }
@@ -493,17 +495,15 @@ impl Tree {
         observer: &mut dyn FnMut(Change<'_>),
     ) -> Result<SessionId, Diverged> {
         let (parent, name) = self.parent(path)?;
-        match self.znodes.get(parent).children.get(name) {
+        let slot = match self.znodes.child(parent, name) {
             None => return Err(self.diverged("there is no", path)),
-            Some(slot) if !self.znodes.get(*slot).children.is_empty() => {
+            Some(slot) if self.znodes.get(slot).children > 0 => {
                 return Err(self.diverged("there are children of", path));
             }
-            Some(_) => {}
-        }
-        let Some(znode) = self.znodes.remove(parent, name) else {
-            return Err(self.diverged("there is no", path));
+            Some(slot) => slot,
         };
-        match znode.owner.lifetime() {
+        let znode = self.znodes.remove(slot);
+        match znode.owner().lifetime() {
             Lifetime::Persistent => {}
             Lifetime::Container | Lifetime::Ttl(_) => {
                 self.perishable.remove(path);
@@ -516,25 +516,25 @@ impl Tree {
         observer(Change {
             path,
             kind: EventKind::Deleted,
-            acl: znode.acl.as_deref(),
-            parent_acl: above.acl.as_deref(),
+            acl: znode.acl().map(|list| &**list),
+            parent_acl: above.acl().map(|list| &**list),
         });
-        self.quota_deleted(path, znode.data.as_ref().map_or(0, Bytes::len));
-        Ok(znode.owner)
+        self.quota_deleted(path, znode.data_len());
+        Ok(znode.owner())
     }
 
     fn set_data(
         &mut self,
         path: &str,
-        data: Option<Bytes>,
+        data: Option<&[u8]>,
         version: i32,
         time: i64,
         observer: &mut dyn FnMut(Change<'_>),
     ) -> Result<Stat, Diverged> {
         let slot = self.find(path)?;
         let zxid = self.zxid;
-        let bytes = |data: &Option<Bytes>| data.as_ref().map_or(0, |data| data.len() as i64);
-        let more = bytes(&data) - bytes(&self.znodes.get(slot).data);
+        let before = self.znodes.get(slot).data_len() as i64;
+        let more = data.map_or(0, |data| data.len() as i64) - before;
         self.znodes.set_data(slot, data, |znode| {
             znode.version = version;
             znode.mzxid = zxid;
@@ -544,7 +544,7 @@ impl Tree {
         observer(Change {
             path,
             kind: EventKind::DataChanged,
-            acl: znode.acl.as_deref(),
+            acl: znode.acl().map(|list| &**list),
             parent_acl: None,
         });
         let stat = znode.stat();

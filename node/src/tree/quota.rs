@@ -5,9 +5,7 @@
 //! the quota nearest above a znode counts it. Limits are enforced by the leader, see [`crate::prep`].
 
 use super::Tree;
-use super::arena::Slot;
 use super::path;
-use bytes::Bytes;
 
 const ROOT: &str = "/zookeeper/quota";
 const LIMITS: &str = "zookeeper_limits";
@@ -136,20 +134,18 @@ impl Tree {
 
     fn set_counts(&mut self, quota: &str, count: i64, bytes: i64) {
         if let Some(slot) = self.znodes.find(&format!("{ROOT}{quota}/{COUNTS}")) {
-            let data = Bytes::from(format!("count={count},bytes={bytes}"));
-            self.znodes.set_data(slot, Some(data), |_| {});
+            let data = format!("count={count},bytes={bytes}");
+            self.znodes.set_data(slot, Some(data.as_bytes()), |_| {});
         }
     }
 
     /// The znodes of a subtree, its root among them, and their bytes.
     fn count(&self, path: &str) -> (i64, i64) {
-        let mut waiting: Vec<Slot> = self.znodes.find(path).into_iter().collect();
         let (mut count, mut bytes) = (0, 0);
-        while let Some(slot) = waiting.pop() {
-            let znode = self.znodes.get(slot);
+        let root = self.znodes.find(path).into_iter();
+        for znode in root.flat_map(|root| self.znodes.subtree(root)) {
             count += 1;
-            bytes += znode.data.as_ref().map_or(0, |data| data.len() as i64);
-            waiting.extend(znode.children.values());
+            bytes += znode.data_len() as i64;
         }
         (count, bytes)
     }

@@ -84,10 +84,7 @@ fn a_new_tree_has_zookeepers_own_znodes_and_their_odd_cversions() {
     assert_eq!(tree.get("/").unwrap().stat().cversion, -1);
     assert_eq!(tree.get("/zookeeper").unwrap().stat().cversion, -2);
     assert_eq!(
-        tree.get("/zookeeper")
-            .unwrap()
-            .children()
-            .collect::<Vec<_>>(),
+        tree.get("/zookeeper").unwrap().children(),
         ["config", "quota"]
     );
 }
@@ -199,10 +196,7 @@ fn a_closed_session_takes_its_ephemerals_along_at_one_zxid() {
         story.by(first, Body::CloseSession),
         Outcome::SessionClosed(first)
     );
-    assert_eq!(
-        story.tree.get("/a").unwrap().children().collect::<Vec<_>>(),
-        ["z"]
-    );
+    assert_eq!(story.tree.get("/a").unwrap().children(), ["z"]);
     assert_eq!(story.stat("/a").pzxid, zxid(8));
     assert_eq!(story.stat("/a").cversion, 5);
     assert!(story.tree.session(first).is_none());
@@ -271,6 +265,54 @@ fn a_tree_that_was_written_and_read_back_is_the_same_and_goes_on_the_same() {
     };
     restored.apply(zxid(6), close).unwrap();
     assert_eq!(restored.image(), story.tree.image());
+}
+
+/// A snapshot is taken at one moment: in one that is written while the tree changes, as ZooKeeper's are, half a multi may stand.
+#[test]
+fn a_snapshot_holds_the_state_of_one_moment_whatever_changes_while_it_is_written() {
+    let mut story = Story::new();
+    let session = story.session();
+    for n in 0..300 {
+        story.create(&format!("/n{n}"), n + 1, SessionId::NONE);
+    }
+    let before = story.tree.image();
+    let frozen = Arc::new(story.tree.freeze());
+    let mut pieces = zab::Frozen::pieces(frozen, 100);
+    let first = pieces.next().unwrap();
+    let set = |n: usize| Body::SetData {
+        path: format!("/n{n}"),
+        data: Some(Bytes::from_static(b"later")),
+        version: 1,
+    };
+    let delete = |n: usize| Body::Delete {
+        path: format!("/n{n}"),
+    };
+    story.by(SessionId::NONE, Body::Multi(vec![set(0), delete(299)]));
+    (1..100).for_each(|n| drop(story.by(SessionId::NONE, set(n))));
+    (100..200).for_each(|n| drop(story.by(SessionId::NONE, delete(n))));
+    story.create("/new", 301, session);
+    assert_ne!(story.tree.image(), before);
+    let rest: Vec<Bytes> = pieces.collect();
+    assert!(rest.iter().rev().skip(1).all(|piece| piece.len() == 100));
+    assert_eq!([&first[..], &rest.concat()].concat(), before);
+}
+
+#[test]
+fn an_image_may_come_in_pieces_of_any_length() {
+    let mut story = Story::new();
+    let session = story.session();
+    story.create("/a", 1, SessionId::NONE);
+    story.create("/a/b", 1, session);
+    story.create("/a/b/c", 1, SessionId::NONE);
+    story.create("/d", 2, session);
+    let image = story.tree.image();
+    for size in 1..=image.len() {
+        let mut restorer = Restorer::default();
+        image
+            .chunks(size)
+            .for_each(|piece| restorer.push(piece).unwrap());
+        assert_eq!(restorer.finish().unwrap().image(), image, "{size}");
+    }
 }
 
 #[test]
@@ -362,15 +404,14 @@ proptest::proptest! {
 
 #[test]
 fn every_field_of_a_znode_and_of_a_session_changes_the_digest() {
-    let znode = Znode {
-        data: Some(Bytes::new()),
-        ..Znode::default()
-    };
+    let mut znode = Znode::default();
+    znode.set_text(b"", Some(b""), &mut Vec::new());
+    let acl = |z: &mut Znode| z.set_acl(Some(vec![Acl::read_only()].into()), 0);
     let changes: [fn(&mut Znode); 13] = [
-        |z| z.data = None,
+        |z| z.set_text(b"", None, &mut Vec::new()),
         |z| z.path_crc = 1,
         |z| z.data_crc = 1,
-        |z| z.acl = Some(vec![Acl::read_only()].into()),
+        acl,
         |z| z.czxid = zxid(1),
         |z| z.mzxid = zxid(1),
         |z| z.pzxid = zxid(1),
@@ -378,8 +419,8 @@ fn every_field_of_a_znode_and_of_a_session_changes_the_digest() {
         |z| z.mtime = 1,
         |z| z.version = 1,
         |z| z.creates = 1,
-        |z| z.aversion = 1,
-        |z| z.owner = SessionId(1),
+        |z| z.set_acl(None, 1),
+        |z| *z = z.clone().with(None, SessionId(1), 0),
     ];
     let mut weights = BTreeSet::from([digest::of_znode(&znode)]);
     for change in changes {

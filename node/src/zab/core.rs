@@ -19,13 +19,8 @@ pub(super) enum Then {
     Logged(Zxid),
     /// The amnesia is over, on disk.
     Cured,
-}
-
-/// Why a snapshot is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    Keep,
-    Peer,
+    /// This piece of the leader's snapshot was written.
+    PieceKept(u32),
 }
 
 #[derive(Debug)]
@@ -54,9 +49,13 @@ pub(super) struct Core {
     disk_issued: u64,
     disk_waiting: VecDeque<(u64, u64, Then)>,
     tickets: u64,
-    snapshots_wanted: VecDeque<(Ticket, Purpose)>,
+    /// A snapshot is being taken or written.
+    saving: bool,
     delivered_since_snapshot: u64,
-    last_snapshot: Zxid,
+    /// What has come of a leader's snapshot.
+    pub(super) arrival: Option<Arrival>,
+    /// The state that the layer above does not have yet, though the history begins with it.
+    restoring: Option<Zxid>,
 }
 
 impl Core {
@@ -81,9 +80,10 @@ impl Core {
             disk_issued: 0,
             disk_waiting: VecDeque::new(),
             tickets: 0,
-            snapshots_wanted: VecDeque::new(),
+            saving: false,
             delivered_since_snapshot: head_start(&config),
-            last_snapshot: snapshot,
+            arrival: recovered.arrival,
+            restoring: None,
             config,
         };
         #[cfg(feature = "bugs")]
@@ -122,6 +122,8 @@ impl Core {
         let voted = || self.views.before_last().is_some_and(|view| view.votes(me));
         match self.view() {
             _ if self.epochs.amnesiac || self.doubts || !self.fit => Candidacy::None,
+            // It could not serve yet.
+            _ if self.is_restoring() => Candidacy::None,
             view if view.votes(me) => Candidacy::Member,
             view if view.version > self.delivered && voted() => Candidacy::Leaving,
             _ => Candidacy::None,
@@ -251,14 +253,17 @@ impl Core {
 
     /// Gives everything up to `commit` that is in the log, and was not given yet, to the layer above; returns it.
     pub(super) fn deliver(&mut self, commit: Zxid) -> Vec<Entry> {
+        assert!(
+            !self.is_restoring(),
+            "nothing fits a state that is not there"
+        );
         let due: Vec<Entry> = self.log.range(self.delivered, commit).cloned().collect();
         for entry in due.iter().cloned() {
             self.delivered = entry.zxid;
             self.delivered_since_snapshot += 1;
             self.out(Output::Deliver(entry));
             if self.delivered_since_snapshot >= self.config.snapshot_every {
-                self.delivered_since_snapshot = 0;
-                self.ask_snapshot(Purpose::Keep);
+                self.want_snapshot();
             }
         }
         self.log.trim(self.delivered, self.config.window);
@@ -266,43 +271,31 @@ impl Core {
         due
     }
 
-    fn ask_snapshot(&mut self, purpose: Purpose) -> Ticket {
-        let ticket = self.ticket();
-        self.snapshots_wanted.push_back((ticket, purpose));
-        self.out(Output::TakeSnapshot(ticket));
-        ticket
-    }
-
-    /// Asks for the delivered state, for a peer.
-    pub(super) fn snapshot_for_peer(&mut self) -> Ticket {
-        self.ask_snapshot(Purpose::Peer)
-    }
-
-    /// Takes a snapshot that was asked for; returns it if it is for a peer, and keeps it on disk otherwise. One that is in
-    /// doubt goes nowhere.
-    pub(super) fn snapshot_taken(
-        &mut self,
-        ticket: Ticket,
-        snapshot: Option<Snapshot>,
-    ) -> Option<Snapshot> {
-        let (wanted, purpose) = self
-            .snapshots_wanted
-            .pop_front()
-            .expect("a snapshot nobody asked for");
-        assert_eq!(wanted, ticket, "snapshots are answered in order");
-        let snapshot = snapshot?;
-        if purpose == Purpose::Peer {
-            return Some(snapshot);
+    /// Asks for a snapshot of the delivered state on the disk, unless one is on its way.
+    pub(super) fn want_snapshot(&mut self) {
+        if !std::mem::replace(&mut self.saving, true) {
+            self.delivered_since_snapshot = 0;
+            self.out(Output::TakeSnapshot);
         }
-        // The store keeps the log back to the snapshot before this one.
-        self.log.disk_start = self.log.disk_start.max(self.last_snapshot);
-        self.last_snapshot = snapshot.zxid;
-        self.disk(DiskOp::SaveSnapshot(snapshot));
-        None
+    }
+
+    /// Takes a snapshot that was asked for, and writes it. One that is in doubt goes nowhere.
+    pub(super) fn snapshot_taken(&mut self, snapshot: Option<Snapshot>) {
+        assert!(self.saving, "a snapshot nobody asked for");
+        match snapshot {
+            Some(snapshot) => self.disk(DiskOp::SaveSnapshot(snapshot)),
+            None => self.saving = false,
+        }
+    }
+
+    pub(super) fn snapshot_saved(&mut self, log_start: Zxid) {
+        self.saving = false;
+        // One of a history that was replaced meanwhile says nothing: ours begins later.
+        self.log.disk_start = self.log.disk_start.max(log_start);
     }
 
     /// Replaces the whole history by a leader's, and makes its epoch the current one.
-    pub(super) fn install(&mut self, snapshot: Snapshot, entries: Vec<Entry>) {
+    pub(super) fn install(&mut self, snapshot: Stored, entries: Vec<Entry>) {
         let zxid = snapshot.zxid;
         self.log.reset(zxid);
         self.views = Views::new(first_view(&self.config, Some(&snapshot)));
@@ -312,20 +305,34 @@ impl Core {
             .for_each(|entry| self.remember(entry.clone()));
         self.delivered = zxid;
         self.delivered_since_snapshot = 0;
-        self.last_snapshot = zxid;
+        self.saving = false;
+        self.arrival = None;
+        self.restoring = Some(zxid);
         (self.doubts, self.renounced) = (false, false);
         self.disk(DiskOp::InstallHistory {
-            snapshot: snapshot.clone(),
+            zxid,
             entries,
             epochs: self.epochs,
         });
-        self.out(Output::Restore(snapshot));
+        self.out(Output::Restore(zxid));
+    }
+
+    /// Whether the layer above still lacks the state with which the history begins.
+    pub(super) fn is_restoring(&self) -> bool {
+        self.restoring.is_some()
+    }
+
+    /// The layer above has the state; of several that were asked for, the last counts.
+    pub(super) fn restored(&mut self, zxid: Zxid) {
+        if self.restoring == Some(zxid) {
+            self.restoring = None;
+        }
     }
 }
 
 /// The view with which a history after this snapshot begins.
-fn first_view(config: &Config, snapshot: Option<&Snapshot>) -> View {
-    let told = snapshot.and_then(|snapshot| (config.reading.view)(&snapshot.state));
+fn first_view(config: &Config, snapshot: Option<&Stored>) -> View {
+    let told = snapshot.and_then(|snapshot| (config.reading.view)(&snapshot.beginning));
     told.unwrap_or_else(|| View::initial(config.members.clone()))
 }
 

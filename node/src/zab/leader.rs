@@ -121,6 +121,8 @@ pub(super) struct Leader {
     last_beat: Millis,
     /// Who asks whether we still lead, with the heartbeat that a majority must answer; by heartbeat.
     confirming: Vec<(Asker, u64)>,
+    /// Which learner waits for which piece of a snapshot, and in which conversation.
+    pub(super) fetches: BTreeMap<Ticket, (NodeId, u64)>,
 }
 
 impl Leader {
@@ -143,6 +145,7 @@ impl Leader {
             beat: 0,
             last_beat: core.now,
             confirming: Vec::new(),
+            fetches: BTreeMap::new(),
         };
         let mut next = leader.try_decide(core);
         for (from, (session, body)) in early {
@@ -298,6 +301,10 @@ impl Leader {
                 self.try_confirm(core);
                 Next::Stay
             }
+            ToLeader::Fetch { zxid, number } => {
+                self.fetch(core, from, zxid, number);
+                Next::Stay
+            }
             ToLeader::Cured => {
                 learner.amnesiac = false;
                 self.try_commit(core)
@@ -380,7 +387,7 @@ impl Leader {
                 self.own_acked = self.own_acked.max(zxid);
                 self.try_commit(core)
             }
-            Then::Cured => Next::Stay,
+            Then::Cured | Then::PieceKept(_) => Next::Stay,
         }
     }
 

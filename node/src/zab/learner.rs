@@ -11,7 +11,9 @@
 use super::core::{Core, Next, Then};
 use super::message::{FromLeader, ToLeader};
 use super::types::*;
-use bytes::{Bytes, BytesMut};
+
+/// How many pieces of a snapshot are asked for and not yet written.
+const PIECES_UNDER_WAY: u32 = 4;
 
 /// Every so many entries of a synchronisation, the leader is told that it goes on.
 const PROGRESS_EVERY: u32 = 256;
@@ -26,6 +28,8 @@ enum Stage {
     Syncing,
     /// The leader has sent it all.
     Told,
+    /// The leader serves, and so may we when the layer above has the state with which the history begins. Everything up to here is committed.
+    Restoring { commit: Zxid },
     /// The leader serves, and so may we.
     UpToDate,
 }
@@ -39,9 +43,12 @@ pub(super) struct Follower {
     promised_before: bool,
     heard: Millis,
     since: Millis,
-    pieces: BytesMut,
-    /// The leader's snapshot, and what followed it: the history that will replace ours.
-    staged: Option<(Snapshot, Vec<Entry>)>,
+    /// The number of the next piece of a snapshot to ask for.
+    next_fetch: u32,
+    /// It is known which snapshot comes, so that several pieces may be under way.
+    fetching: bool,
+    /// The leader's snapshot, which is on our disk, and what followed it: the history that will replace ours.
+    staged: Option<(Stored, Vec<Entry>)>,
 }
 
 impl Follower {
@@ -54,7 +61,8 @@ impl Follower {
             promised_before: false,
             heard: core.now,
             since: core.now,
-            pieces: BytesMut::new(),
+            next_fetch: 0,
+            fetching: false,
             staged: None,
         };
         core.out(Output::Status(follower.status()));
@@ -93,6 +101,10 @@ impl Follower {
     }
 
     pub(super) fn tick(&mut self, core: &mut Core) -> Next {
+        if core.is_restoring() {
+            // However long that takes, it is no fault of the leader's.
+            self.since = core.now;
+        }
         let silent = core.now.since(self.heard) > core.config.sync_limit;
         let too_long = !self.serving() && core.now.since(self.since) > core.config.init_limit;
         if silent || too_long {
@@ -107,18 +119,13 @@ impl Follower {
         match body {
             FromLeader::LeaderInfo { epoch } => return self.promise(core, epoch),
             FromLeader::Truncate { zxid } => return self.truncate(core, zxid),
-            FromLeader::Snap {
-                zxid,
-                offset,
-                piece,
-                last,
-            } => return self.snap(core, zxid, offset, piece, last),
+            FromLeader::NeedsSnapshot => return self.needs_snapshot(core),
+            FromLeader::Snap(piece) => return self.snap(core, piece),
             FromLeader::Propose { after, entry } => return self.proposed(core, after, entry),
             FromLeader::Inform { after, entry } => return self.informed(core, after, entry),
             FromLeader::NewLeader => self.told(core),
             FromLeader::UpToDate { commit } => self.up_to_date(core, commit),
-            FromLeader::Commit { zxid } if self.serving() => drop(core.deliver(zxid)),
-            FromLeader::Commit { .. } => {}
+            FromLeader::Commit { zxid } => self.committed(core, zxid),
             FromLeader::Ping { beat } => self.say(core, ToLeader::Pong { beat }),
             FromLeader::Resign => return Next::Look,
         }
@@ -155,6 +162,12 @@ impl Follower {
             Then::HistoryOnDisk => self.say(core, ToLeader::AckNewLeader),
             Then::Logged(zxid) => self.say(core, ToLeader::Ack { zxid }),
             Then::Cured => self.say(core, ToLeader::Cured),
+            Then::PieceKept(number) => {
+                if let Some(arrival) = core.arrival.as_ref().filter(|_| self.staged.is_none()) {
+                    let zxid = arrival.stored.zxid;
+                    self.fetch_before(core, zxid, number + 1 + PIECES_UNDER_WAY);
+                }
+            }
         }
     }
 
@@ -168,15 +181,63 @@ impl Follower {
         Next::Stay
     }
 
-    fn snap(&mut self, core: &mut Core, zxid: Zxid, offset: u64, piece: Bytes, last: bool) -> Next {
-        if self.stage != Stage::Syncing || offset != self.pieces.len() as u64 {
+    /// Goes on with a snapshot that has begun to arrive, if the leader still has that one.
+    fn needs_snapshot(&mut self, core: &mut Core) -> Next {
+        if self.stage != Stage::Syncing {
             return Next::Look;
         }
-        self.pieces.extend_from_slice(&piece);
         self.progress(core);
-        if last {
-            let state = std::mem::take(&mut self.pieces).freeze();
-            self.staged = Some((Snapshot { zxid, state }, Vec::new()));
+        if self.staged.take().is_some() {
+            // The leader has no longer what followed it.
+            core.arrival = None;
+        }
+        let begun = core.arrival.as_ref();
+        let (zxid, number) = begun.map_or((Zxid::ZERO, 0), |a| (a.stored.zxid, a.pieces));
+        (self.next_fetch, self.fetching) = (number, false);
+        self.fetch_before(core, zxid, number + 1);
+        Next::Stay
+    }
+
+    fn fetch_before(&mut self, core: &mut Core, zxid: Zxid, end: u32) {
+        while self.next_fetch < end {
+            let number = self.next_fetch;
+            self.say(core, ToLeader::Fetch { zxid, number });
+            self.next_fetch += 1;
+        }
+    }
+
+    fn snap(&mut self, core: &mut Core, piece: Piece) -> Next {
+        if self.stage != Stage::Syncing || self.staged.is_some() {
+            return Next::Look;
+        }
+        self.progress(core);
+        let Piece { zxid, number, .. } = piece;
+        let ours = core.arrival.as_ref().filter(|a| a.stored.zxid == zxid);
+        let have = ours.map_or(0, |a| a.pieces);
+        match number.cmp(&have) {
+            std::cmp::Ordering::Greater => return Next::Look,
+            // Asked for more than once: the leader no longer had what was asked for, and began anew.
+            std::cmp::Ordering::Less => return Next::Stay,
+            std::cmp::Ordering::Equal => {}
+        }
+        if piece.bytes.is_empty() {
+            let Some(arrival) = ours.cloned() else {
+                return Next::Look;
+            };
+            self.staged = Some((arrival.stored, Vec::new()));
+            return Next::Stay;
+        }
+        if number == 0 {
+            let beginning = piece.bytes.clone();
+            let stored = Stored { zxid, beginning };
+            core.arrival = Some(Arrival { stored, pieces: 0 });
+            (self.next_fetch, self.fetching) = (1, false);
+        }
+        core.arrival.as_mut().expect("it has begun").pieces += 1;
+        core.disk(DiskOp::KeepPiece(piece));
+        core.when_durable(Then::PieceKept(number));
+        if !std::mem::replace(&mut self.fetching, true) {
+            self.fetch_before(core, zxid, number + 1 + PIECES_UNDER_WAY);
         }
         Next::Stay
     }
@@ -192,6 +253,14 @@ impl Follower {
         match &self.staged {
             Some((snapshot, entries)) => entries.last().map_or(snapshot.zxid, |e| e.zxid),
             None => core.log.last(),
+        }
+    }
+
+    fn committed(&mut self, core: &mut Core, zxid: Zxid) {
+        match &mut self.stage {
+            Stage::UpToDate => drop(core.deliver(zxid)),
+            Stage::Restoring { commit } => *commit = zxid.max(*commit),
+            _ => {}
         }
     }
 
@@ -226,9 +295,7 @@ impl Follower {
         }
         let zxid = entry.zxid;
         core.append(entry);
-        if self.serving() {
-            core.deliver(zxid);
-        }
+        self.committed(core, zxid);
         Next::Stay
     }
 
@@ -248,6 +315,18 @@ impl Follower {
 
     fn up_to_date(&mut self, core: &mut Core, commit: Zxid) {
         if self.stage != Stage::Told {
+            return;
+        }
+        self.stage = Stage::Restoring { commit };
+        self.restored(core);
+    }
+
+    /// The layer above may have the state that was missing.
+    pub(super) fn restored(&mut self, core: &mut Core) {
+        let Stage::Restoring { commit } = self.stage else {
+            return;
+        };
+        if core.is_restoring() {
             return;
         }
         self.stage = Stage::UpToDate;

@@ -1,6 +1,6 @@
 //! What replicas say to each other. Framing and version are the transport's matter.
 
-use super::types::{Entry, Epoch, NodeId, Zxid};
+use super::types::{Entry, Epoch, NodeId, Piece, Zxid};
 use super::view::View;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -96,6 +96,13 @@ pub enum ToLeader {
         /// The heartbeat's number.
         beat: u64,
     },
+    /// It wants a piece of a snapshot.
+    Fetch {
+        /// Of which snapshot; if the leader does not have it, it sends its newest from the beginning.
+        zxid: Zxid,
+        /// Which piece.
+        number: u32,
+    },
     /// It is no longer amnesiac, durably: from here on its acknowledgements count.
     Cured,
     /// It leaves.
@@ -115,17 +122,10 @@ pub enum FromLeader {
         /// The last zxid that stays.
         zxid: Zxid,
     },
-    /// Synchronisation: a piece of a snapshot; the whole history is replaced when the last has come.
-    Snap {
-        /// The zxid of the whole snapshot.
-        zxid: Zxid,
-        /// Position of this piece in the snapshot, in bytes.
-        offset: u64,
-        /// The piece.
-        piece: Bytes,
-        /// It is the last one.
-        last: bool,
-    },
+    /// Synchronisation: fetch a snapshot.
+    NeedsSnapshot,
+    /// Synchronisation: a piece of a snapshot. The whole history is replaced when all have come, and all entries after it.
+    Snap(Piece),
     /// An entry of the history or a proposal, and the zxid of the one before it.
     Propose {
         /// The zxid of the entry before.

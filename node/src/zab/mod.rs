@@ -21,8 +21,8 @@ pub use members::Members;
 pub use message::{Candidacy, FromLeader, Message, Notification, Standing, ToLeader, Vote};
 pub use replica::{Learning, Replica};
 pub use types::{
-    Config, DiskOp, Entry, Epoch, Epochs, Input, Millis, NodeId, Output, Reading, Recovered,
-    Snapshot, Status, Ticket, Zxid,
+    Arrival, Config, DiskOp, Entry, Epoch, Epochs, Frozen, Input, Millis, NodeId, Output, Piece,
+    Reading, Recovered, Snapshot, Status, Stored, Ticket, Zxid,
 };
 pub use view::{Change, View};
 

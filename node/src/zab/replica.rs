@@ -64,10 +64,22 @@ impl Replica {
                     leader.log_read(&mut self.core, ticket, entries);
                 }
             }
-            Input::SnapshotTaken { ticket, snapshot } => {
-                let for_peer = self.core.snapshot_taken(ticket, snapshot);
-                if let (Role::Leading(leader), Some(snapshot)) = (&mut self.role, for_peer) {
-                    leader.snapshot_for_peer(&mut self.core, ticket, snapshot);
+            Input::PieceRead { ticket, piece } => {
+                if let Role::Leading(leader) = &mut self.role {
+                    leader.piece_read(&mut self.core, ticket, piece);
+                }
+            }
+            Input::SnapshotTaken(snapshot) => self.core.snapshot_taken(snapshot),
+            Input::SnapshotSaved { log_start } => {
+                self.core.snapshot_saved(log_start);
+                if let Role::Leading(leader) = &mut self.role {
+                    leader.snapshot_saved(&mut self.core);
+                }
+            }
+            Input::Restored(zxid) => {
+                self.core.restored(zxid);
+                if let Role::Following(follower) = &mut self.role {
+                    follower.restored(&mut self.core);
                 }
             }
         }

@@ -6,22 +6,24 @@
 //! step moves the learner to a position in the leader's history, and the next step is chosen from there. The leader may
 //! meanwhile propose; the last step, from memory, catches up with that and is the only one that ends it. Those who do not
 //! vote are brought to what is committed, and no further.
+//!
+//! A snapshot is one that is on the leader's disk already. The learner fetches it piece by piece, a few at a time, so that neither ever
+//! holds more of it in memory than these; it keeps what has come, and goes on from there after a broken connection or a crash.
 
 use super::core::Core;
-use super::leader::{Leader, Stage};
+use super::leader::{Leader, Learner, Stage};
 use super::message::FromLeader;
 use super::types::*;
-
-/// How much of a snapshot goes into one message, in bytes.
-const PIECE: usize = 256 << 10;
 
 /// What a synchronisation waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Position {
     /// Entries after this zxid from the log on disk.
     Log { ticket: Ticket, after: Zxid },
-    /// The delivered state.
-    Snapshot { ticket: Ticket },
+    /// It fetches a snapshot.
+    Snapshot,
+    /// It will, when there is one.
+    NoSnapshot,
 }
 
 enum Step {
@@ -102,8 +104,56 @@ impl Leader {
     }
 
     fn ask_snapshot(&mut self, core: &mut Core, id: NodeId) {
-        let ticket = core.snapshot_for_peer();
-        self.set_stage(id, Stage::Syncing(Position::Snapshot { ticket }));
+        self.set_stage(id, Stage::Syncing(Position::Snapshot));
+        self.fetches.retain(|_, (learner, _)| *learner != id);
+        let session = self.learners[&id].session;
+        core.tell_learner(id, session, FromLeader::NeedsSnapshot);
+    }
+
+    /// A learner wants a piece of a snapshot: it is read from the disk.
+    pub(super) fn fetch(&mut self, core: &mut Core, id: NodeId, zxid: Zxid, number: u32) {
+        let learner = &self.learners[&id];
+        if learner.stage == Stage::Syncing(Position::Snapshot) {
+            let ticket = core.ticket();
+            self.fetches.insert(ticket, (id, learner.session));
+            core.disk(DiskOp::ReadPiece {
+                ticket,
+                zxid,
+                number,
+            });
+        }
+    }
+
+    pub(super) fn piece_read(&mut self, core: &mut Core, asked: Ticket, piece: Option<Piece>) {
+        let Some((id, session)) = self.fetches.remove(&asked) else {
+            return;
+        };
+        let waits =
+            |l: &Learner| l.session == session && l.stage == Stage::Syncing(Position::Snapshot);
+        if !self.learners.get(&id).is_some_and(waits) {
+            return;
+        }
+        let Some(piece) = piece else {
+            self.set_stage(id, Stage::Syncing(Position::NoSnapshot));
+            return core.want_snapshot();
+        };
+        let (zxid, whole) = (piece.zxid, piece.bytes.is_empty());
+        core.tell_learner(id, session, FromLeader::Snap(piece));
+        if whole {
+            self.sync(core, id, zxid);
+        }
+    }
+
+    /// There is a snapshot now.
+    pub(super) fn snapshot_saved(&mut self, core: &mut Core) {
+        let waits = |(&id, l): (&NodeId, &Learner)| {
+            (l.stage == Stage::Syncing(Position::NoSnapshot)).then_some(id)
+        };
+        let waiting: Vec<NodeId> = self.learners.iter().filter_map(waits).collect();
+        for id in waiting {
+            self.set_stage(id, Stage::Syncing(Position::Snapshot));
+            self.fetch(core, id, Zxid::ZERO, 0);
+        }
     }
 
     fn set_stage(&mut self, id: NodeId, stage: Stage) {
@@ -131,36 +181,5 @@ impl Leader {
             after = zxid;
         }
         self.sync(core, id, after);
-    }
-
-    pub(super) fn snapshot_for_peer(&mut self, core: &mut Core, asked: Ticket, snapshot: Snapshot) {
-        let waiting = self.learners.iter().find_map(|(&id, l)| match l.stage {
-            Stage::Syncing(Position::Snapshot { ticket }) if ticket == asked => {
-                Some((id, l.session))
-            }
-            _ => None,
-        });
-        let Some((id, session)) = waiting else { return };
-        let (zxid, state) = (snapshot.zxid, snapshot.state);
-        let mut offset = 0;
-        loop {
-            let end = (offset + PIECE).min(state.len());
-            let (piece, last) = (state.slice(offset..end), end == state.len());
-            core.tell_learner(
-                id,
-                session,
-                FromLeader::Snap {
-                    zxid,
-                    offset: offset as u64,
-                    piece,
-                    last,
-                },
-            );
-            if last {
-                break;
-            }
-            offset = end;
-        }
-        self.sync(core, id, zxid);
     }
 }

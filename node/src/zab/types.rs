@@ -6,6 +6,7 @@ use super::view::{Change, View};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 /// A server's id, as the configuration has it (1 to 63).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -94,13 +95,59 @@ pub struct Epochs {
     pub amnesiac: bool,
 }
 
+/// A state of the layer above as it was at one moment: it is read in pieces, while the layer goes on.
+pub trait Frozen: fmt::Debug + Send + Sync {
+    /// The state as bytes, in pieces of this size, the last one perhaps shorter. Equal states have equal bytes.
+    fn pieces(self: Arc<Self>, size: usize) -> Box<dyn Iterator<Item = Bytes> + Send>;
+}
+
+impl Frozen for Bytes {
+    fn pieces(self: Arc<Self>, size: usize) -> Box<dyn Iterator<Item = Bytes> + Send> {
+        let mut rest = Bytes::clone(&self);
+        Box::new(std::iter::from_fn(move || {
+            let length = size.min(rest.len());
+            (length > 0).then(|| rest.split_to(length))
+        }))
+    }
+}
+
 /// A state of the layer above, at a zxid.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone)]
 pub struct Snapshot {
     /// The last transaction in it.
     pub zxid: Zxid,
     /// The state, for the layer above.
-    pub state: Bytes,
+    pub state: Arc<dyn Frozen>,
+}
+
+/// A snapshot on the disk, whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stored {
+    /// The last transaction in it.
+    pub zxid: Zxid,
+    /// Its first piece: enough to tell who belongs to the ensemble.
+    pub beginning: Bytes,
+}
+
+/// A leader's snapshot that has begun to arrive on the disk. Whoever leads has the same bytes for the same zxid: what is missing can
+/// come from another leader, and after a crash.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Arrival {
+    /// The snapshot.
+    pub stored: Stored,
+    /// How many pieces have come.
+    pub pieces: u32,
+}
+
+/// A piece of a snapshot. The one after the last is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Piece {
+    /// The zxid of the snapshot.
+    pub zxid: Zxid,
+    /// Which piece, from 0.
+    pub number: u32,
+    /// The piece.
+    pub bytes: Bytes,
 }
 
 /// What a replica finds on its disk when it starts.
@@ -109,7 +156,9 @@ pub struct Recovered {
     /// Its promises.
     pub epochs: Epochs,
     /// Its newest snapshot, if there is one.
-    pub snapshot: Option<Snapshot>,
+    pub snapshot: Option<Stored>,
+    /// What has come of a leader's snapshot.
+    pub arrival: Option<Arrival>,
     /// The zxid after which the log on disk is whole: a peer that has everything up to it needs no snapshot.
     pub log_start: Zxid,
     /// The log after the snapshot, in order. Not all of it need be committed.
@@ -121,7 +170,7 @@ pub struct Recovered {
 pub struct Reading {
     /// What a transaction does to the ensemble, if it does anything.
     pub change: fn(&Bytes) -> Option<Change>,
-    /// The view as a state has it; `None` if nothing ever changed.
+    /// The view as a state has it, by its first piece; `None` if nothing ever changed.
     pub view: fn(&Bytes) -> Option<View>,
     /// The transaction that activates a change: the leader proposes it when the change is committed.
     pub activation: fn() -> Bytes,
@@ -199,8 +248,9 @@ impl Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// One operation on the disk. They are carried out strictly in order; each is durable before it is reported done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One operation on the disk. They are carried out strictly in order; each is durable before it is reported done, but for the
+/// pieces of a snapshot that arrives.
+#[derive(Debug, Clone)]
 pub enum DiskOp {
     /// Append an entry to the log.
     Append(Entry),
@@ -208,12 +258,16 @@ pub enum DiskOp {
     Truncate(Zxid),
     /// Replace the epochs.
     SaveEpochs(Epochs),
-    /// Keep this snapshot of delivered state beside the log, and drop what it and its predecessor make superfluous.
+    /// Begin to write this snapshot of delivered state beside the log. When it is whole, what it and its predecessor make superfluous is
+    /// dropped, and [`Input::SnapshotSaved`] tells of it; other operations are carried out meanwhile.
     SaveSnapshot(Snapshot),
-    /// Replace the whole history and the epochs, all at once: until this is done, the old history stands whole.
+    /// Keep the next piece of a leader's snapshot; the first makes what is left of another superfluous.
+    KeepPiece(Piece),
+    /// Replace the whole history and the epochs, all at once: until this is done, the old history stands whole. A snapshot that
+    /// was being written is given up.
     InstallHistory {
-        /// The state with which the history begins.
-        snapshot: Snapshot,
+        /// The snapshot with which the history begins, all of whose pieces are kept.
+        zxid: Zxid,
         /// What follows it.
         entries: Vec<Entry>,
         /// The promises from then on.
@@ -228,10 +282,19 @@ pub enum DiskOp {
         /// How many at most.
         limit: usize,
     },
+    /// Read a piece of a snapshot; answered by [`Input::PieceRead`].
+    ReadPiece {
+        /// To be returned with the answer.
+        ticket: Ticket,
+        /// Of which snapshot; if it is not there, the newest is read from its beginning.
+        zxid: Zxid,
+        /// Which piece.
+        number: u32,
+    },
 }
 
 /// What happens to a replica.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Input {
     /// Time has passed. To be given several times in each of the configured delays: every 10 ms, say.
     Tick,
@@ -258,18 +321,27 @@ pub enum Input {
         /// The entries, in order.
         entries: Option<Vec<Entry>>,
     },
-    /// The answer to [`Output::TakeSnapshot`]: the state as it is after everything delivered so far; `None` if that is in doubt
-    /// (see [`super::Replica::doubt`]).
-    SnapshotTaken {
+    /// The answer to [`DiskOp::ReadPiece`]; `None` if there is no snapshot on the disk.
+    PieceRead {
         /// The question's.
         ticket: Ticket,
-        /// The state.
-        snapshot: Option<Snapshot>,
+        /// The piece.
+        piece: Option<Piece>,
     },
+    /// The answer to [`Output::TakeSnapshot`]: the state as it is after everything delivered so far; `None` if that is in doubt
+    /// (see [`super::Replica::doubt`]).
+    SnapshotTaken(Option<Snapshot>),
+    /// The snapshot that was to be saved is whole on the disk.
+    SnapshotSaved {
+        /// The zxid after which the log on disk is whole now.
+        log_start: Zxid,
+    },
+    /// The answer to [`Output::Restore`]: the layer above has this state.
+    Restored(Zxid),
 }
 
 /// What a replica wants done. To be carried out in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Output {
     /// Send this to a peer, if it is connected.
     Send {
@@ -280,13 +352,14 @@ pub enum Output {
     },
     /// Do this on the disk, after all that was asked before.
     Disk(DiskOp),
-    /// Replace the state of the layer above.
-    Restore(Snapshot),
+    /// Replace the state of the layer above by the snapshot at this zxid, which is that of the new history; answered by [`Input::Restored`] when that is
+    /// done. Nothing is delivered before. If this is given out again meanwhile, only the last counts.
+    Restore(Zxid),
     /// A committed transaction: apply it.
     Deliver(Entry),
-    /// Serialise the state of the layer above as it is at this point of the outputs, and answer with
+    /// Freeze the state of the layer above as it is at this point of the outputs, and answer with
     /// [`Input::SnapshotTaken`] before any other input.
-    TakeSnapshot(Ticket),
+    TakeSnapshot,
     /// The status changed.
     Status(Status),
     /// The newest view that this replica knows, from its own log or from a peer.

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 pub(crate) enum Situation {
     Trunc,
     Snap,
+    SnapResumed,
+    ArrivalFound,
     DiffFromDisk,
     CrashBetweenDiskWrites,
     DeathBetweenProposalAndCommit,
@@ -44,6 +46,8 @@ use Situation::*;
 pub(crate) const ALL: &[(Situation, &str)] = &[
     (Trunc, "TRUNC"),
     (Snap, "SNAP"),
+    (SnapResumed, "SNAP that went on where it broke off"),
+    (ArrivalFound, "half a SNAP found after a crash"),
     (DiffFromDisk, "DIFF from disk"),
     (CrashBetweenDiskWrites, "crash between two disk writes"),
     (

@@ -196,6 +196,11 @@ impl Files for Disk {
         Ok(names)
     }
 
+    fn open(&self, name: &str) -> io::Result<Box<dyn io::Read + Send>> {
+        let content = self.state().inode(name)?.content.clone();
+        Ok(Box::new(io::Cursor::new(content)))
+    }
+
     fn read(&self, name: &str, offset: u64, limit: usize) -> io::Result<Vec<u8>> {
         let mut state = self.state();
         let content = &state.inode(name)?.content;

@@ -27,20 +27,20 @@ impl Durable {
             DiskOp::Append(entry) => self.log.push(entry.zxid),
             DiskOp::Truncate(zxid) => self.log.retain(|z| z <= zxid),
             DiskOp::SaveEpochs(epochs) => self.epochs = *epochs,
-            DiskOp::SaveSnapshot(snapshot) => {
-                self.snapshot = snapshot.zxid;
-                self.log.retain(|&z| z > snapshot.zxid);
-            }
             DiskOp::InstallHistory {
-                snapshot,
+                zxid,
                 entries,
                 epochs,
             } => {
-                self.snapshot = snapshot.zxid;
+                self.snapshot = *zxid;
                 self.log = entries.iter().map(|e| e.zxid).collect();
                 self.epochs = *epochs;
             }
-            DiskOp::ReadLog { .. } => {}
+            // What a snapshot holds was in the log before.
+            DiskOp::SaveSnapshot(_)
+            | DiskOp::KeepPiece(_)
+            | DiskOp::ReadLog { .. }
+            | DiskOp::ReadPiece { .. } => {}
         }
     }
 

@@ -1,8 +1,10 @@
 //! The layer above a replica: it counts transactions, and knows changes of the ensemble from the others.
 
 use bytes::Bytes;
+use keelhaul_node::storage::SnapshotReader;
 use keelhaul_node::zab::{Change, Members, Reading, Snapshot, View, Zxid};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The first byte of a transaction.
 const ORDINARY: u8 = 0;
@@ -27,8 +29,10 @@ pub(crate) fn change(txn: &Bytes) -> Option<Change> {
     }
 }
 
-fn view(state: &Bytes) -> Option<View> {
-    App::decode(state).view
+/// Whether and how the ensemble has changed comes first in a state, which comes in pieces.
+fn view(beginning: &Bytes) -> Option<View> {
+    let (view, _) = postcard::take_from_bytes(beginning).expect("written by snapshot()");
+    view
 }
 
 /// An ordinary transaction, unlike every other one.
@@ -53,13 +57,18 @@ pub(crate) fn fold(digest: u64, zxid: Zxid, txn: &Bytes) -> u64 {
         .rotate_left(29)
 }
 
+/// So many digests are kept beside.
+const BALLAST: usize = 40;
+
 /// How many transactions were applied, the last one's zxid, a digest of them all, and who belongs to the ensemble once that has changed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct App {
+    view: Option<View>,
     pub(crate) count: u64,
     pub(crate) zxid: Zxid,
     pub(crate) digest: u64,
-    view: Option<View>,
+    /// Makes states long enough for several pieces.
+    ballast: Vec<u64>,
 }
 
 impl App {
@@ -67,6 +76,9 @@ impl App {
         self.count += 1;
         self.zxid = zxid;
         self.digest = fold(self.digest, zxid, txn);
+        self.ballast.push(self.digest);
+        self.ballast
+            .drain(..self.ballast.len().saturating_sub(BALLAST));
         if let Some(change) = change(txn) {
             let view = self.view.take().unwrap_or_default();
             self.view = Some(view.after(zxid, change));
@@ -77,15 +89,14 @@ impl App {
         let state = postcard::to_extend(self, Vec::new()).expect("a Vec grows");
         Snapshot {
             zxid: self.zxid,
-            state: state.into(),
+            state: Arc::new(Bytes::from(state)),
         }
     }
 
-    pub(crate) fn of(snapshot: &Snapshot) -> App {
-        App::decode(&snapshot.state)
-    }
-
-    fn decode(state: &[u8]) -> App {
-        postcard::from_bytes(state).expect("written by snapshot()")
+    pub(crate) fn read(snapshot: SnapshotReader) -> App {
+        let pieces: Vec<Bytes> = snapshot
+            .map(|piece| piece.expect("it was whole a moment ago"))
+            .collect();
+        postcard::from_bytes(&pieces.concat()).expect("written by snapshot()")
     }
 }

@@ -7,10 +7,10 @@ use crate::durable::Durable;
 use crate::layer::{self, App};
 use crate::network::{Item, Network};
 use crate::oracle::Oracle;
-use keelhaul_node::storage::{LogRead, Store, StoreOptions};
+use keelhaul_node::storage::{LogRead, PieceRead, Store, StoreOptions};
 use keelhaul_node::zab::{
     Config, DiskOp, Entry, Epoch, FromLeader, Input, Members, Message, Millis, NodeId, Output,
-    Replica, Status, View, Zxid,
+    Replica, Status, ToLeader, View, Zxid,
 };
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -43,7 +43,13 @@ pub(crate) struct Running {
     disk_queue: VecDeque<DiskOp>,
     disk_busy: bool,
     disk_done: u64,
+    /// It will go on writing a snapshot soon.
+    save_due: bool,
     pub(crate) app: App,
+    /// The snapshot whose state it does not have yet.
+    pub(crate) restoring: Option<Zxid>,
+    /// The conversation in which it fetched a piece of a snapshot last.
+    fetched_in: Option<u64>,
     status: Status,
     /// Its state is in doubt.
     pub(crate) doubted: bool,
@@ -90,7 +96,19 @@ pub(crate) enum Event {
         node: usize,
         life: u64,
         operations: u64,
-        reads: Vec<(keelhaul_node::zab::Ticket, Option<Vec<Entry>>)>,
+        reads: Vec<Input>,
+    },
+    /// The disk has time for a piece of a snapshot.
+    SaveMore {
+        node: usize,
+        life: u64,
+    },
+    /// The state of a snapshot was read.
+    Loaded {
+        node: usize,
+        life: u64,
+        zxid: Zxid,
+        app: Box<App>,
     },
     Dial {
         node: usize,
@@ -133,6 +151,7 @@ pub(crate) struct World {
     pub(crate) coverage: Coverage,
     pub(crate) config: Config,
     segment_bytes: u64,
+    piece_bytes: usize,
     slow_disk: bool,
     pub(crate) faults: bool,
     tokens: u64,
@@ -190,6 +209,7 @@ impl World {
             coverage: Coverage::default(),
             config,
             segment_bytes: rng.random_range(100..2000),
+            piece_bytes: rng.random_range(300..1000),
             slow_disk: rng.random_bool(0.3),
             faults: true,
             tokens: 0,
@@ -338,6 +358,11 @@ impl World {
                 reads,
                 ..
             } => self.disk_done(node, operations, reads),
+            Event::SaveMore { node, life } => self.save_more(node, life, event),
+            Event::Loaded { node, life, .. } if self.defer(node, life, &event) => Ok(()),
+            Event::Loaded {
+                node, zxid, app, ..
+            } => self.loaded(node, zxid, *app),
             Event::Dial { node, peer } => {
                 self.dial(node, peer);
                 Ok(())
@@ -367,6 +392,7 @@ impl World {
     pub(crate) fn start(&mut self, node: usize) -> Result<(), String> {
         let options = StoreOptions {
             segment_bytes: self.segment_bytes,
+            piece_bytes: self.piece_bytes,
         };
         let disk = self.nodes[node].disk.clone();
         let (store, recovered) = match Store::open_on(Box::new(disk.clone()), options) {
@@ -378,10 +404,13 @@ impl World {
             }
             Err(problem) => return Err(format!("node {node} does not start: {problem}")),
         };
-        let app = recovered
-            .snapshot
-            .as_ref()
-            .map_or_else(App::default, App::of);
+        if recovered.arrival.is_some() {
+            self.coverage.hit(Situation::ArrivalFound);
+        }
+        let snapshot = recovered.snapshot.as_ref();
+        let app = snapshot.map_or_else(App::default, |stored| {
+            App::read(store.snapshot(stored.zxid).expect("it was found just now"))
+        });
         self.oracle.holds(node, &app)?;
         if std::mem::take(&mut self.nodes[node].damaged) {
             match recovered.epochs.amnesiac {
@@ -417,7 +446,10 @@ impl World {
             disk_queue: VecDeque::new(),
             disk_busy: false,
             disk_done: 0,
+            save_due: false,
             app,
+            restoring: None,
+            fetched_in: None,
             status: Status::Looking,
             doubted: false,
             syncs: BTreeMap::new(),
@@ -544,7 +576,6 @@ impl World {
                     .expect("it gave this out")
                     .replica
                     .epochs();
-                let durable = &self.nodes[node].durable;
                 if let Message::FromLeader {
                     body: FromLeader::Propose { entry, .. },
                     ..
@@ -555,6 +586,18 @@ impl World {
                         self.oracle.hears(index(to), entry.zxid)?;
                     }
                 }
+                if let Message::ToLeader {
+                    session,
+                    body: ToLeader::Fetch { number, .. },
+                } = &message
+                {
+                    let running = self.running(node).expect("it gave this out");
+                    let before = running.fetched_in.replace(*session);
+                    if *number > 0 && before != Some(*session) {
+                        self.coverage.hit(Situation::SnapResumed);
+                    }
+                }
+                let durable = &self.nodes[node].durable;
                 if !durable.bears_out(epochs, &message) {
                     return Err(format!(
                         "node {node} says {message:?}, but its disk holds {durable:?}"
@@ -563,24 +606,21 @@ impl World {
                 self.send(node, index(to), message);
             }
             Output::Disk(operation) => self.ask_disk(node, operation),
-            Output::Restore(snapshot) => {
-                let app = App::of(&snapshot);
-                self.oracle.holds(node, &app)?;
+            Output::Restore(zxid) => {
                 let running = self.running(node).expect("it gave this out");
-                running.app = app;
+                running.app = App::default();
+                running.restoring = Some(zxid);
                 if std::mem::take(&mut running.doubted) {
                     self.coverage.hit(Situation::StateReplaced);
                 }
             }
             Output::Deliver(entry) => self.deliver(node, &entry)?,
-            Output::TakeSnapshot(ticket) => {
+            Output::TakeSnapshot => {
                 // What is written or sent is compared first: else a wrong state would outlive the memory in which it went wrong.
                 self.compare(node, true);
                 let running = self.running(node).expect("it gave this out");
                 let snapshot = (!running.doubted).then(|| running.app.snapshot());
-                running
-                    .replica
-                    .step(now, Input::SnapshotTaken { ticket, snapshot });
+                running.replica.step(now, Input::SnapshotTaken(snapshot));
             }
             Output::Status(status) => self.status(node, status)?,
             Output::View(view) => {
@@ -711,23 +751,41 @@ impl World {
             operations.len() as u64,
             running.store.perform(operations.clone()),
         );
-        let Ok(reads) = done else {
+        let saving = running.store.is_saving();
+        let Ok(performed) = done else {
             // The fuse has burnt.
             self.coverage.hit(Situation::CrashBetweenDiskWrites);
             self.crash(node);
             return Ok(());
         };
+        if saving {
+            self.save_later(node, life);
+        }
+        if let Some(reader) = performed.installed {
+            let (zxid, delay) = (reader.zxid(), self.rng.random_range(1..30_000));
+            let app = Box::new(App::read(reader));
+            self.later(
+                delay,
+                Event::Loaded {
+                    node,
+                    life,
+                    zxid,
+                    app,
+                },
+            );
+        }
         for operation in &operations {
             self.saw_operation(node, operation)?;
         }
-        let answer = |r: LogRead| (r.ticket, r.entries);
-        let reads: Vec<_> = reads.into_iter().map(answer).collect();
-        if reads
-            .iter()
-            .any(|(_, e)| e.as_ref().is_some_and(|e| !e.is_empty()))
-        {
+        let (log, pieces) = (performed.reads.into_iter(), performed.pieces.into_iter());
+        let mut reads: Vec<Input> = log
+            .map(|LogRead { ticket, entries }| Input::LogRead { ticket, entries })
+            .collect();
+        let found = |read: &Input| matches!(read, Input::LogRead { entries: Some(entries), .. } if !entries.is_empty());
+        if reads.iter().any(found) {
             self.coverage.hit(Situation::DiffFromDisk);
         }
+        reads.extend(pieces.map(|PieceRead { ticket, piece }| Input::PieceRead { ticket, piece }));
         let delay = self.rng.random_range(1..500);
         self.later(
             delay,
@@ -773,7 +831,11 @@ impl World {
                     self.coverage.hit(Situation::AmnesiacCured);
                 }
             }
-            DiskOp::SaveSnapshot(_) => self.coverage.hit(Situation::SnapshotKept),
+            // Few snapshots are under way when a fault comes: this one is meant for them.
+            DiskOp::KeepPiece(_) if self.faults && self.rng.random_bool(0.3) => {
+                let writes = self.rng.random_range(0..6);
+                self.nodes[node].disk.set_fuse(Some(writes));
+            }
             DiskOp::Truncate(to) => {
                 self.coverage.hit(Situation::TailCut);
                 if self.nodes[node].view.version > *to {
@@ -785,12 +847,7 @@ impl World {
         Ok(())
     }
 
-    fn disk_done(
-        &mut self,
-        node: usize,
-        operations: u64,
-        reads: Vec<(keelhaul_node::zab::Ticket, Option<Vec<Entry>>)>,
-    ) -> Result<(), String> {
+    fn disk_done(&mut self, node: usize, operations: u64, reads: Vec<Input>) -> Result<(), String> {
         let running = self.running(node).expect("not deferred");
         running.disk_done += operations;
         let count = running.disk_done;
@@ -798,10 +855,57 @@ impl World {
         if running.disk_busy {
             self.schedule_disk(node);
         }
-        for (ticket, entries) in reads {
-            self.step(node, Input::LogRead { ticket, entries })?;
+        for read in reads {
+            self.step(node, read)?;
         }
         self.step(node, Input::DiskDone { count })
+    }
+
+    /// A piece of a snapshot is written, some time.
+    fn save_later(&mut self, node: usize, life: u64) {
+        let running = self
+            .running(node)
+            .expect("its disk has just done something");
+        if !std::mem::replace(&mut running.save_due, true) {
+            let delay = self.rng.random_range(50..5_000);
+            self.later(delay, Event::SaveMore { node, life });
+        }
+    }
+
+    fn save_more(&mut self, node: usize, life: u64, event: Event) -> Result<(), String> {
+        if self.defer(node, life, &event) {
+            return Ok(());
+        }
+        let running = self.running(node).expect("not deferred");
+        running.save_due = false;
+        let saved = running.store.save_more();
+        let saving = running.store.is_saving();
+        let Ok(saved) = saved else {
+            self.coverage.hit(Situation::CrashBetweenDiskWrites);
+            self.crash(node);
+            return Ok(());
+        };
+        if saving {
+            self.save_later(node, life);
+        }
+        let Some(log_start) = saved else {
+            return Ok(());
+        };
+        self.coverage.hit(Situation::SnapshotKept);
+        self.step(node, Input::SnapshotSaved { log_start })
+    }
+
+    /// A node has read the state of a snapshot from its disk.
+    fn loaded(&mut self, node: usize, zxid: Zxid, app: App) -> Result<(), String> {
+        let running = self.running(node).expect("not deferred");
+        if running.restoring != Some(zxid) {
+            return Ok(());
+        }
+        running.restoring = None;
+        running.app = app;
+        let app = running.app.clone();
+        self.oracle.holds(node, &app)?;
+        self.step(node, Input::Restored(zxid))
     }
 
     // ---- network
@@ -905,7 +1009,7 @@ impl World {
         };
         match body {
             FromLeader::Truncate { .. } => self.coverage.hit(Situation::Trunc),
-            FromLeader::Snap { last: true, .. } => {
+            FromLeader::Snap(piece) if piece.bytes.is_empty() => {
                 self.coverage.hit(Situation::Snap);
                 if !self.votes(to) {
                     self.coverage.hit(Situation::ObserverSnap);

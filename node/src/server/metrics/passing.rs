@@ -248,7 +248,7 @@ impl Passing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zab::Epoch;
+    use crate::zab::{Epoch, Piece};
 
     const LEADS: Status = Status::Leading {
         epoch: Epoch(1),
@@ -359,12 +359,7 @@ mod tests {
         let (metrics, mut passing) = leader();
         let say = |body| Message::FromLeader { session: 1, body };
         let info = FromLeader::LeaderInfo { epoch: Epoch(1) };
-        let piece = FromLeader::Snap {
-            zxid: Zxid(1),
-            offset: 0,
-            piece: bytes::Bytes::new(),
-            last: true,
-        };
+        let piece = FromLeader::Snap(Piece::default());
         for body in [
             info.clone(),
             piece,
