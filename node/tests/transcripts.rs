@@ -106,6 +106,7 @@ impl Story {
             init_limit: 3000,
             finalize_wait: 50,
             window: 100,
+            window_bytes: usize::MAX,
             snapshot_every: 1000,
             read_batch: 100,
             first_counter: 0,

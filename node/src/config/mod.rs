@@ -137,6 +137,8 @@ pub struct Log {
     pub segment_bytes: u64,
     /// Transactions kept in memory for followers that lag a little.
     pub window: usize,
+    /// The same, in bytes.
+    pub window_bytes: usize,
     /// Transactions read from the log at a time.
     pub read_batch: usize,
     /// The counter before the first zxid of each epoch.
@@ -149,6 +151,7 @@ impl Default for Log {
             snapshot_every: 100_000,
             segment_bytes: 64 << 20,
             window: 10_000,
+            window_bytes: 32 << 20,
             read_batch: 1000,
             first_counter: 0,
         }
@@ -475,6 +478,7 @@ impl NodeConfig {
             init_limit: self.timing.init_limit_ms,
             finalize_wait: self.timing.finalize_wait_ms,
             window: self.log.window,
+            window_bytes: self.log.window_bytes,
             snapshot_every: self.log.snapshot_every,
             read_batch: self.log.read_batch,
             first_counter: self.log.first_counter,

@@ -24,6 +24,7 @@ pub(super) struct Disk {
     /// Operations that were handed over and are not done.
     waiting: Arc<AtomicUsize>,
     metrics: Arc<Metrics>,
+    events: mpsc::Sender<Event>,
 }
 
 /// Operations, and when they were handed over.
@@ -33,6 +34,11 @@ impl Disk {
     /// Where its times are counted.
     pub(super) fn metrics(&self) -> Arc<Metrics> {
         self.metrics.clone()
+    }
+
+    /// Where what is read from the disk is told.
+    pub(super) fn events(&self) -> mpsc::Sender<Event> {
+        self.events.clone()
     }
 
     /// To be handed over with the next [`Disk::flush`].
@@ -69,6 +75,7 @@ pub(super) fn start(
         pending: Vec::new(),
         waiting: waiting.clone(),
         metrics: metrics.clone(),
+        events: events.clone(),
     };
     let thread = std::thread::Builder::new()
         .name("disk".into())

@@ -85,8 +85,6 @@ pub(super) struct Engine {
     pub(super) downward: BTreeMap<(NodeId, Incarnation), Vec<Downward>>,
     /// Syncs that the leader has answered, and whose zxid is not delivered here yet.
     pub(super) late: BTreeMap<Zxid, Vec<ConnectionId>>,
-    /// Where events come from.
-    pub(super) events: mpsc::Sender<Event>,
     next_tick: Millis,
     next_report: Millis,
     next_turn: Millis,
@@ -104,7 +102,6 @@ impl Engine {
         replica: Replica,
         tree: Tree,
         disk: Disk,
-        events: mpsc::Sender<Event>,
     ) -> Engine {
         let (at, metrics) = (clock.micros(), disk.metrics());
         let mut digests = Digests::default();
@@ -120,7 +117,6 @@ impl Engine {
             replica,
             tree,
             restoring: None,
-            events,
             digests,
             jury: Jury::default(),
             clients: Clients::new(config.security.clone(), metrics.clone()),

@@ -283,7 +283,6 @@ async fn run_once(
         replica,
         tree,
         disk,
-        events.clone(),
     );
     let wanted = engine.dials.subscribe();
     peer::start(

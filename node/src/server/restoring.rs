@@ -49,7 +49,7 @@ impl Engine {
             // It was replaced again meanwhile.
             None => return,
         };
-        let events = self.events.clone();
+        let events = self.disk.events();
         let load = move || {
             // It goes first: two large trees need not fit into memory.
             drop(former);

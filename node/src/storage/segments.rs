@@ -353,7 +353,7 @@ impl Segments {
         }
     }
 
-    /// At most `limit` records after `zxid`; `None` if `zxid` is not in the log.
+    /// At most `limit` records after `zxid`, fewer if they are long; `None` if `zxid` is not in the log.
     pub(super) fn read(
         &mut self,
         files: &mut dyn Files,
@@ -364,14 +364,15 @@ impl Segments {
         let Some((mut at, mut offset)) = self.offset_after(files, zxid)? else {
             return Ok(None);
         };
-        let mut entries = Vec::new();
-        while entries.len() < limit && at < self.segments.len() {
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        while entries.len() < limit && bytes < READ && at < self.segments.len() {
             if offset >= self.segments[at].length {
                 (at, offset) = (at + 1, record::HEADER);
                 continue;
             }
             for record in self.read_some(files, at, offset)? {
                 offset += record.size as u64;
+                bytes += record.size;
                 entries.push(record.entry);
             }
         }

@@ -266,7 +266,8 @@ impl Core {
                 self.want_snapshot();
             }
         }
-        self.log.trim(self.delivered, self.config.window);
+        let (window, bytes) = (self.config.window, self.config.window_bytes);
+        self.log.trim(self.delivered, window, bytes);
         self.views.trim(self.delivered);
         due
     }

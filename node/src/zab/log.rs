@@ -9,6 +9,8 @@ pub(super) struct Log {
     base: Zxid,
     /// Everything after `base`, in order.
     entries: VecDeque<Entry>,
+    /// What the transactions in `entries` hold, in bytes.
+    bytes: usize,
     /// The log on disk is whole after this.
     pub(super) disk_start: Zxid,
 }
@@ -17,6 +19,7 @@ impl Log {
     pub(super) fn new(base: Zxid, disk_start: Zxid, entries: Vec<Entry>) -> Log {
         Log {
             base,
+            bytes: entries.iter().map(|e| e.txn.len()).sum(),
             entries: entries.into(),
             disk_start,
         }
@@ -34,6 +37,7 @@ impl Log {
             entry.zxid,
             self.last()
         );
+        self.bytes += entry.txn.len();
         self.entries.push_back(entry);
     }
 
@@ -67,20 +71,26 @@ impl Log {
             self.contains(zxid),
             "cut after {zxid:?}, which is not in the log"
         );
-        self.entries.truncate(self.count_to(zxid));
+        let cut = self.entries.drain(self.count_to(zxid)..);
+        self.bytes -= cut.map(|e| e.txn.len()).sum::<usize>();
     }
 
     /// Forgets everything: the history is now a snapshot.
     pub(super) fn reset(&mut self, zxid: Zxid) {
-        self.entries.clear();
+        (self.entries, self.bytes) = (VecDeque::new(), 0);
         self.base = zxid;
         self.disk_start = zxid;
     }
 
-    /// Drops delivered entries that exceed the window.
-    pub(super) fn trim(&mut self, delivered: Zxid, window: usize) {
-        while self.entries.len() > window && self.entries[0].zxid <= delivered {
-            let entry = self.entries.pop_front().expect("longer than the window");
+    /// Drops delivered entries that exceed the window, which is so many entries and so many bytes.
+    pub(super) fn trim(&mut self, delivered: Zxid, window: usize, bytes: usize) {
+        while let Some(first) = self.entries.front() {
+            let fits = self.entries.len() <= window && self.bytes <= bytes;
+            if fits || first.zxid > delivered {
+                return;
+            }
+            let entry = self.entries.pop_front().expect("it was just seen");
+            self.bytes -= entry.txn.len();
             self.base = entry.zxid;
         }
     }
@@ -119,9 +129,25 @@ mod tests {
     #[test]
     fn trim_never_drops_what_is_undelivered() {
         let mut log = log(&[z(1, 1), z(1, 2), z(1, 3)]);
-        log.trim(z(1, 1), 0);
+        log.trim(z(1, 1), 0, usize::MAX);
         assert_eq!(log.base, z(1, 1));
         assert_eq!(log.floor(Zxid::ZERO), None);
         assert_eq!(log.range(z(1, 1), z(1, 2)).count(), 1);
+    }
+
+    #[test]
+    fn a_window_is_so_many_bytes_at_most() {
+        let mut log = Log::new(Zxid::ZERO, Zxid::ZERO, Vec::new());
+        for counter in 1..=5 {
+            log.append(Entry {
+                zxid: z(1, counter),
+                txn: Bytes::from(vec![0; 10]),
+            });
+        }
+        log.truncate(z(1, 4));
+        log.trim(z(1, 4), 100, 20);
+        assert_eq!((log.base, log.last(), log.bytes), (z(1, 2), z(1, 4), 20));
+        log.trim(z(1, 3), 100, 0);
+        assert_eq!((log.base, log.bytes), (z(1, 3), 10));
     }
 }

@@ -195,6 +195,8 @@ pub struct Config {
     pub finalize_wait: u64,
     /// Delivered entries that are kept in memory for followers that lag a little.
     pub window: usize,
+    /// The same, in bytes.
+    pub window_bytes: usize,
     /// Entries delivered between two snapshots.
     pub snapshot_every: u64,
     /// Entries read from the log on disk at a time.

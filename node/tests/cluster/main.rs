@@ -28,6 +28,7 @@ mod prometheus;
 mod read_only;
 mod reconfig;
 mod sasl;
+mod snapshots;
 mod stories;
 mod tls;
 mod warn;

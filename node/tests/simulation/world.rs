@@ -188,6 +188,7 @@ impl World {
             init_limit: 1500,
             finalize_wait: 20,
             window: *[2, 10, 40].choose(&mut rng).expect("not empty"),
+            window_bytes: *[300, usize::MAX].choose(&mut rng).expect("not empty"),
             snapshot_every: *[5, 20, 60, 1000].choose(&mut rng).expect("not empty"),
             read_batch: *[10, 100].choose(&mut rng).expect("not empty"),
             first_counter: *[0, 0, 0, u32::MAX - 60]
