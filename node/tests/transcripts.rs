@@ -373,6 +373,7 @@ impl Story {
                     });
                 }
                 DiskOp::KeepPiece(piece) => disk.arrived = Some(piece.zxid),
+                DiskOp::ForgetPieces => disk.arrived = None,
                 DiskOp::InstallHistory {
                     zxid,
                     entries,

@@ -54,9 +54,7 @@ pub(super) fn keep(
     piece: &Piece,
 ) -> Result<(), StorageError> {
     if piece.number == 0 {
-        for name in all(files)? {
-            remove_if_there(files, "", &name)?;
-        }
+        forget(files)?;
         // All pieces but the last are as long as the first.
         let writing = Writing::begin(files, name(piece.zxid), piece.zxid, piece.bytes.len())?;
         StorageError::io("sync", files.path(""), files.sync_dir(""))?;
@@ -67,6 +65,14 @@ pub(super) fn keep(
     let next = (arriving.zxid, arriving.writing.pieces());
     assert_eq!((piece.zxid, piece.number), next, "pieces come in order");
     arriving.writing.push(files, &piece.bytes)
+}
+
+/// Removes what has come.
+pub(super) fn forget(files: &mut dyn Files) -> Result<(), StorageError> {
+    for name in all(files)? {
+        remove_if_there(files, "", &name)?;
+    }
+    Ok(())
 }
 
 impl Arriving {

@@ -324,6 +324,10 @@ impl Store {
                 Ok(())
             }
             DiskOp::KeepPiece(piece) => arrivals::keep(files, &mut self.arriving, &piece),
+            DiskOp::ForgetPieces => {
+                self.arriving = None;
+                arrivals::forget(files)
+            }
             DiskOp::InstallHistory {
                 zxid,
                 entries,

@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 /// The version of the image's layout, its first byte.
@@ -62,7 +63,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
         struct Borrowed;
         impl<'de> de::Visitor<'de> for Borrowed {
             type Value = Raw<'de>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("bytes")
             }
             fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<Raw<'de>, E> {
@@ -94,11 +95,16 @@ impl<'a> Record<'a> {
 }
 
 /// A tree as it was at one moment.
-#[derive(Debug)]
 pub struct Frozen {
     header: Header,
     sessions: Vec<(SessionId, i32, Password)>,
     pages: Pages,
+}
+
+impl fmt::Debug for Frozen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.header.fmt(f)
+    }
 }
 
 impl Tree {

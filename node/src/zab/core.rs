@@ -19,8 +19,8 @@ pub(super) enum Then {
     Logged(Zxid),
     /// The amnesia is over, on disk.
     Cured,
-    /// This piece of the leader's snapshot was written.
-    PieceKept(u32),
+    /// This piece of the leader's snapshot at this zxid was written.
+    PieceKept(Zxid, u32),
 }
 
 #[derive(Debug)]

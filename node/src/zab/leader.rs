@@ -387,7 +387,7 @@ impl Leader {
                 self.own_acked = self.own_acked.max(zxid);
                 self.try_commit(core)
             }
-            Then::Cured | Then::PieceKept(_) => Next::Stay,
+            Then::Cured | Then::PieceKept(..) => Next::Stay,
         }
     }
 

@@ -162,9 +162,9 @@ impl Follower {
             Then::HistoryOnDisk => self.say(core, ToLeader::AckNewLeader),
             Then::Logged(zxid) => self.say(core, ToLeader::Ack { zxid }),
             Then::Cured => self.say(core, ToLeader::Cured),
-            Then::PieceKept(number) => {
-                if let Some(arrival) = core.arrival.as_ref().filter(|_| self.staged.is_none()) {
-                    let zxid = arrival.stored.zxid;
+            Then::PieceKept(zxid, number) => {
+                let comes = |arrival: &Arrival| arrival.stored.zxid == zxid;
+                if self.staged.is_none() && core.arrival.as_ref().is_some_and(comes) {
                     self.fetch_before(core, zxid, number + 1 + PIECES_UNDER_WAY);
                 }
             }
@@ -235,7 +235,7 @@ impl Follower {
         }
         core.arrival.as_mut().expect("it has begun").pieces += 1;
         core.disk(DiskOp::KeepPiece(piece));
-        core.when_durable(Then::PieceKept(number));
+        core.when_durable(Then::PieceKept(zxid, number));
         if !std::mem::replace(&mut self.fetching, true) {
             self.fetch_before(core, zxid, number + 1 + PIECES_UNDER_WAY);
         }
@@ -305,6 +305,10 @@ impl Follower {
         }
         self.stage = Stage::Told;
         core.epochs.current = self.epoch;
+        if self.staged.is_none() && core.arrival.take().is_some() {
+            // Begun under another leader, and needed no more.
+            core.disk(DiskOp::ForgetPieces);
+        }
         match self.staged.take() {
             Some((snapshot, entries)) => core.install(snapshot, entries),
             // The disk works in order: the epoch is written only after the history before it.

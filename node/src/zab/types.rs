@@ -265,6 +265,8 @@ pub enum DiskOp {
     SaveSnapshot(Snapshot),
     /// Keep the next piece of a leader's snapshot; the first makes what is left of another superfluous.
     KeepPiece(Piece),
+    /// Forget what has come of a leader's snapshot.
+    ForgetPieces,
     /// Replace the whole history and the epochs, all at once: until this is done, the old history stands whole. A snapshot that
     /// was being written is given up.
     InstallHistory {

@@ -39,6 +39,7 @@ impl Durable {
             // What a snapshot holds was in the log before.
             DiskOp::SaveSnapshot(_)
             | DiskOp::KeepPiece(_)
+            | DiskOp::ForgetPieces
             | DiskOp::ReadLog { .. }
             | DiskOp::ReadPiece { .. } => {}
         }
