@@ -28,7 +28,10 @@ fn append(counters: impl IntoIterator<Item = u32>) -> Vec<DiskOp> {
 }
 
 fn small() -> StoreOptions {
-    StoreOptions { segment_bytes: 300 }
+    StoreOptions {
+        segment_bytes: 300,
+        ..StoreOptions::default()
+    }
 }
 
 fn formatted() -> TempDir {

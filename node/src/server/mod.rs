@@ -215,6 +215,7 @@ async fn run_once(
     let incarnation = Incarnation(random.random());
     let options = StoreOptions {
         segment_bytes: config.log.segment_bytes,
+        mark: random.random(),
     };
     let files = raise_file_limit();
     if files < config.limits.connections as u64 {

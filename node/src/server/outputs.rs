@@ -41,6 +41,11 @@ impl Engine {
                 self.disk.push(op);
             }
             Output::Restore(snapshot) => self.restore(&snapshot)?,
+            Output::Forgot(evidence) => tracing::error!(
+                ?evidence,
+                "this server's disk has forgotten what the server said, as an old copy does: no vote and no acknowledgement until a leader has \
+                 brought it up to date"
+            ),
             Output::Deliver(entry) => self.deliver(entry)?,
             Output::TakeSnapshot(ticket) => {
                 let sure = self.jury.doubts().is_none();

@@ -37,7 +37,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// The protocol's name and version; a member that speaks another is refused.
-const PROTOCOL: [u8; 8] = *b"KEELHL\x00\x06";
+const PROTOCOL: [u8; 8] = *b"KEELHL\x00\x07";
 
 /// How long a dial, and then a greeting, may take.
 const PATIENCE: Duration = Duration::from_millis(1000);

@@ -3,6 +3,7 @@
 //! ```text
 //! lock                  held by the process that uses the directory
 //! epochs                promises, and the number N of the history in use
+//! lives                 the starts of this server, and what is known of others'
 //! history-N/log-Z       log segments, each beginning after zxid Z (hexadecimal)
 //! history-N/snapshot-Z  the state at zxid Z: the newest two are kept, and the log from the older one on
 //! damaged-N/            what was found damaged, as it was found
@@ -10,11 +11,13 @@
 //!
 //! Operations are carried out in order, and are durable when reported done; appends that stand together share one fsync.
 //! A torn tail of the log is cut with a warning; a broken middle, or whatever else is not as it was written, is set aside (see `aside`).
-//! A directory that was never formatted makes an amnesiac replica, as a damaged one does: nobody can tell what it has forgotten. What this cannot tell: a disk
+//! A directory that was never formatted makes an amnesiac replica, as a damaged one does: nobody can tell what it has forgotten. That an old copy was put back
+//! is for the others to tell (see [`crate::zab::Lives`]): each time that it is opened, another life is written down. What this cannot tell: a disk
 //! that loses the very last synced records and nothing behind them looks like one that never got them.
 
 mod aside;
 mod files;
+mod lives;
 mod promises;
 mod record;
 mod segments;
@@ -94,12 +97,15 @@ impl StorageError {
 pub struct StoreOptions {
     /// A log segment is closed when it has reached this many bytes.
     pub segment_bytes: u64,
+    /// Marks this time that the store is opened: drawn at random, so that no other time has it.
+    pub mark: u64,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
         StoreOptions {
             segment_bytes: 64 << 20,
+            mark: 0,
         }
     }
 }
@@ -226,8 +232,10 @@ impl Store {
         };
         let log = Segments::open(f, &folder, options.segment_bytes, keep)?;
         check_reach(f, &folder, &log, from)?;
+        let lives = lives::begin(f, options.mark, promises.epochs.accepted)?;
         let recovered = Recovered {
             epochs: promises.epochs,
+            lives,
             snapshot,
             log_start: log.start(),
             entries,
@@ -261,6 +269,7 @@ impl Store {
                 self.promises.epochs = epochs;
                 promises::write(files, &self.promises)
             }
+            DiskOp::SaveLives(lives) => lives::write(files, &lives),
             DiskOp::SaveSnapshot(snapshot) => self.save_snapshot(&snapshot),
             DiskOp::InstallHistory {
                 snapshot,

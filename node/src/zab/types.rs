@@ -1,7 +1,8 @@
 //! The words of the protocol: identifiers, entries of the log, and what the core takes in and gives out.
 
+use super::lives::Lives;
 use super::members::Members;
-use super::message::Message;
+use super::message::{Evidence, Message};
 use super::view::{Change, View};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -108,6 +109,8 @@ pub struct Snapshot {
 pub struct Recovered {
     /// Its promises.
     pub epochs: Epochs,
+    /// The life that begins, those before, and what is known of others' lives.
+    pub lives: Lives,
     /// Its newest snapshot, if there is one.
     pub snapshot: Option<Snapshot>,
     /// The zxid after which the log on disk is whole: a peer that has everything up to it needs no snapshot.
@@ -208,6 +211,8 @@ pub enum DiskOp {
     Truncate(Zxid),
     /// Replace the epochs.
     SaveEpochs(Epochs),
+    /// Replace what is known of lives.
+    SaveLives(Lives),
     /// Keep this snapshot of delivered state beside the log, and drop what it and its predecessor make superfluous.
     SaveSnapshot(Snapshot),
     /// Replace the whole history and the epochs, all at once: until this is done, the old history stands whole.
@@ -278,6 +283,8 @@ pub enum Output {
         /// What to say.
         message: Message,
     },
+    /// This replica has learned that it forgot what it once had on disk: from now on it is amnesiac.
+    Forgot(Evidence),
     /// Do this on the disk, after all that was asked before.
     Disk(DiskOp),
     /// Replace the state of the layer above.

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)] // A poisoned lock means that another thread of this test has failed already.
 #![allow(clippy::needless_update)] // With the feature `bugs`, there is one field more.
 
+mod copies;
 mod coverage;
 mod disk;
 mod doubt;
@@ -149,6 +150,7 @@ mod planted {
             Bug::StaleSync => "stale_sync",
             Bug::Divergence => "divergence",
             Bug::AmnesiacActs => "amnesiac_acts",
+            Bug::OldCopyActs => "old_copy_acts",
         }
     }
 
@@ -181,6 +183,11 @@ mod planted {
     #[test]
     fn amnesiac_acts_is_found() {
         is_found(Bug::AmnesiacActs);
+    }
+
+    #[test]
+    fn old_copy_acts_is_found() {
+        is_found(Bug::OldCopyActs);
     }
 
     #[test]
