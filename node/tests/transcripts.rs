@@ -66,6 +66,8 @@ struct Story {
     actors: BTreeMap<u64, Actor>,
     links: BTreeMap<(u64, u64), VecDeque<Message>>,
     cuts: Vec<(u64, u64)>,
+    /// Whose disk does nothing unless it is told to.
+    slow: Vec<u64>,
     now: u64,
     /// How often anybody was started.
     starts: u64,
@@ -108,6 +110,7 @@ impl Story {
             actors: BTreeMap::new(),
             links: BTreeMap::new(),
             cuts: Vec::new(),
+            slow: Vec::new(),
             now: 0,
             starts: 0,
             config,
@@ -141,6 +144,7 @@ impl Story {
                 self.pass(node(from), node(to), count.parse().expect("a number"));
             }
             ["flush", n] => self.flush(node(n)),
+            ["slow-disk", n] => self.slow.push(node(n)),
             ["crash", n] => self.crash(node(n)),
             ["copy", n] => self.with_disk(node(n), |a| a.copy = a.disk.clone()),
             ["put-back", n] => self.with_disk(node(n), |a| a.disk = a.copy.clone()),
@@ -448,7 +452,8 @@ impl Story {
     }
 
     fn move_one(&mut self) -> bool {
-        if let Some((&n, _)) = self.actors.iter().find(|(_, a)| !a.pending.is_empty()) {
+        let due = |(n, a): &(&u64, &Actor)| !a.pending.is_empty() && !self.slow.contains(n);
+        if let Some((&n, _)) = self.actors.iter().find(due) {
             self.flush(n);
             return true;
         }

@@ -698,10 +698,8 @@ impl World {
             {
                 Err(format!("node {node} stands as leader, and does not vote"))
             }
-            Status::Leading {
-                epoch,
-                serving: true,
-            } => self.oracle.leads(node, epoch),
+            // From the moment on that a majority has promised the epoch.
+            Status::Leading { epoch, .. } if epoch > Epoch(0) => self.oracle.leads(node, epoch),
             Status::Following {
                 leader,
                 serving: true,
