@@ -18,7 +18,7 @@
 //! # Who forgot, and is known to have lived on, counts nowhere
 //!
 //! Let a voter X come back with an old copy, or with none, and let so many others have a later life of X on disk that no quorum can be had of X
-//! and those who do not. Whatever X is counted for (an epoch decided, promised, a history or a proposal held, a leader confirmed, itself as leader) takes a
+//! and those who do not, whichever members the copy or an old log may hold to be those that count. Whatever X is counted for (an epoch decided, promised, a history or a proposal held, a leader confirmed, itself as leader) takes a
 //! quorum of learners that introduced themselves and the leader; one of them, W, knows the life. Either W is the leader, and compares the chain that X
 //! showed; or W told the leader when it introduced itself, which is before it counts. The leader compares all again whenever it learns something, itself included, and does not
 //! count who does not cover what is known. What X does alone harms nobody. When X is cured, its leader's quorum remembers and has a W too, so that X's own
@@ -44,7 +44,7 @@
 //!
 //! A copy that is not older than what anybody knows looks like the disk of a server that crashed. It takes a copy that was made of a running server, after its
 //! last start and its last new promise, and a leader that is gone when the copy is put back; or so many others that were away since, or are away then, that a
-//! quorum knows nothing.
+//! quorum knows nothing; or a copy from a time when its server was the only voter.
 
 use super::types::{Epoch, NodeId};
 use serde::{Deserialize, Serialize};

@@ -59,7 +59,8 @@ impl World {
         Ok(())
     }
 
-    /// Whether every quorum in which this server could be counted has somebody who knows of a life that the copy does not.
+    /// Whether every quorum in which this server could be counted has somebody who knows of a life that the copy does not. The copy, or
+    /// somebody who was away for long, may go by members of long ago.
     fn can_be_told(&mut self, node: usize, copy: &Disk) -> bool {
         let chain = self.chain_on(copy);
         let knows = |voter: NodeId| {
@@ -67,8 +68,11 @@ impl World {
             let forgotten = other.durable.lives.forgotten(id(node), &chain);
             voter != id(node) && self.remembers(voter) && !forgotten.is_empty()
         };
-        self.current_views()
-            .all(|view| !view.is_quorum(|voter| !knows(voter)))
+        let left_behind = self.views.values();
+        let mut counted_in = self
+            .current_views()
+            .chain(left_behind.filter(|view| view.votes(id(node))));
+        counted_in.all(|view| !view.is_quorum(|voter| !knows(voter)))
     }
 
     /// The lives that a server remembers when it is started with this disk.

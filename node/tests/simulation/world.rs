@@ -141,6 +141,8 @@ pub(crate) struct World {
     pub(crate) oracle: Oracle,
     /// Whether members come and go.
     changes: bool,
+    /// All views that anybody ever knew.
+    pub(crate) views: BTreeMap<(Zxid, usize), View>,
     /// The epoch in which the last change of the members was proposed.
     pub(crate) joined_in: Option<Epoch>,
     pub(crate) coverage: Coverage,
@@ -199,6 +201,7 @@ impl World {
             network: Network::default(),
             oracle: Oracle::new(config.members.clone()),
             changes,
+            views: BTreeMap::new(),
             joined_in: None,
             coverage: Coverage::default(),
             config,
@@ -620,6 +623,7 @@ impl World {
             Output::Status(status) => self.status(node, status)?,
             Output::View(view) => {
                 self.trace(|| format!("node {node} knows {view:?}"));
+                self.views.insert((view.version, node), view.clone());
                 self.nodes[node].view = view;
             }
             Output::App { payload, .. } => {
