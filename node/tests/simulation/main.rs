@@ -16,6 +16,7 @@ mod ensemble;
 mod layer;
 mod network;
 mod oracle;
+mod traps;
 mod world;
 
 use coverage::Coverage;

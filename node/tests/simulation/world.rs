@@ -438,6 +438,7 @@ impl World {
         }
         self.nodes[node].amnesiac = recovered.epochs.amnesiac || self.nodes[node].unnoticed;
         self.changes_disk(node, Durable::of(&recovered))?;
+        self.oracle.holds_initial(node, &self.nodes[node].durable)?;
         let config = Config {
             id: id(node),
             members,
@@ -703,7 +704,10 @@ impl World {
                 Err(format!("node {node} stands as leader, and does not vote"))
             }
             // From the moment on that a majority has promised the epoch.
-            Status::Leading { epoch, .. } if epoch > Epoch(0) => self.oracle.leads(node, epoch),
+            Status::Leading { epoch, .. } if epoch > Epoch(0) => {
+                let last = running.replica.last_logged();
+                self.oracle.leads(node, epoch, last)
+            }
             Status::Following {
                 leader,
                 serving: true,
@@ -804,6 +808,7 @@ impl World {
             DiskOp::InstallHistory { epochs, .. } => self.oracle.promises(node, *epochs)?,
             DiskOp::SaveEpochs(epochs) => {
                 self.oracle.promises(node, *epochs)?;
+                self.oracle.holds_initial(node, &self.nodes[node].durable)?;
                 if epochs.amnesiac {
                     self.saw_amnesia(node)?;
                 }
