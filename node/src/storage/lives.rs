@@ -97,6 +97,16 @@ pub(super) fn read(files: &dyn Files) -> Result<Option<Lives>, StorageError> {
     lives.map(Some).ok_or_else(damaged)
 }
 
+/// Removes the file, if there is one.
+pub(super) fn forget(files: &mut dyn Files) -> Result<(), StorageError> {
+    let names = StorageError::io("list", files.path(""), files.list(""))?;
+    if names.iter().any(|n| n == NAME) {
+        StorageError::io("remove", files.path(NAME), files.remove(NAME))?;
+        StorageError::io("sync", files.path(""), files.sync_dir(""))?;
+    }
+    Ok(())
+}
+
 /// Writes down that another life begins. The one before had promised this epoch by its end.
 pub(super) fn begin(
     files: &mut dyn Files,

@@ -170,6 +170,8 @@ impl Store {
                 problem: problem.to_owned(),
             });
         }
+        // What is new has not lived before, whatever a directory that was emptied by hand still says.
+        lives::forget(files)?;
         begin(files, Epochs::default())
     }
 
