@@ -40,7 +40,7 @@ struct Cli {
     #[arg(long, short = 'V')]
     version: bool,
 
-    /// Plant a bug: commit-without-quorum, ack-before-write, stale-sync, divergence or amnesiac-acts
+    /// Plant a bug: commit-without-quorum, ack-before-write, stale-sync, divergence, amnesiac-acts or old-copy-acts
     #[cfg(feature = "bugs")]
     #[arg(long, value_name = "NAME", value_parser = bug)]
     bug: Option<zab::Bug>,
@@ -73,8 +73,9 @@ fn bug(name: &str) -> Result<zab::Bug, String> {
         "stale-sync" => Ok(zab::Bug::StaleSync),
         "divergence" => Ok(zab::Bug::Divergence),
         "amnesiac-acts" => Ok(zab::Bug::AmnesiacActs),
+        "old-copy-acts" => Ok(zab::Bug::OldCopyActs),
         _ => Err(
-            "the bugs are commit-without-quorum, ack-before-write, stale-sync, divergence and amnesiac-acts"
+            "the bugs are commit-without-quorum, ack-before-write, stale-sync, divergence, amnesiac-acts and old-copy-acts"
                 .into(),
         ),
     }

@@ -17,7 +17,7 @@ use keelhaul_node::storage::{Store, StoreOptions};
 use keelhaul_node::tree::{Checkpoint, Tree};
 use keelhaul_node::txn::{Body, Incarnation, Origin, Txn};
 use keelhaul_node::zab::{
-    DiskOp, Entry, Epoch, FromLeader, Message, NodeId, Snapshot, ToLeader, Zxid,
+    DiskOp, Entry, Epoch, FromLeader, Lives, Message, NodeId, Snapshot, ToLeader, Zxid,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -352,6 +352,7 @@ fn peer_bodies() -> Vec<Vec<u8>> {
             accepted: Epoch(2),
             amnesiac: false,
             doubts: true,
+            lives: Lives::default(),
         }),
         Message::App {
             session: 5,
@@ -472,6 +473,7 @@ fn files_of_the_store() {
     let options = || StoreOptions {
         segment_bytes: 4096,
         piece_bytes: 100,
+        ..StoreOptions::default()
     };
     let whole = tempfile::tempdir().unwrap();
     filled(whole.path(), options());

@@ -34,6 +34,7 @@ fn small() -> StoreOptions {
     StoreOptions {
         segment_bytes: 300,
         piece_bytes: 4,
+        ..StoreOptions::default()
     }
 }
 
@@ -504,4 +505,37 @@ fn promises_that_are_damaged_are_set_aside_with_their_history() {
     forgets(dir.path(), 0);
     let aside = dir.path().join("damaged-0/epochs");
     assert_eq!(fs::read_to_string(aside).unwrap(), text);
+}
+
+/// Opens it with this mark; returns the lives that it remembers.
+fn lives(dir: &Path, mark: u64) -> Vec<u64> {
+    let options = StoreOptions { mark, ..small() };
+    let (_, found) = Store::open(dir, options).unwrap();
+    found.lives.own.lives.iter().map(|life| life.mark).collect()
+}
+
+#[test]
+fn every_start_is_another_life_and_formatting_begins_anew() {
+    let dir = formatted();
+    assert_eq!(lives(dir.path(), 5), [5]);
+    assert_eq!(lives(dir.path(), 6), [5, 6]);
+    assert_eq!(lives(dir.path(), 7), [5, 6, 7]);
+    // Whoever empties a directory by hand may overlook something.
+    fs::remove_file(dir.path().join("epochs")).unwrap();
+    fs::remove_dir_all(dir.path().join("history-0")).unwrap();
+    Store::format(dir.path()).unwrap();
+    assert_eq!(lives(dir.path(), 8), [8]);
+}
+
+#[test]
+fn lives_that_are_damaged_are_set_aside_and_their_server_has_forgotten() {
+    let dir = formatted();
+    lives(dir.path(), 5);
+    let path = dir.path().join("lives");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("own 1", "own 2")).unwrap();
+    let (_, found) = open(dir.path());
+    assert!(found.epochs.amnesiac);
+    assert_eq!(found.lives.own.lives.len(), 1);
+    assert!(dir.path().join("damaged-0/lives").exists());
 }

@@ -6,16 +6,19 @@
 
 use bytes::Bytes;
 use keelhaul_node::zab::{
-    Change, Config, DiskOp, Entry, Epoch, Epochs, FromLeader, Input, Members, Message, Millis,
-    NodeId, Output, Piece, Reading, Recovered, Replica, Snapshot, Status, Stored, ToLeader, Zxid,
+    Chain, Change, Config, DiskOp, Entry, Epoch, Epochs, Evidence, FromLeader, Input, Lives,
+    Members, Message, Millis, NodeId, Output, Piece, Reading, Recovered, Replica, Snapshot, Status,
+    Stored, ToLeader, Zxid,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::sync::Arc;
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Disk {
     epochs: Epochs,
+    /// None before the first start.
+    lives: Option<Lives>,
     snapshot: Option<Zxid>,
     /// A leader's snapshot that has come.
     arrived: Option<Zxid>,
@@ -26,6 +29,8 @@ struct Disk {
 #[derive(Default)]
 struct Actor {
     disk: Disk,
+    /// A copy of it.
+    copy: Disk,
     replica: Option<Replica>,
     /// Asked of the disk, and not done.
     pending: VecDeque<DiskOp>,
@@ -76,7 +81,11 @@ struct Story {
     actors: BTreeMap<u64, Actor>,
     links: BTreeMap<(u64, u64), VecDeque<Message>>,
     cuts: Vec<(u64, u64)>,
+    /// Whose disk does nothing unless it is told to.
+    slow: Vec<u64>,
     now: u64,
+    /// How often anybody was started.
+    starts: u64,
     config: Config,
     printed: String,
 }
@@ -117,7 +126,9 @@ impl Story {
             actors: BTreeMap::new(),
             links: BTreeMap::new(),
             cuts: Vec::new(),
+            slow: Vec::new(),
             now: 0,
+            starts: 0,
             config,
             printed: String::new(),
         }
@@ -149,7 +160,14 @@ impl Story {
                 self.pass(node(from), node(to), count.parse().expect("a number"));
             }
             ["flush", n] => self.flush(node(n)),
+            ["slow-disk", n] => self.slow.push(node(n)),
             ["crash", n] => self.crash(node(n)),
+            ["copy", n] => self.with_disk(node(n), |a| a.copy = a.disk.clone()),
+            ["put-back", n] => self.with_disk(node(n), |a| a.disk = a.copy.clone()),
+            ["wipe", n] => self.with_disk(node(n), |a| {
+                a.disk = Disk::default();
+                a.disk.epochs.amnesiac = true;
+            }),
             ["cut", a, b] => self.cut(node(a), node(b)),
             ["join", a, b] => self.join(node(a), node(b)),
             ["show"] => self.show(),
@@ -214,8 +232,19 @@ impl Story {
         }
     }
 
+    fn with_disk(&mut self, n: u64, what: impl FnOnce(&mut Actor)) {
+        what(self.actors.get_mut(&n).expect("a node of the ensemble"));
+    }
+
     fn start(&mut self, n: u64) {
+        self.starts += 1;
         let actor = self.actors.get_mut(&n).expect("a node of the ensemble");
+        let mut lives = actor.disk.lives.take().unwrap_or_default();
+        match lives == Lives::default() {
+            true => lives.own = Chain::begin(self.starts),
+            false => lives.own.start(self.starts, actor.disk.epochs.accepted),
+        }
+        actor.disk.lives = Some(lives.clone());
         let Disk {
             epochs,
             snapshot,
@@ -227,6 +256,7 @@ impl Story {
         let entries = log.iter().filter(|e| e.zxid > from).cloned().collect();
         let recovered = Recovered {
             epochs,
+            lives,
             snapshot: snapshot.map(stored),
             arrival: None,
             log_start,
@@ -344,6 +374,9 @@ impl Story {
                 let state = Arc::new(Bytes::from_static(STATE));
                 self.step(n, Input::SnapshotTaken(Some(Snapshot { zxid, state })));
             }
+            Output::Forgot(evidence) => {
+                self.say(&format!("n{n} has forgotten {}", show_evidence(&evidence)));
+            }
             Output::Status(status) => self.say(&format!("n{n} {}", show_status(status))),
             Output::View(view) if view.version > Zxid::ZERO => {
                 let next = view
@@ -366,6 +399,7 @@ impl Story {
                 DiskOp::Append(entry) => disk.log.push(entry),
                 DiskOp::Truncate(zxid) => disk.log.retain(|e| e.zxid <= zxid),
                 DiskOp::SaveEpochs(epochs) => disk.epochs = epochs,
+                DiskOp::SaveLives(lives) => disk.lives = Some(lives),
                 DiskOp::SaveSnapshot(snapshot) => {
                     disk.snapshot = Some(snapshot.zxid);
                     answers.push(Input::SnapshotSaved {
@@ -453,7 +487,8 @@ impl Story {
     }
 
     fn move_one(&mut self) -> bool {
-        if let Some((&n, _)) = self.actors.iter().find(|(_, a)| !a.pending.is_empty()) {
+        let due = |(n, a): &(&u64, &Actor)| !a.pending.is_empty() && !self.slow.contains(n);
+        if let Some((&n, _)) = self.actors.iter().find(due) {
             self.flush(n);
             return true;
         }
@@ -543,6 +578,18 @@ fn show_status(status: Status) -> String {
     }
 }
 
+fn show_evidence(evidence: &Evidence) -> String {
+    match evidence {
+        Evidence::Lives(lives) => {
+            let lives = lives
+                .iter()
+                .map(|l| format!("{} up to {}", l.mark, l.promised.0));
+            format!("start {}", lives.collect::<Vec<_>>().join(", "))
+        }
+        Evidence::Acknowledged { epoch, zxid } => format!("{zxid:?} of epoch {}", epoch.0),
+    }
+}
+
 /// What a message says, but for notifications and heartbeats.
 fn show_message(message: &Message) -> Option<String> {
     let words = match message {
@@ -567,7 +614,27 @@ fn show_message(message: &Message) -> Option<String> {
         } => {
             format!("Inform {:?} after {after:?}", entry.zxid)
         }
+        Message::FromLeader {
+            body: FromLeader::Lives { edition, .. },
+            ..
+        } => format!("Lives, edition {edition}"),
+        Message::FromLeader {
+            body: FromLeader::Forgot(evidence),
+            ..
+        } => format!("Forgot {}", show_evidence(evidence)),
         Message::FromLeader { body, .. } => format!("{body:?}"),
+        Message::ToLeader {
+            body:
+                ToLeader::FollowerInfo {
+                    accepted,
+                    amnesiac,
+                    doubts,
+                    ..
+                },
+            ..
+        } => format!(
+            "FollowerInfo {{ accepted: {accepted:?}, amnesiac: {amnesiac}, doubts: {doubts} }}"
+        ),
         Message::ToLeader { body, .. } => format!("{body:?}"),
     };
     Some(words)

@@ -26,6 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
     Store::format(dir.path()).expect("a new store");
     let options = || StoreOptions {
         segment_bytes: 1 << 20,
+        ..StoreOptions::default()
     };
     drop(Store::open(dir.path(), options()).expect("a store that was just made"));
     let path = segment(dir.path()).expect("a store has a log");

@@ -216,6 +216,7 @@ async fn run_once(
     let incarnation = Incarnation(random.random());
     let options = StoreOptions {
         segment_bytes: config.log.segment_bytes,
+        mark: random.random(),
         ..StoreOptions::default()
     };
     let files = raise_file_limit();

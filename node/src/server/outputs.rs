@@ -42,6 +42,11 @@ impl Engine {
                 self.disk.push(op);
             }
             Output::Restore(zxid) => self.forget_state(zxid),
+            Output::Forgot(evidence) => tracing::error!(
+                ?evidence,
+                "this server's disk has forgotten what the server said, as an old copy does: no vote and no acknowledgement until a leader has \
+                 brought it up to date"
+            ),
             Output::Deliver(entry) => self.deliver(entry)?,
             Output::TakeSnapshot => {
                 let sure = self.jury.doubts().is_none();

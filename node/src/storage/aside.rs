@@ -8,7 +8,7 @@
 
 use super::files::Files;
 use super::promises::{self, Promises};
-use super::{Damage, StorageError, begin_history, folder};
+use super::{Damage, StorageError, begin_history, folder, lives};
 use crate::zab::{Epoch, Epochs};
 
 /// The folders for what is damaged, with a number.
@@ -40,6 +40,11 @@ pub(super) fn set_aside(files: &mut dyn Files, damage: &Damage) -> Result<(), St
             sync(files, "")?;
         }
         None => {}
+    }
+    if let Err(StorageError::Damaged(_)) = lives::read(files) {
+        move_to(files, lives::NAME, &aside, lives::NAME)?;
+        sync(files, &aside)?;
+        sync(files, "")?;
     }
     let old = names.iter().filter(|name| name.starts_with("history-"));
     let mut next_history = 0;

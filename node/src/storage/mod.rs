@@ -3,6 +3,7 @@
 //! ```text
 //! lock                  held by the process that uses the directory
 //! epochs                promises, and the number N of the history in use
+//! lives                 the starts of this server, and what is known of others'
 //! history-N/log-Z       log segments, each beginning after zxid Z (hexadecimal)
 //! history-N/snapshot-Z  the state at zxid Z: the newest two are kept, and the log from the older one on
 //! arriving-Z            what has come of a leader's snapshot, which will begin the next history
@@ -12,12 +13,14 @@
 //! Operations are carried out in order, and are durable when reported done; appends that stand together share one fsync. A snapshot is written piece
 //! by piece between other operations.
 //! A torn tail of the log is cut with a warning; a broken middle, or whatever else is not as it was written, is set aside (see `aside`).
-//! A directory that was never formatted makes an amnesiac replica, as a damaged one does: nobody can tell what it has forgotten. What this cannot tell: a disk
+//! A directory that was never formatted makes an amnesiac replica, as a damaged one does: nobody can tell what it has forgotten. That an old copy was put back
+//! is for the others to tell (see [`crate::zab::Lives`]): each time that it is opened, another life is written down. What this cannot tell: a disk
 //! that loses the very last synced records and nothing behind them looks like one that never got them.
 
 mod arrivals;
 mod aside;
 mod files;
+mod lives;
 mod promises;
 mod record;
 mod segments;
@@ -102,6 +105,8 @@ pub struct StoreOptions {
     pub segment_bytes: u64,
     /// A snapshot is written, and sent, in pieces of this many bytes.
     pub piece_bytes: usize,
+    /// Marks this time that the store is opened: drawn at random, so that no other time has it.
+    pub mark: u64,
 }
 
 impl Default for StoreOptions {
@@ -109,6 +114,7 @@ impl Default for StoreOptions {
         StoreOptions {
             segment_bytes: 64 << 20,
             piece_bytes: 256 << 10,
+            mark: 0,
         }
     }
 }
@@ -205,6 +211,8 @@ impl Store {
                 problem: problem.to_owned(),
             });
         }
+        // What is new has not lived before, whatever a directory that was emptied by hand still says.
+        lives::forget(files)?;
         begin(files, Epochs::default())
     }
 
@@ -267,8 +275,10 @@ impl Store {
         let log = Segments::open(f, &folder, options.segment_bytes, keep)?;
         check_reach(f, &folder, &log, from)?;
         let (arriving, arrival) = arrivals::find(f)?.unzip();
+        let lives = lives::begin(f, options.mark, promises.epochs.accepted)?;
         let recovered = Recovered {
             epochs: promises.epochs,
+            lives,
             snapshot,
             arrival,
             log_start: log.start(),
@@ -328,6 +338,7 @@ impl Store {
                 self.arriving = None;
                 arrivals::forget(files)
             }
+            DiskOp::SaveLives(lives) => lives::write(files, &lives),
             DiskOp::InstallHistory {
                 zxid,
                 entries,

@@ -1,7 +1,8 @@
 //! What every role shares: the log, the promises, the disk queue, the outbox.
 
+use super::lives::{Chain, Known, Life, Lives};
 use super::log::Log;
-use super::message::{Candidacy, FromLeader, Message, Notification, ToLeader, Vote};
+use super::message::{Candidacy, Evidence, FromLeader, Message, Notification, ToLeader, Vote};
 use super::peers::Peers;
 use super::types::*;
 use super::view::{Change, View, Views};
@@ -21,6 +22,8 @@ pub(super) enum Then {
     Cured,
     /// This piece of the leader's snapshot at this zxid was written.
     PieceKept(Zxid, u32),
+    /// This edition of everybody's lives is on disk.
+    Knows(u64),
 }
 
 #[derive(Debug)]
@@ -30,6 +33,9 @@ pub(super) struct Core {
     pub(super) outputs: Vec<Output>,
     pub(super) log: Log,
     pub(super) epochs: Epochs,
+    pub(super) lives: Lives,
+    /// Something is known of lives that was not told.
+    pub(super) lives_are_news: bool,
     pub(super) peers: Peers,
     views: Views,
     /// The newest version of the view that the layer above was told.
@@ -71,6 +77,8 @@ impl Core {
             told_view: None,
             log: Log::new(snapshot, recovered.log_start, Vec::new()),
             epochs: recovered.epochs,
+            lives: recovered.lives,
+            lives_are_news: false,
             delivered: snapshot,
             round: 0,
             term: 0,
@@ -212,6 +220,68 @@ impl Core {
     pub(super) fn save_epochs(&mut self) {
         let epochs = self.epochs;
         self.disk(DiskOp::SaveEpochs(epochs));
+    }
+
+    pub(super) fn save_lives(&mut self) {
+        let lives = self.lives.clone();
+        self.disk(DiskOp::SaveLives(lives));
+    }
+
+    /// The lives that a server is known to have lived, and that it does not remember.
+    pub(super) fn forgotten(&self, id: NodeId, chain: &Chain) -> Vec<Life> {
+        match self.minds() {
+            true => self.lives.forgotten(id, chain),
+            false => Vec::new(),
+        }
+    }
+
+    /// Takes over what somebody knows of everybody's lives. False if this replica has forgotten one of its own, and did not know.
+    #[must_use]
+    pub(super) fn learn(&mut self, told: &Known) -> bool {
+        let me = self.me();
+        for (&id, lives) in told.iter().filter(|&(&id, _)| id != me) {
+            for &life in lives {
+                self.lives_are_news |= self.lives.note(id, life);
+            }
+        }
+        match told.get(&me) {
+            Some(own) => self.admit(&Evidence::Lives(own.clone())),
+            None => true,
+        }
+    }
+
+    /// Judges what is said of this replica. False if it has forgotten that, and did not know: it is amnesiac from now on.
+    #[must_use]
+    pub(super) fn admit(&mut self, evidence: &Evidence) -> bool {
+        if self.epochs.amnesiac || !self.minds() {
+            return true;
+        }
+        let remembers = match evidence {
+            Evidence::Lives(own) => own.iter().all(|life| self.lives.own.covers(life)),
+            &Evidence::Acknowledged { epoch, zxid } => {
+                self.epochs.current >= epoch && self.log.last() >= zxid
+            }
+        };
+        if !remembers {
+            self.epochs.amnesiac = true;
+            self.save_epochs();
+            self.out(Output::Forgot(evidence.clone()));
+        }
+        remembers
+    }
+
+    /// A server has shown its chain, and promised this epoch in its present life.
+    pub(super) fn shown(&mut self, id: NodeId, chain: &Chain, promised: Epoch) {
+        self.lives_are_news |= self.lives.shown(id, chain, promised);
+    }
+
+    /// Whether it makes a difference that a server forgot: always, but for planted bugs.
+    pub(super) fn minds(&self) -> bool {
+        #[cfg(feature = "bugs")]
+        if let Some(super::Bug::OldCopyActs | super::Bug::AmnesiacActs) = self.config.bug {
+            return false;
+        }
+        true
     }
 
     pub(super) fn append(&mut self, entry: Entry) {

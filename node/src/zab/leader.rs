@@ -4,12 +4,13 @@
 //! announces it; a majority promises it. A leader that learns of a more recent history than its own resigns.
 //! Synchronisation: each learner is brought to the leader's history (see `sync`). Once a majority has it on disk, the
 //! history is committed and the leader serves. Broadcast: proposals in zxid order, committed when a majority has
-//! them on disk. Amnesiac learners are served, but counted nowhere until they are cured. Those who do not vote are brought
+//! them on disk. Amnesiac learners, and those who forgot and do not know it yet (see `lives`), are counted nowhere until they are cured. Those who do not vote are brought
 //! in once the leader serves, hear of nothing that is not committed, and are counted nowhere.
 
 use super::core::{Core, Next, Then};
+use super::lives::{Chain, Cure, Lives};
 use super::members::Members;
-use super::message::{FromLeader, Notification, ToLeader};
+use super::message::{Evidence, FromLeader, Notification, ToLeader};
 use super::sync::Position;
 use super::types::*;
 use super::view::Change;
@@ -48,6 +49,16 @@ pub(super) enum Stage {
 pub(super) struct Learner {
     pub(super) session: u64,
     pub(super) amnesiac: bool,
+    /// The lives that it remembers.
+    lives: Chain,
+    /// It has forgotten one of its lives, and does not know it yet.
+    forgot: bool,
+    /// The edition of everybody's lives that says that it is cured.
+    noted: u64,
+    /// The last edition that is on its disk.
+    knows: u64,
+    /// It has the history, and waits for its cure.
+    uncured: bool,
     /// It needs a snapshot, and has not been given one yet.
     pub(super) doubts: bool,
     pub(super) stage: Stage,
@@ -70,6 +81,11 @@ pub enum Refusal {
 }
 
 impl Learner {
+    /// Whether it counts, if it votes.
+    pub(super) fn remembers(&self) -> bool {
+        !self.amnesiac && !self.forgot
+    }
+
     /// Proposes to it, who votes, what it was not sent yet: the last entry of the log, and if it votes only from now on,
     /// also what is proposed and was not committed before.
     fn propose(&mut self, core: &mut Core, id: NodeId, before: Zxid, last: &Entry) {
@@ -98,15 +114,6 @@ impl Learner {
     }
 }
 
-/// What waits for a majority to confirm that we still lead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asker {
-    /// A question of the layer above.
-    Token(u64),
-    /// The cure of an amnesiac learner: its memory must come from a leader that was not deposed before it asked.
-    Cure { learner: NodeId, session: u64 },
-}
-
 #[derive(Debug)]
 pub(super) struct Leader {
     pub(super) phase: Phase,
@@ -119,10 +126,16 @@ pub(super) struct Leader {
     own_acked: Zxid,
     beat: u64,
     last_beat: Millis,
-    /// Who asks whether we still lead, with the heartbeat that a majority must answer; by heartbeat.
-    confirming: Vec<(Asker, u64)>,
     /// Which learner waits for which piece of a snapshot, and in which conversation.
     pub(super) fetches: BTreeMap<Ticket, (NodeId, u64)>,
+    /// Questions whether we still lead, with the heartbeat that a majority must answer; by heartbeat.
+    confirming: Vec<(u64, u64)>,
+    /// How often everybody's lives were told.
+    edition: u64,
+    /// The last edition that is on our disk.
+    own_knows: u64,
+    /// What learners that are gone had acknowledged in this epoch.
+    acknowledged: BTreeMap<NodeId, Zxid>,
 }
 
 impl Leader {
@@ -146,6 +159,9 @@ impl Leader {
             last_beat: core.now,
             confirming: Vec::new(),
             fetches: BTreeMap::new(),
+            edition: 0,
+            own_knows: 0,
+            acknowledged: BTreeMap::new(),
         };
         let mut next = leader.try_decide(core);
         for (from, (session, body)) in early {
@@ -225,7 +241,7 @@ impl Leader {
             .map(|(&id, _)| id)
             .collect();
         for id in gone {
-            let learner = self.learners.remove(&id).expect("just seen");
+            let learner = self.part(id).expect("just seen");
             core.tell_learner(id, learner.session, FromLeader::Resign);
         }
     }
@@ -240,7 +256,7 @@ impl Leader {
         let counts = |id: NodeId| {
             self.learners
                 .get(&id)
-                .is_some_and(|l| !l.amnesiac && like(l))
+                .is_some_and(|l| l.remembers() && like(l))
         };
         core.view().is_quorum(|id| id == core.me() || counts(id))
     }
@@ -253,8 +269,18 @@ impl Leader {
         }
     }
 
+    /// A learner's conversation is over. What it acknowledged is remembered: in this epoch it cannot honestly come back with less.
+    fn part(&mut self, id: NodeId) -> Option<Learner> {
+        let learner = self.learners.remove(&id)?;
+        if learner.stage == Stage::Active {
+            let acked = self.acknowledged.entry(id).or_default();
+            *acked = learner.acked.max(*acked);
+        }
+        Some(learner)
+    }
+
     pub(super) fn lost(&mut self, core: &mut Core, peer: NodeId) -> Next {
-        self.learners.remove(&peer);
+        self.part(peer);
         match self.phase {
             Phase::Serving if !self.hears_quorum(core) => Next::Look,
             _ => Next::Stay,
@@ -272,9 +298,27 @@ impl Leader {
             accepted,
             amnesiac,
             doubts,
+            lives,
         } = body
         {
-            return self.introduced(core, from, session, accepted, (amnesiac, doubts));
+            self.part(from);
+            let learner = Learner {
+                session,
+                amnesiac,
+                lives: lives.own.clone(),
+                forgot: false,
+                noted: 0,
+                knows: 0,
+                uncured: false,
+                doubts,
+                stage: Stage::Introduced { accepted },
+                acked: Zxid::ZERO,
+                told: Zxid::ZERO,
+                heard: core.now,
+                pong: 0,
+            };
+            self.learners.insert(from, learner);
+            return self.introduced(core, from, accepted, &lives);
         }
         let Some(learner) = self
             .learners
@@ -305,8 +349,14 @@ impl Leader {
                 self.fetch(core, from, zxid, number);
                 Next::Stay
             }
+            ToLeader::Knows { edition } => {
+                learner.knows = learner.knows.max(edition);
+                self.try_cure(core);
+                Next::Stay
+            }
             ToLeader::Cured => {
                 learner.amnesiac = false;
+                self.find_forgetful(core);
                 self.try_commit(core)
             }
             ToLeader::Leave => self.lost(core, from),
@@ -317,23 +367,18 @@ impl Leader {
         &mut self,
         core: &mut Core,
         from: NodeId,
-        session: u64,
         accepted: Epoch,
-        (amnesiac, doubts): (bool, bool),
+        lives: &Lives,
     ) -> Next {
-        let stage = Stage::Introduced { accepted };
-        let learner = Learner {
-            session,
-            amnesiac,
-            doubts,
-            stage,
-            acked: Zxid::ZERO,
-            told: Zxid::ZERO,
-            heard: core.now,
-            pong: 0,
-        };
-        self.learners.insert(from, learner);
+        let session = self.learners[&from].session;
         core.tell_learner(from, session, FromLeader::Ping { beat: self.beat });
+        if !core.learn(&lives.known) {
+            return Next::Look;
+        }
+        self.find_forgetful(core);
+        if self.learners[&from].forgot {
+            return Next::Stay;
+        }
         match self.phase {
             Phase::Discovering => self.try_decide(core),
             Phase::Deciding => Next::Stay,
@@ -345,6 +390,51 @@ impl Leader {
                 Next::Stay
             }
         }
+    }
+
+    /// Tells those who have forgotten a life, by what is known now; they count no more.
+    fn find_forgetful(&mut self, core: &mut Core) {
+        for (&id, learner) in &mut self.learners {
+            let forgotten = core.forgotten(id, &learner.lives);
+            let unaware = !learner.amnesiac && !forgotten.is_empty();
+            if unaware && !std::mem::replace(&mut learner.forgot, true) {
+                let evidence = Evidence::Lives(forgotten);
+                core.tell_learner(id, learner.session, FromLeader::Forgot(evidence));
+            }
+        }
+    }
+
+    /// The next edition says that this amnesiac learner is cured in its present life. It will be, when a majority has that on disk.
+    fn prepare_cure(&mut self, core: &mut Core, id: NodeId) {
+        let learner = self.learners.get_mut(&id).expect("a learner of ours");
+        learner.noted = self.edition + 1;
+        learner.lives.cure(Cure {
+            epoch: self.epoch,
+            edition: learner.noted,
+        });
+        core.shown(id, &learner.lives, self.epoch);
+    }
+
+    /// Something is known of lives that not all were told.
+    fn publish_lives(&mut self, core: &mut Core) {
+        self.edition += 1;
+        core.lives_are_news = false;
+        core.save_lives();
+        core.when_durable(Then::Knows(self.edition));
+        let told = |l: &Learner| matches!(l.stage, Stage::Told | Stage::Active);
+        let there = self.learners.iter().filter(|(_, l)| told(l));
+        let there: Vec<NodeId> = there.map(|(&id, _)| id).collect();
+        for id in there {
+            self.tell_lives(core, id);
+        }
+    }
+
+    pub(super) fn tell_lives(&self, core: &mut Core, id: NodeId) {
+        let lives = FromLeader::Lives {
+            edition: self.edition,
+            known: core.lives.told(core.me(), self.epoch),
+        };
+        core.tell_learner(id, self.learners[&id].session, lives);
     }
 
     /// Somebody promised a later epoch, and can never follow this one. The next election finds an epoch for all: whoever
@@ -387,6 +477,11 @@ impl Leader {
                 self.own_acked = self.own_acked.max(zxid);
                 self.try_commit(core)
             }
+            Then::Knows(edition) => {
+                self.own_knows = edition;
+                self.try_cure(core);
+                Next::Stay
+            }
             Then::Cured | Then::PieceKept(..) => Next::Stay,
         }
     }
@@ -422,14 +517,47 @@ impl Leader {
         let own = (core.epochs.current, core.log.last());
         let learner = self.learners.get_mut(&from).expect("checked by the caller");
         learner.stage = Stage::Promised { again, last };
-        if self.phase >= Phase::Synchronising {
-            self.sync(core, from, last);
+        if learner.forgot {
             return Next::Stay;
         }
-        if !learner.amnesiac && (current, last) > own {
+        if self.phase >= Phase::Synchronising {
+            return self.join(core, from, current, last);
+        }
+        if !learner.amnesiac {
+            core.shown(from, &learner.lives, self.epoch);
+        }
+        if learner.remembers() && (current, last) > own {
             return Next::Look;
         }
         self.try_establish(core)
+    }
+
+    /// A learner comes to an epoch that is established.
+    fn join(&mut self, core: &mut Core, id: NodeId, current: Epoch, last: Zxid) -> Next {
+        let learner = self.learners.get_mut(&id).expect("checked by the caller");
+        let acknowledged = self.acknowledged.get(&id);
+        let lost = |&&zxid: &&Zxid| current < self.epoch || last < zxid;
+        if let Some(&zxid) = acknowledged.filter(lost)
+            && !learner.amnesiac
+            && core.minds()
+        {
+            learner.forgot = true;
+            let evidence = Evidence::Acknowledged {
+                epoch: self.epoch,
+                zxid,
+            };
+            core.tell_learner(id, learner.session, FromLeader::Forgot(evidence));
+            return Next::Stay;
+        }
+        match learner.amnesiac {
+            true => self.prepare_cure(core, id),
+            false => core.shown(id, &learner.lives, self.epoch),
+        }
+        if core.lives_are_news {
+            self.publish_lives(core);
+        }
+        self.sync(core, id, last);
+        Next::Stay
     }
 
     /// Once a majority has promised this epoch to nobody else before, it is ours.
@@ -440,6 +568,14 @@ impl Leader {
         }
         self.phase = Phase::Synchronising;
         self.initial = core.log.last();
+        let promised = |l: &Learner| matches!(l.stage, Stage::Promised { .. });
+        let amnesiac = |(_, l): &(&NodeId, &Learner)| l.amnesiac && promised(l);
+        let amnesiac = self.learners.iter().filter(amnesiac);
+        let amnesiac: Vec<NodeId> = amnesiac.map(|(&id, _)| id).collect();
+        for id in amnesiac {
+            self.prepare_cure(core, id);
+        }
+        self.publish_lives(core);
         core.epochs.current = self.epoch;
         core.save_epochs();
         core.when_durable(Then::HistoryOnDisk);
@@ -463,6 +599,7 @@ impl Leader {
         learner.stage = Stage::Active;
         if self.phase == Phase::Serving {
             self.bring_up_to_date(core, from);
+            self.try_cure(core);
             return self.try_commit(core);
         }
         self.try_serve(core)
@@ -488,20 +625,38 @@ impl Leader {
         self.go_on_with_change(core)
     }
 
-    /// The learner has the history on disk: it may serve, if it remembers; else a majority must confirm first that this
-    /// leader was not deposed before it came.
+    /// The learner has the history on disk: it may serve, if it remembers; else it must be cured first.
     fn bring_up_to_date(&mut self, core: &mut Core, id: NodeId) {
-        let learner = &self.learners[&id];
-        let session = learner.session;
+        let learner = self.learners.get_mut(&id).expect("a learner of ours");
         if learner.amnesiac {
-            let cure = Asker::Cure {
-                learner: id,
-                session,
-            };
-            return self.ask_majority(core, cure);
+            learner.uncured = true;
+            return self.try_cure(core);
         }
         let commit = core.delivered;
-        core.tell_learner(id, session, FromLeader::UpToDate { commit });
+        core.tell_learner(id, learner.session, FromLeader::UpToDate { commit });
+    }
+
+    /// Cures those whose present life a majority has written down: from then on, nobody counts what they promised in
+    /// another. That majority has said so after they came, so that this leader was not deposed before.
+    fn try_cure(&mut self, core: &mut Core) {
+        let noted = |edition: u64| {
+            self.own_knows >= edition
+                && self.quorum(core, |l| l.stage == Stage::Active && l.knows >= edition)
+        };
+        let due = |l: &Learner| l.uncured && !l.forgot && noted(l.noted);
+        let due: Vec<NodeId> = self
+            .learners
+            .iter()
+            .filter(|(_, l)| due(l))
+            .map(|(&id, _)| id)
+            .collect();
+        for id in due {
+            let learner = self.learners.get_mut(&id).expect("just seen");
+            learner.uncured = false;
+            let (edition, commit) = (learner.noted, core.delivered);
+            core.tell_learner(id, learner.session, FromLeader::Cured { edition });
+            core.tell_learner(id, learner.session, FromLeader::UpToDate { commit });
+        }
     }
 
     /// Proposes; `None` (and the role must end) when this epoch has no zxid left.
@@ -551,7 +706,7 @@ impl Leader {
         let here = |id| {
             self.learners
                 .get(&id)
-                .is_some_and(|l| !l.amnesiac && l.stage == Stage::Active)
+                .is_some_and(|l| l.remembers() && l.stage == Stage::Active)
         };
         if !next.is_quorum(|id| id == core.me() || here(id)) {
             return Err(Refusal::NoQuorum);
@@ -606,7 +761,7 @@ impl Leader {
         if core.config.bug == Some(super::Bug::CommitWithoutQuorum) {
             return self.own_acked;
         }
-        let counts = |l: &&Learner| !l.amnesiac && l.stage == Stage::Active;
+        let counts = |l: &&Learner| l.remembers() && l.stage == Stage::Active;
         core.view()
             .reached(|id| match self.learners.get(&id).filter(counts) {
                 Some(learner) => learner.acked,
@@ -624,14 +779,10 @@ impl Leader {
             });
             return;
         }
-        self.ask_majority(core, Asker::Token(token));
-    }
-
-    fn ask_majority(&mut self, core: &mut Core, asker: Asker) {
         // The heartbeat must be sent after the question came. One round is under way at a time, and the next one
         // serves all who have asked meanwhile.
         let idle = self.confirming.is_empty();
-        self.confirming.push((asker, self.beat + 1));
+        self.confirming.push((token, self.beat + 1));
         if idle {
             self.send_beat(core);
         }
@@ -641,11 +792,11 @@ impl Leader {
     fn try_confirm(&mut self, core: &mut Core) {
         let answered =
             |beat: u64| self.quorum(core, |l| l.stage == Stage::Active && l.pong >= beat);
-        let due = |&&(_, beat): &&(Asker, u64)| beat <= self.beat && answered(beat);
+        let due = |&&(_, beat): &&(u64, u64)| beat <= self.beat && answered(beat);
         let done = self.confirming.iter().take_while(due).count();
-        let confirmed: Vec<(Asker, u64)> = self.confirming.drain(..done).collect();
-        for (asker, _) in confirmed {
-            self.confirmed(core, asker);
+        for (token, _) in self.confirming.drain(..done) {
+            let zxid = core.delivered;
+            core.out(Output::Confirmed { token, zxid });
         }
         let waits = self
             .confirming
@@ -654,25 +805,6 @@ impl Leader {
         if done > 0 && waits {
             self.send_beat(core);
             self.try_confirm(core);
-        }
-    }
-
-    fn confirmed(&self, core: &mut Core, asker: Asker) {
-        match asker {
-            Asker::Token(token) => {
-                let zxid = core.delivered;
-                core.out(Output::Confirmed { token, zxid });
-            }
-            Asker::Cure { learner, session } => {
-                if self
-                    .learners
-                    .get(&learner)
-                    .is_some_and(|l| l.session == session)
-                {
-                    let commit = core.delivered;
-                    core.tell_learner(learner, session, FromLeader::UpToDate { commit });
-                }
-            }
         }
     }
 }

@@ -9,6 +9,7 @@
 //! stands, in memory and on disk, until the leader has told all of the new one; then they change places at once.
 
 use super::core::{Core, Next, Then};
+use super::lives::{Cure, Known};
 use super::message::{FromLeader, ToLeader};
 use super::types::*;
 
@@ -41,6 +42,8 @@ pub(super) struct Follower {
     stage: Stage,
     epoch: Epoch,
     promised_before: bool,
+    /// The edition in which all are told that this replica is cured.
+    cure: u64,
     heard: Millis,
     since: Millis,
     /// The number of the next piece of a snapshot to ask for.
@@ -59,6 +62,7 @@ impl Follower {
             stage: Stage::Introduced,
             epoch: Epoch(0),
             promised_before: false,
+            cure: 0,
             heard: core.now,
             since: core.now,
             next_fetch: 0,
@@ -70,6 +74,7 @@ impl Follower {
             accepted: core.epochs.accepted,
             amnesiac: core.epochs.amnesiac,
             doubts: core.doubts,
+            lives: core.lives.clone(),
         };
         follower.say(core, info);
         let next = if core.peers.is_connected(leader) {
@@ -123,6 +128,12 @@ impl Follower {
             FromLeader::Snap(piece) => return self.snap(core, piece),
             FromLeader::Propose { after, entry } => return self.proposed(core, after, entry),
             FromLeader::Inform { after, entry } => return self.informed(core, after, entry),
+            FromLeader::Lives { edition, known } => return self.lives(core, edition, &known),
+            FromLeader::Cured { edition } => self.cure = edition,
+            FromLeader::Forgot(evidence) => match core.admit(&evidence) {
+                true => {}
+                false => return Next::Look,
+            },
             FromLeader::NewLeader => self.told(core),
             FromLeader::UpToDate { commit } => self.up_to_date(core, commit),
             FromLeader::Commit { zxid } => self.committed(core, zxid),
@@ -168,6 +179,7 @@ impl Follower {
                     self.fetch_before(core, zxid, number + 1 + PIECES_UNDER_WAY);
                 }
             }
+            Then::Knows(edition) => self.say(core, ToLeader::Knows { edition }),
         }
     }
 
@@ -299,6 +311,15 @@ impl Follower {
         Next::Stay
     }
 
+    fn lives(&mut self, core: &mut Core, edition: u64, known: &Known) -> Next {
+        if !core.learn(known) {
+            return Next::Look;
+        }
+        core.save_lives();
+        core.when_durable(Then::Knows(edition));
+        Next::Stay
+    }
+
     fn told(&mut self, core: &mut Core) {
         if self.stage != Stage::Syncing {
             return;
@@ -336,7 +357,13 @@ impl Follower {
         self.stage = Stage::UpToDate;
         core.deliver(commit);
         if core.epochs.amnesiac {
-            // The leader serves, so its quorum has everything committed, without us; and so have we now.
+            // The leader serves, so its quorum has everything committed, without us; and so have we now. And it has cured us
+            // before it said so.
+            core.lives.own.cure(Cure {
+                epoch: self.epoch,
+                edition: self.cure,
+            });
+            core.save_lives();
             core.epochs.amnesiac = false;
             core.save_epochs();
             core.when_durable(Then::Cured);

@@ -1,5 +1,6 @@
 //! What replicas say to each other. Framing and version are the transport's matter.
 
+use super::lives::{Known, Life, Lives};
 use super::types::{Entry, Epoch, NodeId, Piece, Zxid};
 use super::view::View;
 use bytes::Bytes;
@@ -74,6 +75,8 @@ pub enum ToLeader {
         amnesiac: bool,
         /// Its state is not what its history makes: it needs the leader's, however far its history reaches.
         doubts: bool,
+        /// Its own lives, and what it knows of those of others.
+        lives: Lives,
     },
     /// It promised to follow the leader's epoch, durably.
     AckEpoch {
@@ -103,10 +106,29 @@ pub enum ToLeader {
         /// Which piece.
         number: u32,
     },
+    /// What the leader knows of everybody's lives is on its disk.
+    Knows {
+        /// The number of what the leader told.
+        edition: u64,
+    },
     /// It is no longer amnesiac, durably: from here on its acknowledgements count.
     Cured,
     /// It leaves.
     Leave,
+}
+
+/// Why a server must have forgotten something. It judges for itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Evidence {
+    /// It lived these lives.
+    Lives(Vec<Life>),
+    /// In its leader's epoch it acknowledged everything up to here.
+    Acknowledged {
+        /// The epoch.
+        epoch: Epoch,
+        /// The last zxid.
+        zxid: Zxid,
+    },
 }
 
 /// A leader's word to a learner.
@@ -140,6 +162,20 @@ pub enum FromLeader {
         /// The entry: everything up to it is committed.
         entry: Entry,
     },
+    /// The newest lives of everybody: to be written down, and confirmed.
+    Lives {
+        /// The number of what is told here.
+        edition: u64,
+        /// The lives.
+        known: Known,
+    },
+    /// It counts again, once it is up to date: a majority has its life on disk, in this edition.
+    Cured {
+        /// The edition.
+        edition: u64,
+    },
+    /// It forgot: it is counted nowhere, and must come back as one that knows.
+    Forgot(Evidence),
     /// The initial history is complete: put it on disk and acknowledge.
     NewLeader,
     /// A quorum holds the initial history: serve. Everything up to here is committed.

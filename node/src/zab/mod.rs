@@ -7,6 +7,7 @@ mod core;
 mod election;
 mod leader;
 mod learner;
+mod lives;
 mod log;
 mod members;
 mod message;
@@ -17,8 +18,11 @@ mod types;
 mod view;
 
 pub use leader::Refusal;
+pub use lives::{Chain, Cure, Known, Life, Lives};
 pub use members::Members;
-pub use message::{Candidacy, FromLeader, Message, Notification, Standing, ToLeader, Vote};
+pub use message::{
+    Candidacy, Evidence, FromLeader, Message, Notification, Standing, ToLeader, Vote,
+};
 pub use replica::{Learning, Replica};
 pub use types::{
     Arrival, Config, DiskOp, Entry, Epoch, Epochs, Frozen, Input, Millis, NodeId, Output, Piece,
@@ -38,6 +42,8 @@ pub enum Bug {
     StaleSync,
     /// Who lost its memory votes and acknowledges as if it had not.
     AmnesiacActs,
+    /// Who comes back with an old copy of its disk is taken for one that crashed.
+    OldCopyActs,
     /// A follower now and then applies something else than was committed.
     Divergence,
 }

@@ -90,6 +90,7 @@ impl Leader {
         learner.stage = Stage::Told;
         // Its acknowledgement of the new leader says that it has all this.
         (learner.acked, learner.told) = (after, after);
+        self.tell_lives(core, id);
         core.tell_learner(id, session, FromLeader::NewLeader);
     }
 

@@ -1,7 +1,8 @@
 //! The words of the protocol: identifiers, entries of the log, and what the core takes in and gives out.
 
+use super::lives::Lives;
 use super::members::Members;
-use super::message::Message;
+use super::message::{Evidence, Message};
 use super::view::{Change, View};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -155,6 +156,8 @@ pub struct Piece {
 pub struct Recovered {
     /// Its promises.
     pub epochs: Epochs,
+    /// The life that begins, those before, and what is known of others' lives.
+    pub lives: Lives,
     /// Its newest snapshot, if there is one.
     pub snapshot: Option<Stored>,
     /// What has come of a leader's snapshot.
@@ -260,6 +263,8 @@ pub enum DiskOp {
     Truncate(Zxid),
     /// Replace the epochs.
     SaveEpochs(Epochs),
+    /// Replace what is known of lives.
+    SaveLives(Lives),
     /// Begin to write this snapshot of delivered state beside the log. When it is whole, what it and its predecessor make superfluous is
     /// dropped, and [`Input::SnapshotSaved`] tells of it; other operations are carried out meanwhile.
     SaveSnapshot(Snapshot),
@@ -354,6 +359,8 @@ pub enum Output {
         /// What to say.
         message: Message,
     },
+    /// This replica has learned that it forgot what it once had on disk: from now on it is amnesiac.
+    Forgot(Evidence),
     /// Do this on the disk, after all that was asked before.
     Disk(DiskOp),
     /// Replace the state of the layer above by the snapshot at this zxid, which is that of the new history; answered by [`Input::Restored`] when that is

@@ -3,7 +3,7 @@
 use crate::client::*;
 use crate::process::{Cluster, Server, eventually};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The log segments of a server, oldest first.
 fn segments(server: &Server) -> Vec<PathBuf> {
@@ -80,4 +80,69 @@ fn a_damaged_log_is_set_aside_and_its_server_counts_for_nothing_until_it_is_up_t
     cluster.wait();
     let mut client = Client::connect(cluster.address(damaged));
     client.create("/counted", b"", 0).unwrap();
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_folder(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+#[test]
+fn an_old_copy_of_a_data_directory_is_recognised_and_its_server_brought_up_to_date() {
+    let mut cluster = Cluster::start(3, "");
+    let leader = cluster.wait();
+    let (restored, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    let mut client = Client::connect(cluster.address(leader));
+    client.create("/before", b"x", 0).unwrap();
+    let data = cluster.servers[restored].files().1;
+    let copy = data.with_extension("copy");
+    assert!(cluster.servers[restored].terminate().success());
+    copy_folder(&data, &copy);
+
+    // Started as ever, it is nobody that forgot; what is written now is on its disk too.
+    cluster.servers[restored].start();
+    cluster.wait();
+    for n in 0..20 {
+        client.create(&format!("/after{n}"), b"y", 0).unwrap();
+    }
+    let mut reader = Client::connect(cluster.address(restored));
+    reader.sync("/").unwrap();
+    assert_eq!(reader.get("/after19").unwrap().0, b"y");
+    assert!(cluster.servers[restored].terminate().success());
+    assert!(!cluster.servers[restored].log().contains("has forgotten"));
+
+    // The copy is whole, and does not know what it misses. The others do.
+    fs::remove_dir_all(&data).unwrap();
+    fs::rename(&copy, &data).unwrap();
+    cluster.servers[restored].start();
+    eventually("that it notices", || {
+        let log = cluster.servers[restored].log();
+        log.contains("has forgotten").then_some(())
+    });
+    cluster.wait();
+    eventually("its memory", || {
+        let epochs = fs::read_to_string(data.join("epochs")).ok()?;
+        epochs.contains("amnesiac false").then_some(())
+    });
+    let mut reader = Client::connect(cluster.address(restored));
+    reader.sync("/").unwrap();
+    assert_eq!(reader.get("/after19").unwrap().0, b"y");
+
+    // From now on it counts, and an ordinary start is one again.
+    cluster.servers[other].kill();
+    cluster.wait();
+    cluster.servers[restored].kill();
+    cluster.servers[restored].start();
+    cluster.wait();
+    let mut client = Client::connect(cluster.address(restored));
+    client.create("/counted", b"", 0).unwrap();
+    let log = cluster.servers[restored].log();
+    assert_eq!(log.matches("has forgotten").count(), 1, "{log}");
 }

@@ -204,3 +204,41 @@ fn when_the_32_bits_of_the_counter_run_out_a_new_epoch_begins_and_nothing_is_los
         assert!(client.exists(&format!("/n{n}")).is_ok(), "/n{n}");
     }
 }
+
+#[test]
+fn an_ephemeral_is_not_left_behind_when_the_close_of_its_session_is_lost() {
+    let mut cluster = Cluster::start(3, "");
+    let leader = cluster.wait();
+    let others = [(leader + 1) % 3, (leader + 2) % 3];
+    let mut closing = Client::connect_for(cluster.address(leader), 1);
+    closing.create("/left", b"", EPHEMERAL).unwrap();
+    for other in others {
+        let mut client = Client::connect(cluster.address(other));
+        client.sync("/").unwrap();
+        assert_eq!(client.exists("/left").unwrap().owner, closing.session);
+    }
+    // The close reaches the leader alone, if it still leads, and is on nobody else's disk.
+    for other in others {
+        cluster.servers[other].kill();
+    }
+    // closeSession; the leader may have closed the connection already.
+    drop(closing.send(-11, &Bytes::default()));
+    cluster.servers[leader].kill();
+    for other in others {
+        cluster.servers[other].start();
+    }
+    let next = cluster.wait();
+    let mut client = Client::connect(cluster.address(next));
+    eventually("the end of the session", || client.exists("/left").err());
+    let gone = closing.moved_to(cluster.address(next)).unwrap();
+    assert_eq!(gone.session, 0, "nobody can go on with it");
+    // What the old leader has of it makes no difference either.
+    cluster.servers[leader].start();
+    cluster.wait();
+    for n in 0..3 {
+        let mut client = Client::connect(cluster.address(n));
+        client.sync("/").unwrap();
+        assert_eq!(client.exists("/left").unwrap_err(), NO_NODE);
+        assert_eq!(client.children("/").unwrap(), ["zookeeper"]);
+    }
+}

@@ -5,7 +5,7 @@
 //! `metrics`: what is counted. `admin`: the admin server. `operations`: what there is beside create, read and write.
 //! `warn`: what a server says of itself and its peers. `read_only`: what is served without a majority.
 //! `reconfig`: members that come and go. `sasl`: who is let in by a password. `tls`: who is let in by a certificate of an `authority`.
-//! `divergence`: states that are not what they should be. `damage`: disks that do not hold what was written to them.
+//! `proxy`: links that are cut one way. `divergence`: states that are not what they should be. `damage`: disks that do not hold what was written to them.
 //! Every wait has a condition and a generous limit; every process is ended by its handle.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -25,6 +25,7 @@ mod observers;
 mod operations;
 mod process;
 mod prometheus;
+mod proxy;
 mod read_only;
 mod reconfig;
 mod sasl;

@@ -2,6 +2,7 @@
 
 use crate::client::*;
 use crate::process::{Cluster, Server, eventually, word};
+use crate::proxy::Links;
 use rustix::process::Signal;
 use std::time::Instant;
 
@@ -123,6 +124,35 @@ fn a_leader_that_is_stopped_is_left_by_those_that_are_certain_and_leads_no_more_
     assert_eq!(client.get("/a").unwrap().0, b"later");
     let said = alerts(&cluster.servers[next], "peer-silent", leader + 1, next + 1);
     assert!(!said.is_empty(), "{}", cluster.servers[next].log());
+}
+
+#[test]
+fn a_link_that_is_cut_one_way_is_named_by_the_one_that_is_not_heard() {
+    // Who hears nothing breaks the connection after twice this; until then it can say that it hears nothing.
+    let mut cluster = Cluster::start(3, "[timing]\nsync_limit_ms = 3000\n[warn]\nznodes = false");
+    let links = Links::between(&mut cluster);
+    let leader = cluster.wait();
+    let (mute, deaf) = ((leader + 1) % 3, (leader + 2) % 3);
+    // Both ways, all hear each other.
+    let mut client = Client::connect(cluster.address(deaf));
+    client.create("/a", b"", 0).unwrap();
+    let named = |n: usize| alerts(&cluster.servers[n], "peer-deaf", deaf + 1, mute + 1);
+    assert_eq!(named(mute), Vec::<String>::new());
+    let start = Instant::now();
+    links.cut(mute, deaf, true);
+    let line = eventually("the alert", || named(mute).pop());
+    println!("named after {:?}: {line}", start.elapsed());
+    // The leader hears of it, and nobody says it of the other direction.
+    eventually("the leader's knowledge", || named(leader).pop());
+    let other_way = alerts(&cluster.servers[deaf], "peer-deaf", mute + 1, deaf + 1);
+    assert_eq!(other_way, Vec::<String>::new());
+    // A majority hears each other as before.
+    client.set("/a", b"x", -1).unwrap();
+    links.cut(mute, deaf, false);
+    eventually("the end of the alert", || {
+        let stands = stands(&cluster.servers[mute], "peer-deaf", deaf + 1, mute + 1);
+        stands.is_none().then_some(())
+    });
 }
 
 /// All servers behind the shim, with these clocks.

@@ -38,6 +38,9 @@ pub(crate) enum Situation {
     DoubtedUnjustly,
     StateReplaced,
     StateRebuilt,
+    OldCopyPutBack,
+    OldCopyNoticed,
+    ForgottenPromise,
 }
 
 use Situation::*;
@@ -90,6 +93,12 @@ pub(crate) const ALL: &[(Situation, &str)] = &[
     (DamageSetAside, "damaged files set aside, memory lost"),
     (DamageWithoutLoss, "damaged disk that lost nothing"),
     (EpochUsedUp, "epoch whose zxids were used up"),
+    (OldCopyPutBack, "old copy of a disk put back"),
+    (OldCopyNoticed, "old copy noticed, by its own server"),
+    (
+        ForgottenPromise,
+        "promise that arrives after its voter's disk was taken",
+    ),
     (StateRebuilt, "state made anew from the disk"),
     (LeaderLeft, "leader that left because it belongs no longer"),
 ];

@@ -39,7 +39,7 @@ impl NameOp {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct State {
     inodes: BTreeMap<u64, Inode>,
     names: BTreeMap<String, u64>,
@@ -117,6 +117,20 @@ impl Disk {
         inode.content[at] ^= 1 << rng.random_range(0..8u32);
         inode.synced = inode.content.clone();
         Some(name)
+    }
+
+    /// Another disk, with what a crash would leave on this one now.
+    pub(crate) fn copy(&self, rng: &mut ChaCha8Rng) -> Disk {
+        let copy = Disk::default();
+        copy.become_like(self);
+        copy.crash(rng);
+        copy
+    }
+
+    /// What is on another disk is put on this one, instead of all that was there.
+    pub(crate) fn become_like(&self, other: &Disk) {
+        let state = other.state().clone();
+        *self.state() = state;
     }
 
     /// The disk is replaced by an empty one.

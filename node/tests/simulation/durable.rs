@@ -1,11 +1,13 @@
 //! What a node's disk is known to hold, told from the operations that were reported done.
 
-use keelhaul_node::zab::{DiskOp, Epochs, FromLeader, Message, Recovered, ToLeader, Zxid};
+use keelhaul_node::zab::{DiskOp, Epochs, FromLeader, Lives, Message, Recovered, ToLeader, Zxid};
 
 /// One node's disk.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Durable {
     pub(crate) epochs: Epochs,
+    /// What is known of lives.
+    pub(crate) lives: Lives,
     /// The snapshot's zxid: everything committed up to it is held.
     snapshot: Zxid,
     /// The log after the snapshot.
@@ -16,6 +18,7 @@ impl Durable {
     pub(crate) fn of(recovered: &Recovered) -> Durable {
         Durable {
             epochs: recovered.epochs,
+            lives: recovered.lives.clone(),
             snapshot: recovered.snapshot.as_ref().map_or(Zxid::ZERO, |s| s.zxid),
             log: recovered.entries.iter().map(|e| e.zxid).collect(),
         }
@@ -27,6 +30,7 @@ impl Durable {
             DiskOp::Append(entry) => self.log.push(entry.zxid),
             DiskOp::Truncate(zxid) => self.log.retain(|z| z <= zxid),
             DiskOp::SaveEpochs(epochs) => self.epochs = *epochs,
+            DiskOp::SaveLives(lives) => self.lives = lives.clone(),
             DiskOp::InstallHistory {
                 zxid,
                 entries,
@@ -63,6 +67,9 @@ impl Durable {
                 ToLeader::AckNewLeader => self.epochs.current == epochs.current,
                 ToLeader::Ack { zxid } => self.has(*zxid),
                 ToLeader::Cured => !self.epochs.amnesiac,
+                ToLeader::FollowerInfo { lives, .. } => {
+                    self.lives.own.present().mark == lives.own.present().mark
+                }
                 _ => true,
             },
             Message::FromLeader { body, .. } => match body {

@@ -58,7 +58,7 @@ pub(crate) fn fold(digest: u64, zxid: Zxid, txn: &Bytes) -> u64 {
 }
 
 /// So many digests are kept beside.
-const BALLAST: usize = 40;
+const BALLAST: usize = 200;
 
 /// How many transactions were applied, the last one's zxid, a digest of them all, and who belongs to the ensemble once that has changed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

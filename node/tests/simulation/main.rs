@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)] // A poisoned lock means that another thread of this test has failed already.
 #![allow(clippy::needless_update)] // With the feature `bugs`, there is one field more.
 
+mod copies;
 mod coverage;
 mod disk;
 mod doubt;
@@ -15,6 +16,7 @@ mod ensemble;
 mod layer;
 mod network;
 mod oracle;
+mod traps;
 mod world;
 
 use coverage::Coverage;
@@ -149,6 +151,7 @@ mod planted {
             Bug::StaleSync => "stale_sync",
             Bug::Divergence => "divergence",
             Bug::AmnesiacActs => "amnesiac_acts",
+            Bug::OldCopyActs => "old_copy_acts",
         }
     }
 
@@ -181,6 +184,11 @@ mod planted {
     #[test]
     fn amnesiac_acts_is_found() {
         is_found(Bug::AmnesiacActs);
+    }
+
+    #[test]
+    fn old_copy_acts_is_found() {
+        is_found(Bug::OldCopyActs);
     }
 
     #[test]

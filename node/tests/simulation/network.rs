@@ -69,6 +69,11 @@ impl Network {
         self.dialing.get(&(node, peer)) == Some(&connection)
     }
 
+    /// The newest connection that anybody dialled.
+    pub(crate) fn newest(&self) -> u64 {
+        self.next
+    }
+
     /// A node is gone, and with it all that it knew.
     pub(crate) fn forget(&mut self, node: usize) {
         self.dialing.retain(|&(n, _), _| n != node);

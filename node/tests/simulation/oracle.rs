@@ -12,6 +12,8 @@ pub(crate) struct Oracle {
     /// The digest of the state after each of them.
     digests: Vec<u64>,
     leaders: BTreeMap<Epoch, usize>,
+    /// The last zxid of the history with which each epoch began.
+    initial: BTreeMap<Epoch, Zxid>,
     epochs: BTreeMap<usize, Epochs>,
     view: View,
 }
@@ -22,6 +24,7 @@ impl Oracle {
             chain: Vec::new(),
             digests: Vec::new(),
             leaders: BTreeMap::new(),
+            initial: BTreeMap::new(),
             epochs: BTreeMap::new(),
             view: View::initial(members),
         }
@@ -130,8 +133,24 @@ impl Oracle {
             .count()
     }
 
-    /// A node leads an epoch: it is the only one that ever does.
-    pub(crate) fn leads(&mut self, node: usize, epoch: Epoch) -> Result<(), String> {
+    /// A disk says that it holds the initial history of an epoch. It does, unless a leader of a later one has cut it since.
+    pub(crate) fn holds_initial(&self, node: usize, durable: &Durable) -> Result<(), String> {
+        let Epochs {
+            accepted, current, ..
+        } = durable.epochs;
+        let initial = self.initial.get(&current).copied().unwrap_or_default();
+        if accepted > current || durable.has(initial) {
+            return Ok(());
+        }
+        Err(format!(
+            "the disk of node {node} says that it holds the initial history of epoch {}, up to {initial:?}, and it does not",
+            current.0
+        ))
+    }
+
+    /// A node leads an epoch, with a history that goes so far when it begins: it is the only one that ever does.
+    pub(crate) fn leads(&mut self, node: usize, epoch: Epoch, last: Zxid) -> Result<(), String> {
+        self.initial.entry(epoch).or_insert(last);
         let first = *self.leaders.entry(epoch).or_insert(node);
         if first == node {
             return Ok(());

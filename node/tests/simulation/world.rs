@@ -57,20 +57,26 @@ pub(crate) struct Running {
     syncs: BTreeMap<u64, usize>,
 }
 
-struct Node {
-    disk: Disk,
-    durable: Durable,
+pub(crate) struct Node {
+    pub(crate) disk: Disk,
+    pub(crate) durable: Durable,
+    /// Copies of the disk, the oldest first.
+    pub(crate) copies: Vec<Disk>,
     /// What was on the disk that was taken from it last.
     lost: Durable,
-    running: Option<Running>,
+    pub(crate) running: Option<Running>,
     /// How often it was started: what an earlier life asked for is not answered to a later one.
     life: u64,
-    paused: bool,
+    pub(crate) paused: bool,
     /// What arrived while it was paused.
     inbox: Vec<Event>,
-    amnesiac: bool,
+    pub(crate) amnesiac: bool,
+    /// An old copy of its disk was put back, and it does not know.
+    pub(crate) unnoticed: bool,
+    /// The newest connection when its disk was taken last.
+    pub(crate) wiped_at: u64,
     /// A byte of its disk was changed since it was started last.
-    damaged: bool,
+    pub(crate) damaged: bool,
     /// The configuration that it is started with.
     members: Members,
     /// The newest view that it knows.
@@ -133,6 +139,13 @@ pub(crate) enum Event {
     },
     /// Somebody wants other members.
     Change,
+    /// Somebody makes a copy of a disk.
+    Copy,
+    /// The disk of a node is taken that has just promised something, and the leader is stopped that is to hear of it.
+    Deprive {
+        node: usize,
+        leader: usize,
+    },
 }
 
 pub(crate) struct World {
@@ -141,11 +154,13 @@ pub(crate) struct World {
     now: u64,
     sequence: u64,
     queue: BTreeMap<(u64, u64), Event>,
-    nodes: Vec<Node>,
+    pub(crate) nodes: Vec<Node>,
     network: Network,
     pub(crate) oracle: Oracle,
     /// Whether members come and go.
     changes: bool,
+    /// All views that anybody ever knew.
+    pub(crate) views: BTreeMap<(Zxid, usize), View>,
     /// The epoch in which the last change of the members was proposed.
     pub(crate) joined_in: Option<Epoch>,
     pub(crate) coverage: Coverage,
@@ -164,7 +179,7 @@ pub(crate) fn id(node: usize) -> NodeId {
     NodeId(node as u64 + 1)
 }
 
-fn index(id: NodeId) -> usize {
+pub(crate) fn index(id: NodeId) -> usize {
     id.0 as usize - 1
 }
 
@@ -206,11 +221,12 @@ impl World {
             network: Network::default(),
             oracle: Oracle::new(config.members.clone()),
             changes,
+            views: BTreeMap::new(),
             joined_in: None,
             coverage: Coverage::default(),
             config,
             segment_bytes: rng.random_range(100..2000),
-            piece_bytes: rng.random_range(300..1000),
+            piece_bytes: rng.random_range(150..500),
             slow_disk: rng.random_bool(0.3),
             faults: true,
             tokens: 0,
@@ -232,12 +248,15 @@ impl World {
             self.nodes.push(Node {
                 disk,
                 durable: Durable::default(),
+                copies: Vec::new(),
                 lost: Durable::default(),
                 running: None,
                 life: 0,
                 paused: false,
                 inbox: Vec::new(),
                 amnesiac: false,
+                unnoticed: false,
+                wiped_at: 0,
                 damaged: false,
                 view: View::initial(members.clone()),
                 members,
@@ -255,6 +274,7 @@ impl World {
         }
         self.later(10_000, Event::Client);
         self.later(200_000, Event::Fault);
+        self.later(100_000, Event::Copy);
         if self.changes {
             self.later(100_000, Event::Change);
         }
@@ -286,7 +306,12 @@ impl World {
             }
             self.next()?;
         }
-        Ok(())
+        match self.nodes.iter().position(|node| node.unnoticed) {
+            Some(node) => Err(format!(
+                "node {node} came back with an old copy of its disk, and serves as if it had forgotten nothing"
+            )),
+            None => Ok(()),
+        }
     }
 
     fn whole(&self) -> bool {
@@ -376,6 +401,11 @@ impl World {
             Event::Rebuild { node, life } if self.defer(node, life, &event) => Ok(()),
             Event::Rebuild { node, .. } => self.rebuild(node),
             Event::Change => self.change(),
+            Event::Copy => {
+                self.copy();
+                Ok(())
+            }
+            Event::Deprive { node, leader } => self.deprive(node, leader),
         }
     }
 
@@ -394,6 +424,7 @@ impl World {
         let options = StoreOptions {
             segment_bytes: self.segment_bytes,
             piece_bytes: self.piece_bytes,
+            mark: self.rng.random(),
         };
         let disk = self.nodes[node].disk.clone();
         let (store, recovered) = match Store::open_on(Box::new(disk.clone()), options) {
@@ -432,8 +463,12 @@ impl World {
                 recovered.entries.len()
             )
         });
-        self.nodes[node].amnesiac = recovered.epochs.amnesiac;
+        if recovered.epochs.amnesiac {
+            self.saw_amnesia(node)?;
+        }
+        self.nodes[node].amnesiac = recovered.epochs.amnesiac || self.nodes[node].unnoticed;
         self.changes_disk(node, Durable::of(&recovered))?;
+        self.oracle.holds_initial(node, &self.nodes[node].durable)?;
         let config = Config {
             id: id(node),
             members,
@@ -604,6 +639,7 @@ impl World {
                         "node {node} says {message:?}, but its disk holds {durable:?}"
                     ));
                 }
+                self.may_forget_promise(node, index(to), &message);
                 self.send(node, index(to), message);
             }
             Output::Disk(operation) => self.ask_disk(node, operation),
@@ -614,6 +650,9 @@ impl World {
                 if std::mem::take(&mut running.doubted) {
                     self.coverage.hit(Situation::StateReplaced);
                 }
+            }
+            Output::Forgot(evidence) => {
+                self.trace(|| format!("node {node} has forgotten: {evidence:?}"));
             }
             Output::Deliver(entry) => self.deliver(node, &entry)?,
             Output::TakeSnapshot => {
@@ -626,6 +665,7 @@ impl World {
             Output::Status(status) => self.status(node, status)?,
             Output::View(view) => {
                 self.trace(|| format!("node {node} knows {view:?}"));
+                self.views.insert((view.version, node), view.clone());
                 self.nodes[node].view = view;
             }
             Output::App { payload, .. } => {
@@ -704,10 +744,11 @@ impl World {
             {
                 Err(format!("node {node} stands as leader, and does not vote"))
             }
-            Status::Leading {
-                epoch,
-                serving: true,
-            } => self.oracle.leads(node, epoch),
+            // From the moment on that a majority has promised the epoch.
+            Status::Leading { epoch, .. } if epoch > Epoch(0) => {
+                let last = running.replica.last_logged();
+                self.oracle.leads(node, epoch, last)
+            }
             Status::Following {
                 leader,
                 serving: true,
@@ -826,15 +867,19 @@ impl World {
             DiskOp::InstallHistory { epochs, .. } => self.oracle.promises(node, *epochs)?,
             DiskOp::SaveEpochs(epochs) => {
                 self.oracle.promises(node, *epochs)?;
-                if std::mem::replace(&mut self.nodes[node].amnesiac, epochs.amnesiac)
-                    && !epochs.amnesiac
-                {
+                self.oracle.holds_initial(node, &self.nodes[node].durable)?;
+                if epochs.amnesiac {
+                    self.saw_amnesia(node)?;
+                }
+                let n = &mut self.nodes[node];
+                let amnesiac = epochs.amnesiac || n.unnoticed;
+                if std::mem::replace(&mut n.amnesiac, amnesiac) && !amnesiac {
                     self.coverage.hit(Situation::AmnesiacCured);
                 }
             }
             // Few snapshots are under way when a fault comes: this one is meant for them.
-            DiskOp::KeepPiece(_) if self.faults && self.rng.random_bool(0.3) => {
-                let writes = self.rng.random_range(0..6);
+            DiskOp::KeepPiece(_) if self.faults && self.rng.random_bool(0.5) => {
+                let writes = self.rng.random_range(1..12);
                 self.nodes[node].disk.set_fuse(Some(writes));
             }
             DiskOp::Truncate(to) => {
@@ -980,6 +1025,7 @@ impl World {
                 if self.network.connection(to, from) == Some(connection) =>
             {
                 self.trace(|| format!("{from} tells {to}: {message:?}"));
+                self.saw_promise(from, connection, &message);
                 self.saw_message(to, &message)?;
                 self.step(
                     to,
@@ -1132,7 +1178,8 @@ impl World {
             67 => self.damage(node)?,
             68..71 => self.wipe(node)?,
             71..75 => (0..self.nodes.len()).for_each(|n| self.crash(n)),
-            75..88 => self.open_links(),
+            75..84 => self.open_links(),
+            84..88 => self.put_back(node)?,
             88..92 => self.advise(node)?,
             92..95 => self.corrupt(node)?,
             _ => self.revive()?,
@@ -1208,17 +1255,21 @@ impl World {
     }
 
     /// Whether a quorum would still have its memory, by every view that may be the one that counts.
-    fn remembers_without(&self, node: usize) -> bool {
+    pub(crate) fn remembers_without(&self, node: usize) -> bool {
         let whole = |n: &Node| !n.amnesiac && !n.damaged;
         let remembers = |id: NodeId| index(id) != node && whole(&self.nodes[index(id)]);
+        self.current_views().all(|view| view.is_quorum(remembers))
+    }
+
+    /// Every view that may be the one that counts.
+    pub(crate) fn current_views(&self) -> impl Iterator<Item = &View> {
         let committed = self.oracle.view();
         let views = self.nodes.iter().map(|n| &n.view).chain([committed]);
-        let mut current = views.filter(|view| view.version >= committed.version);
-        current.all(|view| view.is_quorum(remembers))
+        views.filter(|view| view.version >= committed.version)
     }
 
     /// A disk is replaced, unless with it a majority would have lost its memory: then nothing is promised.
-    fn wipe(&mut self, node: usize) -> Result<(), String> {
+    pub(crate) fn wipe(&mut self, node: usize) -> Result<(), String> {
         if !self.remembers_without(node) {
             return Ok(());
         }
@@ -1226,6 +1277,8 @@ impl World {
         self.trace(|| format!("wipe {node}"));
         self.nodes[node].disk.wipe();
         self.nodes[node].damaged = false;
+        self.nodes[node].unnoticed = false;
+        self.nodes[node].wiped_at = self.network.newest();
         self.forgets(node);
         // Back at once, it meets the peers to which it has just promised something.
         if self.rng.random_bool(0.5) {
@@ -1234,8 +1287,14 @@ impl World {
         Ok(())
     }
 
+    /// What is on a disk now is taken for all that it ever held.
+    pub(crate) fn trusts(&mut self, node: usize) {
+        self.nodes[node].durable = Durable::default();
+        self.oracle.wiped(node);
+    }
+
     /// What was on a disk is gone.
-    fn forgets(&mut self, node: usize) {
+    pub(crate) fn forgets(&mut self, node: usize) {
         let durable = std::mem::take(&mut self.nodes[node].durable);
         // Taken twice, it lost the first time what it had acknowledged as one that counts.
         if !std::mem::replace(&mut self.nodes[node].amnesiac, true) {
