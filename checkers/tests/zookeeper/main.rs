@@ -13,5 +13,6 @@ mod sim;
 mod watch;
 mod watch_oracle;
 mod watch_server;
+#[allow(dead_code)] // What breaks its histories is for the binary `blinding`.
 mod watch_sim;
 mod znodes;

@@ -4,10 +4,8 @@ use crate::common::random::{Mix, pick};
 use crate::common::{judge_with, text, validity};
 use crate::explained::explained;
 use crate::search::lost_its_name;
-use crate::sim::{
-    Answer, Options, Record, Request, Sim, Step, Tree, Znode, history, parent, set_path,
-};
-use keelhaul_checkers::{Kind, Parameters};
+use crate::sim::{Answer, Options, Record, Request, Sim, Step, history, parent, set_path};
+use keelhaul_checkers::Parameters;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
