@@ -54,9 +54,12 @@ fn short(value: ValueRef<'_>) -> Value {
     }
 }
 
-/// One line: `write 9 → ok, version 7 (n2)`.
+/// One line: `write 9 → ok, version 7 (n2)`; of a tree's operations with the path, for what is told may be about several.
 pub(crate) fn text(operation: &Operation<'_>) -> String {
     let mut text = operation.f().to_owned();
+    if let Some(path) = operation.key().filter(|key| key.starts_with('/')) {
+        text.push_str(&format!(" {path}"));
+    }
     // What a transaction read stands where it asked for it.
     let asked = match operation.result() {
         Some(result) if operation.f() == "txn" => result,

@@ -54,6 +54,26 @@ pub fn smallest_part(anomaly: &Anomaly) -> Option<String> {
     Some(text)
 }
 
+/// Fields beside key, value and error that say what was called or told, each after its name unless it is just there.
+const TOLD: [&str; 6] = [
+    "event",
+    "watch",
+    "expected",
+    "ephemeral",
+    "sequential",
+    "token",
+];
+
+fn field(name: &str, value: &Value) -> Option<String> {
+    match value {
+        Value::Null | Value::Bool(false) => None,
+        Value::Bool(true) => Some(name.to_owned()),
+        // The name of an event says itself that it is one.
+        Value::String(event) if name == "event" => Some(event.clone()),
+        other => Some(format!("{name} {}", word(other))),
+    }
+}
+
 /// Line, process, kind, and what was called or answered.
 fn row((event, index): (&Value, &Value)) -> [String; 4] {
     let line = index.as_u64().map_or(0, |index| index + 1);
@@ -64,6 +84,8 @@ fn row((event, index): (&Value, &Value)) -> [String; 4] {
         told.filter(|value| !value.is_null())
             .map(|value| cut(&on_one_line(&word(value)), VALUE)),
     );
+    let fields = TOLD.iter().filter_map(|name| field(name, &event[*name]));
+    what.extend(fields.map(|field| cut(&on_one_line(&field), VALUE)));
     // A read of nothing says so; an invocation has no answer yet.
     if event["value"].is_null() && event["type"] == "ok" {
         what.push("null".to_owned());

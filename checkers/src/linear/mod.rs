@@ -68,5 +68,5 @@ mod witness;
 
 pub use checker::Linearizable;
 pub use model::{Contradiction, Entry, Layer, Model, NEVER, Quick};
-pub(crate) use single::{Bare, Found, Single, Stuck, Whole};
+pub(crate) use single::{Found, Single, Stuck, Whole};
 pub use values::{ValueId, Values};

@@ -46,6 +46,22 @@ pub trait Model: Send + Sync {
         false
     }
 
+    /// Whether calls tell that they do not matter to each other ([`Model::matters`]); if not, nobody asks.
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    /// Whether it matters which of two calls comes first: if not, both orders are legal or neither, and lead to the same state.
+    fn matters(&self, _one: &Self::Call, _other: &Self::Call) -> bool {
+        true
+    }
+
+    /// Whether an indeterminate call can have come just before one that returns next, as far as anything beside the state tells. Asked
+    /// where the model is local.
+    fn may_precede(&self, _one: &Self::Call, _next: &Self::Call) -> bool {
+        true
+    }
+
     /// Whether the call, if it was answered, says anything of a state: a history of which no answer does proves nothing.
     fn observes(&self, _call: &Self::Call) -> bool {
         true
@@ -67,6 +83,11 @@ pub trait Model: Send + Sync {
     /// The state in words.
     fn show(&self, state: &Self::State, _values: &Values) -> String {
         format!("{state:?}")
+    }
+
+    /// What of the state matters to the call, in words: where a state has many parts, those that the call has to do with.
+    fn show_about(&self, state: &Self::State, _call: &Self::Call, values: &Values) -> String {
+        self.show(state, values)
     }
 
     /// Why the call cannot happen in this state, in words; asked only where [`Model::step`] says `None`.

@@ -48,7 +48,8 @@ pub(crate) struct Bare {
 }
 
 pub(crate) enum Stuck {
-    Nowhere,
+    /// There is an order: which indeterminate entries took effect in one, in that order, and before which lines.
+    Nowhere(Vec<(usize, u32)>),
     /// At this operation, and why the state in which it was left the last chance does not allow it.
     At(usize, String),
     /// Why it cannot be told.
@@ -56,13 +57,13 @@ pub(crate) enum Stuck {
 }
 
 impl<M: Model> Single<'_, '_, M> {
-    fn run(&self) -> (Outcome<M>, Meter) {
+    fn run(&self, search: &mut Search<'_, M>) -> (Outcome<M>, Meter) {
         let mut meter = Meter::new(self.budget.states, self.budget);
         let outcome = match meter.look_at_clock() {
             Ok(()) => {
                 let never = AtomicU32::new(u32::MAX);
                 let start = [Start::new(self.initial.clone())];
-                Search::new(self.model, &self.entries).run(&start, &mut meter, &never)
+                search.run(&start, &mut meter, &never)
             }
             Err(why) => Outcome::Exhausted(why, 0),
         };
@@ -80,9 +81,10 @@ impl<M: Model> Single<'_, '_, M> {
 
     /// Where the entries' places are no lines: the operation that cannot have happened, without a picture of what could have.
     pub(crate) fn stuck(self) -> Bare {
-        let (outcome, meter) = self.run();
+        let mut search = Search::new(self.model, &self.entries).tracing();
+        let (outcome, meter) = self.run(&mut search);
         let found = match outcome {
-            Outcome::Legal | Outcome::Late => Stuck::Nowhere,
+            Outcome::Legal | Outcome::Late => Stuck::Nowhere(search.used()),
             Outcome::Exhausted(why, at) => Stuck::Undecided(self.undecided(&why, at, "(")),
             Outcome::Illegal(stuck) => {
                 let entry = &self.entries[stuck.entry];
@@ -101,7 +103,7 @@ impl<M: Model> Single<'_, '_, M> {
     }
 
     pub(crate) fn judge(self) -> Whole {
-        let (outcome, meter) = self.run();
+        let (outcome, meter) = self.run(&mut Search::new(self.model, &self.entries));
         let found = match outcome {
             Outcome::Legal | Outcome::Late => Found::Legal,
             Outcome::Exhausted(why, at) => {

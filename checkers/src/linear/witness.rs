@@ -14,6 +14,7 @@ use super::model::{Contradiction, Entry, Model, NEVER};
 use super::search::{Outcome, Search, Start, Stuck};
 use crate::history::Operation;
 use crate::verdict::Budget;
+use rustc_hash::FxHashSet;
 use serde_json::{Value, json};
 use std::sync::atomic::AtomicU32;
 
@@ -282,7 +283,7 @@ impl<M: Model> Witness<'_, '_, M> {
         witness["from"] = json!({
             "index": window.after,
             "time": window.after.and_then(|index| self.time_at(index)),
-            "states": self.show_states(&window.starts, None),
+            "states": self.show_states(&window.starts, &last.call, false),
         });
         let show = |entries: &[Entry<M::Call>]| -> Vec<Value> {
             let mut entries: Vec<&Entry<M::Call>> = entries.iter().collect();
@@ -296,7 +297,7 @@ impl<M: Model> Witness<'_, '_, M> {
         witness["may_have_happened"] = json!(show(&window.optional));
         witness["stuck"] = json!({
             "operation": self.show_operation(last.operation),
-            "states": self.show_states(last_states, Some(&last.call)),
+            "states": self.show_states(last_states, &last.call, true),
         });
         witness["smallest"] = json!(shrunk);
     }
@@ -312,22 +313,25 @@ impl<M: Model> Witness<'_, '_, M> {
         operation.end().map(|time| time.0)
     }
 
-    /// Each distinct state once, with the operation that made it, and why the call does not fit.
-    fn show_states(&self, starts: &[Start<M>], call: Option<&M::Call>) -> Vec<Value> {
+    /// Each distinct state once, as far as it matters to the call, with the operation that made it; and, where that is asked, why
+    /// the call does not fit.
+    fn show_states(&self, starts: &[Start<M>], call: &M::Call, why: bool) -> Vec<Value> {
         let model = self.task.model;
-        let mut shown: Vec<(&M::State, Option<u32>)> = Vec::new();
-        for start in starts {
-            if shown.len() < STATES_SHOWN && shown.iter().all(|(state, _)| **state != start.state) {
-                shown.push((&start.state, start.by));
+        let mut distinct: FxHashSet<&M::State> = FxHashSet::default();
+        let mut told: Vec<Value> = Vec::new();
+        for Start { state, by, .. } in starts {
+            if told.len() == STATES_SHOWN {
+                break;
             }
-        }
-        let show = |&(state, by): &(&M::State, Option<u32>)| {
-            let known = self.revealed(state, by);
+            if !distinct.insert(state) {
+                continue;
+            }
+            let known = self.revealed(state, *by);
             let mut shown = json!({
-                "state": model.show(&known, self.task.values),
+                "state": model.show_about(&known, call, self.task.values),
                 "by": by.map(|place| self.show_operation(place)),
             });
-            if let Some(call) = call {
+            if why {
                 shown["why"] = json!(match model.step(state, call) {
                     None => model.why_not(&known, call, self.task.values),
                     Some(_) =>
@@ -335,9 +339,12 @@ impl<M: Model> Witness<'_, '_, M> {
                             .to_owned(),
                 });
             }
-            shown
-        };
-        shown.iter().map(show).collect()
+            // States that differ elsewhere only look the same.
+            if !told.contains(&shown) {
+                told.push(shown);
+            }
+        }
+        told
     }
 
     /// The state with its value, which the operation that made it knows even if nobody read it.

@@ -47,10 +47,12 @@
 
 mod call;
 mod decode;
+mod effect;
 mod ephemeral;
 mod fencing;
 mod given;
 mod replay;
+mod room;
 mod search;
 mod sequence;
 mod tree;

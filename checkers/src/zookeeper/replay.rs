@@ -606,7 +606,7 @@ pub(super) fn what(op: &Op<'_>) -> String {
 }
 
 /// The znodes that an operation's outcome depends on or changes: those it names, and their parents.
-fn touched(decoded: &Decoded<'_>, op: &Op<'_>) -> Vec<PathId> {
+pub(super) fn touched(decoded: &Decoded<'_>, op: &Op<'_>) -> Vec<PathId> {
     let mut paths: Vec<PathId> = match &op.call {
         Call::Read { path, .. } => vec![*path],
         Call::Write(write) => write

@@ -1,21 +1,29 @@
 //! The tree of znodes: every answer to every operation fits one order of all writes.
 
+use super::call::Zxid;
 use super::decode::{Decoded, decode};
 use super::replay::{self, Effects, Misfit, Replayed, Rules, Tally};
-use super::search::{name_what_was_not_seen, search, search_by_zxid};
+use super::room::Room;
+use super::search::{
+    ByZxid as Searched, Placing, name_what_was_not_seen, parts, search, search_by_zxid,
+    search_without_room,
+};
 use crate::breaches::Breaches;
 use crate::contract::{self, ReplyZxid, owes_sync_reads};
 use crate::history::{History, Operation};
-use crate::linear::{Found, Stuck, Whole};
+use crate::linear::{Found, Whole};
 use crate::parameters::Parameters;
 use crate::verdict::{Anomaly, Budget, Checker, Finding, Reason, Verdict, some_operations};
 use serde_json::{Map, Value, json};
 
 const NAME: &str = "znodes";
 
-/// Configurations that are visited at most where every answer has a zxid: the replay has come far, and what it left open is
-/// refuted soon or not at all.
+/// Configurations that one search over all at once visits at most where every answer has a zxid: the replay has come far, and what it
+/// left open is refuted soon or not at all.
 const REFUTING: u64 = 50_000;
+
+/// And all searches of such a history together, of its parts and of all at once.
+const REFUTING_IN_ALL: u64 = 4_000_000;
 
 /// Ways in which zxids that answers show can belong to indeterminate writes, tried at most.
 const WAYS: usize = 64;
@@ -34,7 +42,8 @@ const NAMINGS: usize = 64;
 ///
 /// Three layers. Where every answer has a zxid, one pass over the zxids decides. Where indeterminate writes leave it open, and a
 /// reply's zxid is that of the read exactly, which of them took effect, and at which of the zxids that are left, is searched for:
-/// all else stands at its own. Where zxids are missing, or a reply may be stamped later than the read, an order is searched for;
+/// all else stands at its own. Znodes that no operation connects are searched apart; zxids for all that was put in are then replayed
+/// together. Where zxids are missing, or a reply may be stamped later than the read, an order is searched for;
 /// of a session without zxids it is only asked that it never goes back. What none decides is unknown, with the reason.
 ///
 /// The [shape of operations](super) says what a history must have.
@@ -146,15 +155,14 @@ impl Znodes {
         if let Some(misfit) = replay::against_what_is_certain(decoded, self.rules, effects) {
             return by_replay(misfit, tally);
         }
-        let states = budget.states.min(REFUTING);
-        let budget = Budget { states, ..*budget };
         let mut search = ByZxid {
             rules: self.rules,
             operations,
-            budget: &budget,
+            budget,
             why,
             visited: 0,
             held: 0,
+            left: budget.states.min(REFUTING_IN_ALL),
         };
         let mut picks = Vec::new();
         let mut verdict = None;
@@ -207,11 +215,89 @@ struct ByZxid<'a, 'h> {
     why: &'a str,
     visited: u64,
     held: u64,
+    /// Configurations that may still be visited.
+    left: u64,
+}
+
+/// How a part fits: what has a zxid, in that order, which indeterminate writes have zxids that answers show, and which were put in,
+/// before how many of those in the order.
+struct Fit {
+    order: Vec<usize>,
+    shown: Vec<(usize, Zxid)>,
+    put_in: Vec<(usize, usize)>,
 }
 
 impl<'h> ByZxid<'_, 'h> {
     /// With these names for what lost creates of sequential znodes made.
     fn named(&mut self, decoded: &Decoded<'h>, effects: &Effects) -> Verdict {
+        let clear = effects.settled(&[]);
+        let mut fits = Vec::new();
+        for part in &parts(decoded) {
+            let budget = self.share(REFUTING_IN_ALL);
+            let (operations, rules) = (self.operations, self.rules);
+            let searched = search_without_room(decoded, operations, rules, &clear, part, &budget);
+            self.spend(&searched);
+            match searched.found {
+                Placing::Fits {
+                    order,
+                    shown,
+                    put_in,
+                } => fits.push(Fit {
+                    order,
+                    shown,
+                    put_in,
+                }),
+                // An order of all is one of each part, too.
+                Placing::Nowhere(at, text) => return self.nowhere(decoded, &clear, at, &text),
+                // The others may still tell.
+                Placing::Undecided(_) => {}
+            }
+        }
+        match self.fit_together(decoded, effects, &fits) {
+            true => Verdict::Valid,
+            false => self.exactly(decoded, effects),
+        }
+    }
+
+    /// What the next search may spend.
+    fn share(&self, most: u64) -> Budget {
+        Budget {
+            states: self.left.min(most),
+            ..*self.budget
+        }
+    }
+
+    fn spend(&mut self, searched: &Searched) {
+        self.visited += searched.visited;
+        self.left -= searched.visited.min(self.left);
+        self.held = self.held.max(searched.held);
+    }
+
+    fn nowhere(&self, decoded: &Decoded<'h>, effects: &Effects, at: usize, text: &str) -> Verdict {
+        match effects.names_are_open() {
+            true => unknown(uncertain_names(self.why)),
+            false => invalid(replay::fits_nowhere(decoded, effects, at, text)),
+        }
+    }
+
+    /// Whether there are zxids for all that was put in, each of its own, with which the whole history replays: that proves it.
+    fn fit_together(&self, decoded: &Decoded<'h>, effects: &Effects, fits: &[Fit]) -> bool {
+        let clear = effects.settled(&[]).placed;
+        let shown = fits.iter().flat_map(|fit| fit.shown.iter().copied());
+        let mut way: Vec<(usize, Zxid)> = shown.filter(|own| !clear.contains(own)).collect();
+        let settled = effects.settled(&way);
+        let room = Room::new(decoded, self.rules, &settled);
+        let put_in = fits.iter().map(|fit| (&fit.order[..], &fit.put_in[..]));
+        let Some(given) = room.make(put_in) else {
+            return false;
+        };
+        way.extend(given);
+        let replayed = replay::replay(decoded, self.rules, effects.settled(&way));
+        matches!(replayed, Replayed::Fits(_))
+    }
+
+    /// All at once, with every way in which the zxids that answers show can belong to indeterminate writes.
+    fn exactly(&mut self, decoded: &Decoded<'h>, effects: &Effects) -> Verdict {
         let why = self.why;
         let Some(ways) = effects.ways(WAYS) else {
             return unknown(format!(
@@ -219,15 +305,15 @@ impl<'h> ByZxid<'_, 'h> {
             ));
         };
         let mut verdict = None;
-        for way in &ways {
-            let bare = search_by_zxid(decoded, self.operations, self.rules, way, self.budget);
-            self.visited += bare.visited;
-            self.held = self.held.max(bare.held);
-            let found = match bare.found {
-                Stuck::Nowhere => return Verdict::Valid,
-                Stuck::At(..) if effects.names_are_open() => unknown(uncertain_names(why)),
-                Stuck::At(at, text) => invalid(replay::fits_nowhere(decoded, way, at, &text)),
-                Stuck::Undecided(text) => {
+        for way in ways {
+            let settled = effects.settled(&way);
+            let budget = self.share(REFUTING);
+            let searched = search_by_zxid(decoded, self.operations, self.rules, &settled, &budget);
+            self.spend(&searched);
+            let found = match searched.found {
+                Placing::Fits { .. } => return Verdict::Valid,
+                Placing::Nowhere(at, text) => self.nowhere(decoded, &settled, at, &text),
+                Placing::Undecided(text) => {
                     unknown(format!("{why}; {text}; give it a larger budget"))
                 }
             };

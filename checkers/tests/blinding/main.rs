@@ -8,10 +8,21 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod containers;
+#[allow(dead_code)] // The oracle's own tests are in the binary `zookeeper`, and use all of it.
+#[path = "../zookeeper/explained.rs"]
+mod explained;
+mod fencing;
 mod folds;
 mod recorded;
 mod registers;
+#[allow(dead_code)]
+#[path = "../zookeeper/sim.rs"]
+mod sim;
 mod txn;
+mod watch;
+#[path = "../zookeeper/watch_sim.rs"]
+mod watch_sim;
+mod zookeeper;
 
 use common::blinding::{Row, report};
 
@@ -21,10 +32,13 @@ type Room = (&'static str, fn() -> Vec<Row>);
 /// The rooms, in the order of the table.
 const ROOMS: &[Room] = &[
     ("containers", containers::rows),
+    ("fencing", fencing::rows),
     ("folds", folds::rows),
     ("recorded", recorded::rows),
     ("registers", registers::rows),
     ("txn", txn::rows),
+    ("watch", watch::rows),
+    ("zookeeper", zookeeper::rows),
 ];
 
 #[test]

@@ -118,9 +118,12 @@ pub fn table(rows: &[Row]) -> String {
     text
 }
 
-/// Prints the table, and insists that nothing survived that should not.
+/// Prints the table, leaves it as `blinding.txt` in the directory for tests' files, and insists that nothing survived that should not.
 pub fn report(rows: &[Row]) {
-    println!("{}", table(rows));
+    let table = table(rows);
+    println!("{table}");
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("blinding.txt");
+    std::fs::write(path, table).expect("the directory for tests' files is there");
     let bad: Vec<&Row> = rows
         .iter()
         .filter(|row| !row.is_as_it_should_be())

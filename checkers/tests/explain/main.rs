@@ -9,3 +9,4 @@ mod pictures;
 mod recording;
 mod shrinking;
 mod telling;
+mod trees;

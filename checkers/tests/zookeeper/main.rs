@@ -5,7 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod blinding;
+mod explained;
 mod fencing;
 mod promises;
 mod search;
@@ -13,4 +13,6 @@ mod sim;
 mod watch;
 mod watch_oracle;
 mod watch_server;
+#[allow(dead_code)] // What breaks its histories is for the binary `blinding`.
+mod watch_sim;
 mod znodes;

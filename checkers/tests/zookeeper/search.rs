@@ -2,8 +2,9 @@
 
 use crate::common::random::{Mix, pick};
 use crate::common::{Script, judge, text, validity};
+use crate::explained::same_but_for;
 use crate::sim::{Answer, Options, Record, Request, Sim, Step, Tree, history};
-use crate::znodes::{exact_options, falsify, same_but_for};
+use crate::znodes::{exact_options, falsify};
 use keelhaul_checkers::{History, Kind, Verdict};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

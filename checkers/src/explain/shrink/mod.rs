@@ -621,6 +621,9 @@ impl Shrinking<'_, '_> {
 
 /// Configurations that a finding took, and its explanation.
 fn visited(finding: &Finding) -> u64 {
-    let count = |name: &str| finding.details[name].as_u64().unwrap_or_default();
-    count("configurations") + count("configurations_to_explain")
+    let count = |told: &Value, name: &str| told[name].as_u64().unwrap_or_default();
+    let details = &finding.details;
+    count(details, "configurations")
+        + count(details, "configurations_to_explain")
+        + count(&details["search"], "configurations")
 }

@@ -16,6 +16,8 @@ pub(super) struct Config {
     pub(super) optional: u128,
     /// The operation that last changed the state, for the witness alone: not part of what the configuration is.
     pub(super) by: u32,
+    /// The last use of an indeterminate call, among those that were written down: not part of it either.
+    pub(super) trail: u32,
     /// A blind call that served nothing came last: another one after it would have hidden it.
     pub(super) idle: bool,
     /// A configuration from which everything can follow that can follow from this one came later.
@@ -35,6 +37,7 @@ impl Config {
             done: 0,
             optional: 0,
             by,
+            trail: NONE,
             idle: false,
             dominated: false,
             next: NONE,

@@ -11,6 +11,7 @@
 //! - what a blind call overwrites can have happened just before it: from then on it is *optional*, done or still to come as
 //!   suits best, instead of a choice between the two;
 //! - a blind call that serves no other call in flight is not followed: the next blind one would hide it;
+//! - where a model says which calls do not matter to each other, an indeterminate one is used only before one to which it does;
 //! - of two configurations with the same state, the one whose operations in flight are freer, and that used fewer of each
 //!   class, replaces the other.
 //!
@@ -132,6 +133,8 @@ pub(super) struct Search<'m, M: Model> {
     classes: Vec<Class>,
     /// The classes of which there is something to use, in order.
     active: Vec<u32>,
+    /// Those of them that are worth using before the operation that returns.
+    worthwhile: Vec<u32>,
     states: States<'m, M>,
     uses: UseTable,
     slots: Vec<Flight>,
@@ -145,6 +148,27 @@ pub(super) struct Search<'m, M: Model> {
     /// At most so many configurations are followed; whether there were ever more.
     width: usize,
     narrow: bool,
+    /// Uses of indeterminate calls, where they are written down.
+    trail: Option<Vec<Use>>,
+    /// The line that is being taken.
+    now: u32,
+}
+
+/// Of a class, or of an entry that can take effect until its line.
+#[derive(Debug, Clone, Copy)]
+enum Used {
+    Class(u32),
+    Entry(u32),
+}
+
+/// An indeterminate call took effect.
+#[derive(Debug, Clone, Copy)]
+struct Use {
+    /// The use before it in the same order.
+    before: u32,
+    what: Used,
+    /// The line before which it had to.
+    line: u32,
 }
 
 /// What a blind call in flight, or of a class, would do: it does not depend on the state.
@@ -217,6 +241,7 @@ impl<'m, M: Model> Search<'m, M> {
             call_of,
             classes,
             active: Vec::new(),
+            worthwhile: Vec::new(),
             states,
             uses: UseTable::new(),
             slots: Vec::new(),
@@ -228,7 +253,61 @@ impl<'m, M: Model> Search<'m, M> {
             done: Frontier::default(),
             width: usize::MAX,
             narrow: false,
+            trail: None,
+            now: 0,
         }
+    }
+
+    /// Writes down which indeterminate calls are used, and when: for [`Search::used`].
+    pub(super) fn tracing(mut self) -> Self {
+        self.trail = Some(Vec::new());
+        self
+    }
+
+    /// After a legal end, in one of the legal orders: which indeterminate entries took effect, in that order, and before which
+    /// lines. Of equal ones those that were invoked first.
+    pub(super) fn used(&self) -> Vec<(usize, u32)> {
+        let uses = self.trail.as_deref().unwrap_or_default();
+        let mut at = self
+            .frontier
+            .alive()
+            .next()
+            .map_or(NONE, |config| config.trail);
+        let mut found = Vec::new();
+        while at != NONE {
+            let used = uses[at as usize];
+            found.push((used.what, used.line));
+            at = used.before;
+        }
+        found.reverse();
+        let mut members: Vec<std::vec::IntoIter<usize>> = Vec::new();
+        if !found.is_empty() {
+            let mut by_class = vec![Vec::new(); self.classes.len()];
+            for (place, entry) in self.entries.iter().enumerate() {
+                if entry.is_endless() {
+                    by_class[self.call_of[place] as usize].push(place);
+                }
+            }
+            members = by_class.into_iter().map(Vec::into_iter).collect();
+        }
+        let member = |(used, line)| {
+            let entry = match used {
+                Used::Class(class) => members[class as usize].next()?,
+                Used::Entry(entry) => entry as usize,
+            };
+            Some((entry, line))
+        };
+        found.into_iter().filter_map(member).collect()
+    }
+
+    /// The trail of a configuration after one more use.
+    fn traced(&mut self, before: u32, what: Used) -> u32 {
+        let line = self.now;
+        let Some(uses) = &mut self.trail else {
+            return NONE;
+        };
+        uses.push(Use { before, what, line });
+        uses.len() as u32 - 1
     }
 
     /// Runs from the given starts to the end, or to where another search, which shares `end`, has found something earlier.
@@ -305,6 +384,9 @@ impl<'m, M: Model> Search<'m, M> {
 
     fn begin(&mut self, starts: &[Start<M>]) {
         self.narrow = false;
+        if let Some(uses) = &mut self.trail {
+            uses.clear();
+        }
         self.frontier.clear();
         self.active.clear();
         (self.pending, self.pure, self.blind) = (0, 0, 0);
@@ -362,6 +444,7 @@ impl<'m, M: Model> Search<'m, M> {
 
     /// Takes the next line. Whether any configuration is left.
     fn take(&mut self, line: Line, meter: &mut Meter) -> Result<bool, Exhausted> {
+        self.now = line.index;
         if line.returns {
             return self.close(line.entry, meter);
         }
@@ -464,6 +547,7 @@ impl<'m, M: Model> Search<'m, M> {
         if self.open.configs.is_empty() {
             return Ok(());
         }
+        self.find_worthwhile(slot);
         let blinds = self.blind_steps();
         let mut at = 0;
         while at < self.open.configs.len() {
@@ -480,7 +564,36 @@ impl<'m, M: Model> Search<'m, M> {
     }
 
     fn bytes(&self) -> usize {
-        self.open.bytes() + self.done.bytes() + self.states.bytes() + self.uses.bytes()
+        let trail = self.trail.as_ref().map_or(0, Vec::capacity) * size_of::<Use>();
+        self.open.bytes() + self.done.bytes() + self.states.bytes() + self.uses.bytes() + trail
+    }
+
+    /// Which classes to use before an operation returns. What matters neither to it, nor to anything in flight, nor to another
+    /// that is used, can as well come later, when it does, or never.
+    fn find_worthwhile(&mut self, returning: usize) {
+        self.worthwhile.clear();
+        if !self.model.is_local() {
+            self.worthwhile.extend_from_slice(&self.active);
+            return;
+        }
+        let in_flight = bits(self.pending).map(|slot| self.slots[slot].call);
+        let mut open: Vec<u32> = in_flight.collect();
+        let next = self.call(self.slots[returning].call);
+        let (mut left, mut found) = (self.active.clone(), Vec::new());
+        while let Some(other) = open.pop() {
+            let other = self.call(other);
+            left.retain(|number| {
+                let call = self.classes[*number as usize].call;
+                let matters = self.model.matters(self.call(call), other);
+                if matters && self.model.may_precede(self.call(call), next) {
+                    found.push(*number);
+                    open.push(call);
+                }
+                !matters
+            });
+        }
+        found.sort_unstable();
+        self.worthwhile = found;
     }
 
     /// What each blind call would do now.
@@ -566,18 +679,26 @@ impl<'m, M: Model> Search<'m, M> {
             if state == config.state && slot != returning {
                 continue; // It is optional already.
             }
+            let Entry {
+                operation, certain, ..
+            } = self.entries[entry as usize];
+            let trail = match certain {
+                true => config.trail,
+                false => self.traced(config.trail, Used::Entry(entry)),
+            };
             let mut next = Config {
                 state,
                 idle: false,
-                by: self.entries[entry as usize].operation,
+                by: operation,
+                trail,
                 ..*config
             };
             next.done |= 1 << slot;
             next.optional &= !(1 << slot);
             self.reach(next, returning);
         }
-        for at in 0..self.active.len() {
-            let number = self.active[at];
+        for at in 0..self.worthwhile.len() {
+            let number = self.worthwhile[at];
             let class = self.classes[number as usize];
             let call = self.call(class.call);
             if self.uses.count(config.used, number) >= class.invoked || self.model.is_blind(call) {
@@ -587,10 +708,12 @@ impl<'m, M: Model> Search<'m, M> {
                 // A call that changes nothing, and that nobody waits for, is the same as one that never happened.
                 Some(state) if state != config.state => {
                     let used = self.uses.one_more(config.used, number);
+                    let trail = self.traced(config.trail, Used::Class(number));
                     self.reach(
                         Config {
                             state,
                             used,
+                            trail,
                             idle: false,
                             by: class.operation,
                             ..*config
@@ -641,6 +764,7 @@ impl<'m, M: Model> Search<'m, M> {
             }
             Mover::Class(class) => {
                 next.used = self.uses.one_more(config.used, class);
+                next.trail = self.traced(config.trail, Used::Class(class));
                 next.by = self.classes[class as usize].operation;
             }
         }

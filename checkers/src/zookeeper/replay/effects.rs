@@ -17,6 +17,9 @@ enum Claim {
     Child(PathId),
 }
 
+/// Indeterminate writes with the zxids that they may have.
+pub(in super::super) type Way = Vec<(usize, Zxid)>;
+
 /// The indeterminate writes: those with a zxid, and the pool of the others.
 #[derive(Debug, Clone, Default)]
 pub(in super::super) struct Effects {
@@ -152,10 +155,10 @@ impl Effects {
         None
     }
 
-    /// Every way in which the zxids that answers show can belong to indeterminate writes, each with nothing uncertain any more; none
-    /// if there are more than so many ways.
-    pub(in super::super) fn ways(&self, most: usize) -> Option<Vec<Effects>> {
-        let mut ways: Vec<Vec<(usize, Zxid)>> = vec![Vec::new()];
+    /// Every way in which the zxids that answers show can belong to indeterminate writes; none if there are more than so many ways.
+    /// Where it is clear whose they are, no way tells of them.
+    pub(in super::super) fn ways(&self, most: usize) -> Option<Vec<Way>> {
+        let mut ways: Vec<Way> = vec![Vec::new()];
         for (zxid, fitting) in &self.doubtful {
             let mut next = Vec::new();
             for way in ways {
@@ -173,24 +176,60 @@ impl Effects {
             }
             ways = next;
         }
+        Some(ways)
+    }
+
+    /// The zxids that are clear, and these: with nothing uncertain any more.
+    pub(in super::super) fn settled(&self, way: &[(usize, Zxid)]) -> Effects {
         let in_doubt = |at: &usize| {
             self.doubtful
                 .iter()
                 .any(|(_, fitting)| fitting.contains(at))
         };
-        let settled = self.placed.iter().filter(|(at, _)| !in_doubt(at));
-        let settled: Vec<(usize, Zxid)> = settled.copied().collect();
-        let of = |way: Vec<(usize, Zxid)>| Effects {
-            placed: settled.iter().copied().chain(way).collect(),
+        let clear = self.placed.iter().filter(|(at, _)| !in_doubt(at));
+        let mut settled = Effects {
+            placed: clear.chain(way).copied().collect(),
             uncertain: FxHashSet::default(),
             ..self.clone()
         };
-        Some(ways.into_iter().map(of).collect())
+        let placed: FxHashSet<usize> = settled.placed.iter().map(|(at, _)| *at).collect();
+        // Those that are in doubt are somebody's, too.
+        settled
+            .used
+            .extend(self.doubtful.iter().map(|(zxid, _)| *zxid));
+        settled
+            .used
+            .extend(settled.placed.iter().map(|(_, zxid)| *zxid));
+        settled.pool.extend(
+            self.placed
+                .iter()
+                .map(|(at, _)| *at)
+                .filter(|at| !placed.contains(at)),
+        );
+        settled.pool.retain(|at| !placed.contains(at));
+        settled.pool.sort_unstable();
+        settled
+    }
+
+    /// Between which zxids a write may have its own, as far as its session tells: after all that it had seen, before its end.
+    pub(in super::super) fn bounds(&self, decoded: &Decoded<'_>, at: usize) -> (Zxid, Zxid) {
+        self.sessions.bounds(decoded, at)
     }
 
     /// Whether answers show of each zxid for certain which indeterminate write has it.
     pub(in super::super) fn is_certain_of_all(&self) -> bool {
         self.uncertain.is_empty()
+    }
+
+    /// Whether it is doubtful whether a zxid that answers show is this write's.
+    pub(in super::super) fn may_be_seen(&self, at: usize) -> bool {
+        let fitting = self.doubtful.iter().map(|(_, fitting)| fitting);
+        fitting.flatten().any(|other| *other == at)
+    }
+
+    /// Zxids that answers show and of which it is doubtful whose they are, with all whose they may be. Ascending.
+    pub(in super::super) fn doubtful(&self) -> &[(Zxid, Vec<usize>)] {
+        &self.doubtful
     }
 
     /// Whether a write that was done is known to have been done there.
@@ -204,7 +243,15 @@ impl Effects {
         self.used.insert(zxid);
     }
 
-    pub(super) fn is_used(&self, zxid: Zxid) -> bool {
+    /// Zxids that a write has, ascending.
+    pub(in super::super) fn taken_zxids(&self) -> Vec<Zxid> {
+        let mut taken: Vec<Zxid> = self.used.iter().copied().collect();
+        taken.sort_unstable();
+        taken
+    }
+
+    /// Whether a write has this zxid.
+    pub(in super::super) fn is_used(&self, zxid: Zxid) -> bool {
         self.used.contains(&zxid)
     }
 
@@ -409,6 +456,11 @@ fn name_what_was_seen(
                 .chain([path])
                 .for_each(|path| left[path.0 as usize] = true);
         }
+        // What was changed was there, too.
+        if let (Call::Write(write), Outcome::Done(_)) = (&op.call, &op.outcome) {
+            let there = write.steps().iter().filter_map(Step::path);
+            there.for_each(|path| left[path.0 as usize] = true);
+        }
     }
     for op in &decoded.ops {
         if let Call::Write(write) = &op.call {
@@ -545,14 +597,17 @@ impl Sessions {
 
     /// Whether the write may have got this zxid: after all that its session had seen, and before the session's end.
     fn may_have(&self, decoded: &Decoded<'_>, at: usize, zxid: Zxid) -> bool {
+        let (seen, end) = self.bounds(decoded, at);
+        seen < zxid && zxid < end
+    }
+
+    /// What the session of the write had seen before, and its end.
+    fn bounds(&self, decoded: &Decoded<'_>, at: usize) -> (Zxid, Zxid) {
         let op = &decoded.ops[at];
         let seen = self.seen.get(&op.session).map_or(&[][..], Vec::as_slice);
         let before = seen.partition_point(|(line, _)| *line < op.inv());
-        let after_seen = seen[..before].last().is_none_or(|(_, seen)| *seen < zxid);
-        after_seen
-            && self
-                .closed
-                .get(&op.session)
-                .is_none_or(|closed| zxid < *closed)
+        let seen = seen[..before].last().map_or(Zxid::MIN, |(_, seen)| *seen);
+        let end = self.closed.get(&op.session).copied();
+        (seen, end.unwrap_or(Zxid::MAX))
     }
 }

@@ -3,6 +3,7 @@
 use super::super::call::{Call, Op, Outcome, SessionId, Step, Write, Zxid};
 use super::super::decode::Decoded;
 use super::super::replay::{Effects, Rules, UNSEEN, answered, without_zxid};
+use super::parts::Part;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// An operation as the search sees it. Equal ones can stand for each other.
@@ -23,6 +24,9 @@ pub(super) struct Fact {
     pub(super) turn: Option<(usize, u32)>,
     /// The session, if it ends while some of its operations are indeterminate, and this is the end or one of these.
     pub(super) ends: Option<u32>,
+    /// A write that may have one of several zxids, or none that answers show: it has one of them; and the zxid, which others may have:
+    /// one of them has it.
+    pub(super) spends: [Option<u32>; 2],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,11 +47,14 @@ pub(super) struct Calls {
     pub(super) facts: Vec<Fact>,
     /// By operation: its place among the facts; none if it says nothing.
     pub(super) of: Vec<Option<u32>>,
+    /// Writes that may have a zxid that answers show, with that; beside what they are if they have none of these. With their place
+    /// among the facts.
+    pub(super) claims: Vec<(usize, u32)>,
     /// Sessions with plain reads: whether they begin with one.
     pub(super) readers: Vec<bool>,
     /// Sessions with several operations in flight at once.
     pub(super) takers: usize,
-    /// Whether any zxid is known.
+    /// Whether any zxid is known, and what it leaves room for counts.
     pub(super) stamped: bool,
     /// The line by which an indeterminate operation's session had ended.
     pub(super) ended: FxHashMap<usize, u64>,
@@ -64,36 +71,41 @@ pub(super) enum Order {
     Lines,
     /// By the zxids that all answers have, exactly: each is at its own, and a plain read is no different from any other.
     Zxids,
+    /// The same, but nobody asks which zxids indeterminate writes can have: there may be no room for them.
+    Roomless,
 }
 
 impl Calls {
+    /// Of all operations, or of a part of them.
     pub(super) fn of(
         decoded: &Decoded<'_>,
         rules: Rules,
         effects: &Effects,
         order: Order,
+        part: Option<&Part>,
     ) -> Calls {
         let placed: FxHashMap<usize, Zxid> = effects.placed.iter().copied().collect();
         let told = without_zxid(decoded).is_none();
         let mut calls = Calls {
-            stamped: decoded.ops.iter().any(|op| op.zxid.is_some()),
+            stamped: order != Order::Roomless && decoded.ops.iter().any(|op| op.zxid.is_some()),
             ..Calls::default()
         };
         let floors = answered(decoded, rules);
         let chains = match order {
             Order::Lines => Chains::of(decoded, rules, &mut calls),
-            Order::Zxids => Chains::of_ends(decoded, &mut calls),
+            Order::Zxids | Order::Roomless => Chains::of_ends(decoded, &mut calls),
         };
         let mut numbers: FxHashMap<String, u32> = FxHashMap::default();
         for (at, op) in decoded.ops.iter().enumerate() {
-            let Some(kind) = kind(op, rules) else {
+            let is_there = part.is_none_or(|part| part.binary_search(&at).is_ok());
+            let Some(kind) = kind(op, rules).filter(|_| is_there) else {
                 calls.of.push(None);
                 continue;
             };
             let mut fact = Fact {
                 op: at,
                 kind: match (kind, order) {
-                    (Kind::Local, Order::Zxids) => Kind::Read,
+                    (Kind::Local, Order::Zxids | Order::Roomless) => Kind::Read,
                     (kind, _) => kind,
                 },
                 zxid: op.zxid,
@@ -102,12 +114,17 @@ impl Calls {
                 reader: chains.readers.get(&at).copied(),
                 turn: chains.turns.get(&at).copied(),
                 ends: chains.ends.get(&at).copied(),
+                spends: [None; 2],
             };
             if op.may_take_effect() {
                 // One that several would fit may have any.
                 fact.zxid = placed.get(&at).copied().filter(|_| effects.is_certain(at));
                 // A zxid that answers show belongs to the write that it was given to; no answer shows that of any other.
-                let nobody_saw = told && effects.is_certain_of_all();
+                // Without room, those that may be seen have claims of their own.
+                let nobody_saw = told && (order == Order::Roomless || effects.is_certain_of_all());
+                if order == Order::Roomless && effects.may_be_seen(at) {
+                    fact.spends[0] = Some(at as u32);
+                }
                 fact.shown = fact.zxid.or(nobody_saw.then_some(UNSEEN));
                 let before = floors.partition_point(|(line, _)| *line < op.inv());
                 fact.floor = floors[..before].last().map_or(0, |(_, zxid)| *zxid);
@@ -119,7 +136,32 @@ impl Calls {
             }
             calls.of.push(Some(number));
         }
+        if order == Order::Roomless {
+            calls.find_claims(effects);
+        }
         calls
+    }
+
+    /// Each write that may have a zxid that answers show, with that.
+    fn find_claims(&mut self, effects: &Effects) {
+        for (place, (zxid, fitting)) in effects.doubtful().iter().enumerate() {
+            for at in fitting {
+                let Some(fact) = self.of[*at].map(|fact| self.facts[fact as usize].clone()) else {
+                    continue;
+                };
+                // A clear one has its own; and a zxid that had been seen before is nobody's any more.
+                if fact.zxid.is_some() || fact.floor >= *zxid {
+                    continue;
+                }
+                self.claims.push((*at, self.facts.len() as u32));
+                self.facts.push(Fact {
+                    zxid: Some(*zxid),
+                    shown: Some(*zxid),
+                    spends: [Some(*at as u32), Some(u32::MAX - place as u32)],
+                    ..fact
+                });
+            }
+        }
     }
 }
 
@@ -157,9 +199,10 @@ fn like(op: &Op<'_>, fact: &Fact) -> String {
         reader,
         turn,
         ends,
+        spends,
     } = fact;
     format!(
-        "{session:?} {kind:?} {zxid:?} {shown:?} {floor} {reader:?} {turn:?} {ends:?} {:?} {:?}",
+        "{session:?} {kind:?} {zxid:?} {shown:?} {floor} {reader:?} {turn:?} {ends:?} {spends:?} {:?} {:?}",
         op.call, op.outcome
     )
 }

@@ -9,22 +9,26 @@
 //! all else stands at its own.
 //!
 //! - `trie`: trees that share what they have in common; `state`: a state of the search;
+//! - `parts`: what has nothing to do with each other; `gaps`: whether a zxid is left;
 //! - `calls`: what is to be known of each operation; `model`: the [`Model`](crate::linear::Model).
 
 mod calls;
+mod gaps;
 mod model;
+mod parts;
 mod state;
 mod trie;
 
-use super::call::{Call, Step, Write};
+use super::call::{Call, Step, Write, Zxid};
 use super::decode::Decoded;
 use super::given::given;
 use super::replay::{Effects, Rules};
 use crate::history::Operation;
-use crate::linear::{Bare, Single, Whole};
+use crate::linear::{Entry, Single, Stuck, Whole};
 use crate::verdict::Budget;
 use calls::Order;
 use model::Tree;
+pub(super) use parts::{Part, parts};
 
 /// Gives sequential znodes that nobody saw, and whose creates may have happened, names of their own: a list of children that
 /// does not have them is one in which they are not.
@@ -64,7 +68,7 @@ pub(super) fn search<'h>(
     effects: &Effects,
     budget: &Budget,
 ) -> Whole {
-    let model = Tree::new(decoded, rules, effects, given(decoded), Order::Lines);
+    let model = Tree::new(decoded, rules, effects, given(decoded), Order::Lines, None);
     Single {
         model: &model,
         name: "the tree",
@@ -76,6 +80,30 @@ pub(super) fn search<'h>(
     .judge()
 }
 
+/// What a search by zxid says.
+pub(super) struct ByZxid {
+    pub(super) found: Placing,
+    /// Configurations visited, and bytes held at most.
+    pub(super) visited: u64,
+    pub(super) held: u64,
+}
+
+/// Whether indeterminate writes can be placed so that all fits.
+pub(super) enum Placing {
+    Fits {
+        /// All that has a zxid, in that order; of equal ones a write first.
+        order: Vec<usize>,
+        /// Indeterminate writes that took effect, and whose zxids answers show.
+        shown: Vec<(usize, Zxid)>,
+        /// Others that took effect, in their order: each before so many of those in the order.
+        put_in: Vec<(usize, usize)>,
+    },
+    /// This one has no place, and why not in the state in which it was left the last chance.
+    Nowhere(usize, String),
+    /// Why it cannot be told.
+    Undecided(String),
+}
+
 /// Searches for indeterminate writes, and zxids for them, with which every answer is what the tree gives at its zxid: all answers
 /// must have one, and each read that of the prefix it shows. What it says is exact where answers tell for certain which
 /// indeterminate write has a zxid that they show.
@@ -85,15 +113,75 @@ pub(super) fn search_by_zxid<'h>(
     rules: Rules,
     effects: &Effects,
     budget: &Budget,
-) -> Bare {
-    let model = Tree::new(decoded, rules, effects, given(decoded), Order::Zxids);
-    Single {
-        model: &model,
+) -> ByZxid {
+    let given = given(decoded);
+    let model = Tree::new(decoded, rules, effects, given, Order::Zxids, None);
+    placing(&model, operations, budget)
+}
+
+/// The same for a part of the history, whosever the zxids are that answers show, and without asking whether enough of the others are
+/// left for the other indeterminate writes: much quicker, and what it says to fit nowhere does not fit with zxids either.
+pub(super) fn search_without_room<'h>(
+    decoded: &Decoded<'h>,
+    operations: &[Operation<'h>],
+    rules: Rules,
+    effects: &Effects,
+    part: &Part,
+    budget: &Budget,
+) -> ByZxid {
+    let given = given(decoded);
+    let model = Tree::new(decoded, rules, effects, given, Order::Roomless, Some(part));
+    placing(&model, operations, budget)
+}
+
+fn placing<'h>(model: &Tree<'_, 'h>, operations: &[Operation<'h>], budget: &Budget) -> ByZxid {
+    let entries = model.entries_by_zxid();
+    let all: Vec<(Entry<_>, Option<Zxid>)> = entries
+        .iter()
+        .map(|entry| (entry.clone(), model.zxid(entry.call)))
+        .collect();
+    let bare = Single {
+        model,
         name: "the tree",
         initial: model.start(),
-        entries: model.entries_by_zxid(),
+        entries,
         operations,
         budget,
     }
-    .stuck()
+    .stuck();
+    let found = match bare.found {
+        Stuck::Nowhere(used) => {
+            let (put_in, seen): (Vec<_>, Vec<_>) = used
+                .into_iter()
+                .partition(|(place, _)| all[*place].0.is_endless());
+            let seen: Vec<usize> = seen.into_iter().map(|(place, _)| place).collect();
+            let stands = |(place, (entry, _)): &(usize, &(Entry<_>, _))| {
+                entry.certain || seen.contains(place)
+            };
+            let standing: Vec<&Entry<_>> = (all.iter().enumerate().filter(stands))
+                .map(|(_, (entry, _))| entry)
+                .collect();
+            let operation = |place: usize| all[place].0.operation as usize;
+            let before = |line: u32| standing.partition_point(|entry| entry.ret < line);
+            Placing::Fits {
+                shown: (seen.iter())
+                    .filter_map(|place| Some((operation(*place), all[*place].1?)))
+                    .collect(),
+                put_in: (put_in.into_iter())
+                    .map(|(place, line)| (operation(place), before(line)))
+                    .collect(),
+                order: standing
+                    .iter()
+                    .map(|entry| entry.operation as usize)
+                    .collect(),
+            }
+        }
+        Stuck::At(at, text) => Placing::Nowhere(at, text),
+        Stuck::Undecided(text) => Placing::Undecided(text),
+    };
+    ByZxid {
+        found,
+        visited: bare.visited,
+        held: bare.held,
+    }
 }

@@ -1,10 +1,13 @@
 //! The tree as a model: its states, its calls, and which call may happen in which state.
 
-use super::super::call::{Call, DataId, Op, Outcome, PathId, SessionId, Zxid};
+use super::super::call::{Call, DataId, Look, Op, Outcome, PathId, SessionId, Zxid};
 use super::super::decode::Decoded;
-use super::super::replay::{Effects, Rules};
+use super::super::effect::{Effect, Reach, owned};
+use super::super::replay::{Effects, Rules, touched};
 use super::super::tree::{self, Node, Nodes};
 use super::calls::{Calls, Fact, Kind, Order};
+use super::gaps::Gaps;
+use super::parts::Part;
 use super::state::{Past, Place, State};
 use super::trie::{Held, Trie};
 use crate::contract::ReplyZxid;
@@ -27,6 +30,12 @@ pub(in super::super) struct Tree<'a, 'h> {
     /// By session: all that it ever owns, ascending.
     owned: Vec<Vec<PathId>>,
     data: Vec<ValueRef<'h>>,
+    /// By call: the znodes that it has to do with; only where zxids give the order without room.
+    effects: Vec<Effect>,
+    /// Whether zxids give the order, and nobody asks which of them are left.
+    roomless: bool,
+    /// The zxids that are left, there.
+    gaps: Gaps,
 }
 
 /// An operation by number.
@@ -43,6 +52,7 @@ impl<'a, 'h> Tree<'a, 'h> {
         effects: &Effects,
         given: Vec<(PathId, Node)>,
         order: Order,
+        part: Option<&Part>,
     ) -> Tree<'a, 'h> {
         let count = decoded.paths.len();
         let mut is_given = vec![false; count];
@@ -55,12 +65,25 @@ impl<'a, 'h> Tree<'a, 'h> {
                 below[parent.0 as usize].push(path);
             }
         }
+        let calls = Calls::of(decoded, rules, effects, order, part);
+        let owned = owned(decoded, &given);
+        let mut of_calls = Vec::new();
+        let mut gaps = Gaps::default();
+        if order == Order::Roomless {
+            let reach = Reach::of(decoded);
+            let of = |fact: &Fact| reach.effect(decoded, &decoded.ops[fact.op]);
+            of_calls = calls.facts.iter().map(of).collect();
+            gaps = Gaps::of(decoded, &calls, &reach, effects);
+        }
         Tree {
-            calls: Calls::of(decoded, rules, effects, order),
+            calls,
             exact: rules.reply_zxid == ReplyZxid::OfTheRead,
             is_given,
             below,
-            owned: owned(decoded, &given),
+            owned,
+            effects: of_calls,
+            roomless: order == Order::Roomless,
+            gaps,
             data: decoded.data_by_number(),
             given,
             decoded,
@@ -83,6 +106,7 @@ impl<'a, 'h> Tree<'a, 'h> {
             }),
             turns: vec![0; self.calls.takers].into(),
             closed: Arc::default(),
+            spent: Arc::default(),
         }
     }
 
@@ -122,6 +146,11 @@ impl<'a, 'h> Tree<'a, 'h> {
                 (_, None) => (fact.floor, 2, at, call),
             });
         }
+        for (at, fact) in &self.calls.claims {
+            if let Some(zxid) = self.calls.facts[*fact as usize].zxid {
+                places.push((zxid, 0, *at, CallId(*fact)));
+            }
+        }
         places.sort_unstable_by_key(|(zxid, rank, at, _)| (*zxid, *rank, *at));
         let place = |place: usize| {
             u32::try_from(2 * place).expect("a history has fewer than 2^31 operations")
@@ -134,6 +163,11 @@ impl<'a, 'h> Tree<'a, 'h> {
             certain: !self.decoded.ops[at].may_take_effect(),
         };
         places.into_iter().enumerate().map(entry).collect()
+    }
+
+    /// A write's zxid, or a reply's, as far as it is known.
+    pub(super) fn zxid(&self, call: CallId) -> Option<Zxid> {
+        self.fact(call).0.zxid
     }
 
     fn fact(&self, call: CallId) -> (&Fact, &'a Op<'h>) {
@@ -155,7 +189,7 @@ impl<'a, 'h> Tree<'a, 'h> {
         match fact.kind {
             Kind::Write => self.write(&mut next, fact, op)?,
             Kind::Refused => {
-                next.place.answered(fact.zxid, true)?;
+                self.answered(&mut next, fact, true)?;
                 let Outcome::Refused(code, results) = &op.outcome else {
                     return Ok(next);
                 };
@@ -165,7 +199,7 @@ impl<'a, 'h> Tree<'a, 'h> {
             }
             Kind::Read => {
                 let now = next.now();
-                next.place.answered(fact.zxid, self.exact)?;
+                self.answered(&mut next, fact, self.exact)?;
                 self.read(&mut next, op, now)?;
             }
             Kind::Local => return self.local(next, fact, op),
@@ -175,6 +209,14 @@ impl<'a, 'h> Tree<'a, 'h> {
             next.seen(session, again.then_some(now));
         }
         Ok(next)
+    }
+
+    /// The zxids that are left after an answer, where that counts.
+    fn answered(&self, state: &mut State, fact: &Fact, own: bool) -> Result<(), Misfit> {
+        match self.roomless {
+            true => Ok(()),
+            false => state.place.answered(fact.zxid, own),
+        }
     }
 
     fn write(&self, state: &mut State, fact: &Fact, op: &Op<'h>) -> Result<(), Misfit> {
@@ -192,6 +234,15 @@ impl<'a, 'h> Tree<'a, 'h> {
                 closed.sort_unstable();
                 state.closed = closed.into();
             }
+        }
+        for spent in fact.spends.into_iter().flatten() {
+            if state.spent.contains(&spent) {
+                return Err("it has another zxid, or another write has this one".to_owned());
+            }
+            let mut all = state.spent.to_vec();
+            all.push(spent);
+            all.sort_unstable();
+            state.spent = all.into();
         }
         let mut nodes = self.nodes(state.tree.clone());
         tree::perform(&mut nodes, &self.decoded.paths, op, fact.shown)?;
@@ -278,7 +329,8 @@ impl<'a, 'h> Tree<'a, 'h> {
         let Outcome::Done(answer) = &op.outcome else {
             return false;
         };
-        self.is_given[path.0 as usize] || answer.stat.newest() > 0
+        // Without room, what answers show of a zxid is known of every write.
+        self.is_given[path.0 as usize] || (!self.roomless && answer.stat.newest() > 0)
     }
 
     fn nodes(&self, tree: Trie) -> Version<'_> {
@@ -332,29 +384,6 @@ impl Nodes for Version<'_> {
     }
 }
 
-fn owned(decoded: &Decoded<'_>, given: &[(PathId, Node)]) -> Vec<Vec<PathId>> {
-    let mut owned = vec![Vec::new(); decoded.sessions.len()];
-    for op in &decoded.ops {
-        if let Call::Write(write) = &op.call {
-            for step in write.steps() {
-                if let (true, Some(path)) = (step.is_ephemeral(), step.path()) {
-                    owned[op.session.0 as usize].push(path);
-                }
-            }
-        }
-    }
-    for (path, node) in given {
-        if let Some(Some(session)) = node.owner {
-            owned[session.0 as usize].push(*path);
-        }
-    }
-    for paths in &mut owned {
-        paths.sort_unstable();
-        paths.dedup();
-    }
-    owned
-}
-
 impl Model for Tree<'_, '_> {
     type State = State;
     type Call = CallId;
@@ -384,7 +413,8 @@ impl Model for Tree<'_, '_> {
 
     fn is_pure(&self, call: &CallId) -> bool {
         let (fact, op) = self.fact(*call);
-        let own_place = fact.zxid.is_some() && (self.exact || fact.kind == Kind::Refused);
+        let own_place =
+            !self.roomless && fact.zxid.is_some() && (self.exact || fact.kind == Kind::Refused);
         let sees = match fact.kind {
             Kind::Read => !self.learns(op),
             Kind::Refused => true,
@@ -393,26 +423,58 @@ impl Model for Tree<'_, '_> {
         sees && !own_place && fact.reader.is_none() && fact.turn.is_none()
     }
 
+    fn is_local(&self) -> bool {
+        self.roomless
+    }
+
+    fn matters(&self, one: &CallId, other: &CallId) -> bool {
+        let ends = |call: &CallId| self.fact(*call).0.ends;
+        let effect = |call: &CallId| &self.effects[call.0 as usize];
+        (ends(one).is_some() && ends(one) == ends(other)) || effect(one).meets(effect(other))
+    }
+
+    fn may_precede(&self, one: &CallId, next: &CallId) -> bool {
+        let (call, next_call) = (one.0 as usize, next.0 as usize);
+        let write = (call, self.fact(*one).0, &self.effects[call]);
+        self.gaps.have_room(write, (next_call, self.fact(*next).0))
+    }
+
     fn state_bytes(&self, state: &State) -> usize {
         state.bytes()
     }
 
     fn show(&self, state: &State, _: &Values) -> String {
         let all = state.tree.all();
-        let shown = all.iter().filter(|(path, _)| {
-            self.decoded.paths.name(*path) != "/" || !self.is_given[path.0 as usize]
-        });
-        let words: Vec<String> = shown
-            .clone()
-            .take(SHOWN)
-            .map(|(path, node)| self.show_node(*path, node))
-            .collect();
-        let more = shown.count() - words.len();
-        match (words.is_empty(), more) {
-            (true, _) => "no znodes".to_owned(),
-            (false, 0) => words.join("; "),
-            (false, more) => format!("{}; and {more} more znodes", words.join("; ")),
+        let shown = all.iter().filter(|(path, _)| self.is_worth_telling(*path));
+        told(shown.map(|(path, node)| self.show_node(*path, node)))
+    }
+
+    /// The znodes that the call names, their parents, and those directly below what it lists.
+    fn show_about(&self, state: &State, call: &CallId, values: &Values) -> String {
+        let (_, op) = self.fact(*call);
+        let mut about = touched(self.decoded, op);
+        about.retain(|path| self.is_worth_telling(*path));
+        if about.is_empty() {
+            return self.show(state, values);
         }
+        if let Call::Read {
+            path,
+            look: Look::Children,
+            ..
+        } = op.call
+        {
+            about.extend(&self.below[path.0 as usize]);
+        }
+        told(
+            about
+                .into_iter()
+                .filter_map(|path| match state.tree.get(path) {
+                    Some(held) => Some(self.show_node(path, &held.node)),
+                    // What is below is told only if it is there.
+                    None => names_it(&op.call, path)
+                        .then(|| format!("no {}", self.decoded.paths.name(path))),
+                }),
+        )
     }
 
     fn why_not(&self, state: &State, call: &CallId, _: &Values) -> String {
@@ -423,7 +485,33 @@ impl Model for Tree<'_, '_> {
     }
 }
 
+/// Whether the call is about this znode itself.
+fn names_it(call: &Call<'_>, path: PathId) -> bool {
+    match call {
+        Call::Read { path: read, .. } => *read == path,
+        Call::Write(write) => write.steps().iter().any(|step| step.path() == Some(path)),
+        Call::Other => false,
+    }
+}
+
+/// As many as can be read, and how many more.
+fn told(znodes: impl Iterator<Item = String>) -> String {
+    let mut words: Vec<String> = znodes.collect();
+    let more = words.len().saturating_sub(SHOWN);
+    words.truncate(SHOWN);
+    match (words.is_empty(), more) {
+        (true, _) => "no znodes".to_owned(),
+        (false, 0) => words.join("; "),
+        (false, more) => format!("{}; and {more} more znodes", words.join("; ")),
+    }
+}
+
 impl Tree<'_, '_> {
+    /// Nobody asks for what was there before the history began.
+    fn is_worth_telling(&self, path: PathId) -> bool {
+        self.decoded.paths.name(path) != "/" || !self.is_given[path.0 as usize]
+    }
+
     fn show_node(&self, path: PathId, node: &Node) -> String {
         let mut text = self.decoded.paths.name(path).to_owned();
         match node.data {

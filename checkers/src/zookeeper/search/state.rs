@@ -15,6 +15,8 @@ pub(in super::super) struct State {
     pub(super) turns: Arc<[u32]>,
     /// Sessions that ended, if they have operations that may still take effect. Ascending.
     pub(super) closed: Arc<[u32]>,
+    /// Writes that took effect and could have done so in several ways, and what of those ways can be only one's. Ascending.
+    pub(super) spent: Arc<[u32]>,
 }
 
 /// The older prefixes that a plain read may still show.
