@@ -17,7 +17,7 @@ const COPIES: usize = 4;
 impl World {
     /// Somebody makes a copy of a disk, whether its server runs or not.
     pub(crate) fn copy(&mut self) {
-        let pause = self.rng.random_range(50_000..600_000);
+        let pause = self.rng.random_range(20_000..400_000);
         self.later(pause, Event::Copy);
         let node = self.rng.random_range(0..self.count() as u64) as usize;
         if !self.remembers(id(node)) {
@@ -32,7 +32,9 @@ impl World {
     }
 
     /// An old copy of a disk is put back.
-    pub(crate) fn put_back(&mut self, node: usize) -> Result<(), String> {
+    pub(crate) fn put_back(&mut self, any: usize) -> Result<(), String> {
+        let worst = (0..self.count()).find(|&node| self.has_laggards(node));
+        let node = worst.unwrap_or(any);
         if !self.remembers_without(node) {
             return Ok(());
         }
@@ -53,10 +55,38 @@ impl World {
                 self.nodes[node].unnoticed = true;
             }
         }
-        if self.rng.random_bool(0.7) {
+        if self.rng.random_bool(0.8) {
             self.start(node)?;
         }
+        if self.rng.random_bool(0.8) {
+            self.leave_it_with_laggards(node)?;
+        }
         Ok(())
+    }
+
+    /// Of the others only those go on that miss something that is committed: what they and the copy make together would be short of it.
+    fn leave_it_with_laggards(&mut self, node: usize) -> Result<(), String> {
+        let committed = self.oracle.committed();
+        let others: Vec<usize> = (0..self.count()).filter(|&other| other != node).collect();
+        for other in others {
+            match self.oracle.held(&self.nodes[other].durable) < committed {
+                true => self.revive_one(other)?,
+                false => self.crash(other),
+            }
+        }
+        self.open_links();
+        Ok(())
+    }
+
+    /// Whether they would be a quorum, if this server counted.
+    fn has_laggards(&self, node: usize) -> bool {
+        let committed = self.oracle.committed();
+        let lags = |voter: NodeId| {
+            let other = &self.nodes[crate::world::index(voter)];
+            self.remembers(voter) && self.oracle.held(&other.durable) < committed
+        };
+        let view = self.oracle.view();
+        view.is_quorum(|voter| voter == id(node) || lags(voter))
     }
 
     /// Whether every quorum in which this server could be counted has somebody who knows of a life that the copy does not. The copy, or

@@ -1178,8 +1178,8 @@ impl World {
             67 => self.damage(node)?,
             68..71 => self.wipe(node)?,
             71..75 => (0..self.nodes.len()).for_each(|n| self.crash(n)),
-            75..84 => self.open_links(),
-            84..88 => self.put_back(node)?,
+            75..83 => self.open_links(),
+            83..88 => self.put_back(node)?,
             88..92 => self.advise(node)?,
             92..95 => self.corrupt(node)?,
             _ => self.revive()?,
@@ -1237,7 +1237,7 @@ impl World {
         }
     }
 
-    fn open_links(&mut self) {
+    pub(crate) fn open_links(&mut self) {
         self.trace(|| "open all links".to_owned());
         self.network.heal();
         for from in 0..self.nodes.len() {
@@ -1362,7 +1362,7 @@ impl World {
         Ok(())
     }
 
-    fn revive_one(&mut self, node: usize) -> Result<(), String> {
+    pub(crate) fn revive_one(&mut self, node: usize) -> Result<(), String> {
         if self.nodes[node].running.is_none() {
             self.start(node)
         } else {
