@@ -227,9 +227,22 @@ impl Arena {
         parent: Slot,
         name: &str,
         data: Option<&[u8]>,
-        mut znode: Znode,
+        znode: Znode,
     ) -> Slot {
         assert!(self.child(parent, name).is_none(), "{name} exists already");
+        let slot = self.place(parent, name, data, znode);
+        self.index.insert(&self.pages, parent, name, slot);
+        slot
+    }
+
+    /// The same, but it is found only after [`Arena::index_all`].
+    pub(super) fn place(
+        &mut self,
+        parent: Slot,
+        name: &str,
+        data: Option<&[u8]>,
+        mut znode: Znode,
+    ) -> Slot {
         let above = self.get(parent);
         let (next, path_crc) = (above.first_child, above.path_crc);
         znode.path_crc = crc32c::crc32c_append(path_crc, b"/");
@@ -253,8 +266,19 @@ impl Arena {
         let above = self.pages.get_mut(parent);
         above.first_child = slot;
         above.children += 1;
-        self.index.insert(&self.pages, parent, name, slot);
         slot
+    }
+
+    /// Makes the index anew. None of the slots is free.
+    pub(super) fn index_all(&mut self) {
+        assert!(self.free.is_empty(), "what is free has no name");
+        let mut index = Index::with_room_for(self.pages.slots);
+        let slots = (0..self.pages.slots as u32).map(Slot);
+        for slot in slots.filter(|slot| *slot != ROOT) {
+            let znode = self.pages.get(slot);
+            index.insert(&self.pages, znode.parent, znode.name(), slot);
+        }
+        self.index = index;
     }
 
     /// Takes a znode that has no children out.

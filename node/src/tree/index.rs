@@ -19,10 +19,7 @@ pub(super) struct Index {
 
 impl Default for Index {
     fn default() -> Index {
-        Index {
-            hasher: RandomState::new(),
-            shards: vec![HashTable::new(); SHARDS],
-        }
+        Index::with_room_for(0)
     }
 }
 
@@ -36,6 +33,14 @@ fn shard(hash: u64) -> usize {
 }
 
 impl Index {
+    /// Empty; so many znodes make few of its tables grow.
+    pub(super) fn with_room_for(znodes: usize) -> Index {
+        Index {
+            hasher: RandomState::new(),
+            shards: vec![HashTable::with_capacity(znodes / SHARDS); SHARDS],
+        }
+    }
+
     pub(super) fn find(&self, pages: &Pages, parent: Slot, name: &str) -> Option<Slot> {
         let hash = hash(&self.hasher, parent, name);
         let is_it = |slot: &Slot| {

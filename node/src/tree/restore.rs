@@ -1,6 +1,6 @@
 //! A tree of the bytes of an image, which come in pieces.
 
-use super::arena::{Arena, ROOT, Slot};
+use super::arena::{Arena, NOWHERE, ROOT, Slot};
 use super::image::{FORMAT, Header, Raw, Record};
 use super::znode::Znode;
 use super::{Session, Tree};
@@ -22,7 +22,7 @@ pub enum ImageError {
     /// The bytes make no sense.
     #[error("the snapshot cannot be decoded ({0})")]
     Garbage(#[from] postcard::Error),
-    /// It is cut off, or continues where it should end, or a znode stands twice, or the like.
+    /// It is cut off, or continues where it should end, or its znodes are not in order, or the like.
     #[error("the snapshot is inconsistent: {0}")]
     Inconsistent(&'static str),
 }
@@ -166,14 +166,17 @@ impl Restorer {
                 if record.name.is_empty() || record.name.contains('/') {
                     return Err(ImageError::Inconsistent("a name is not legal"));
                 }
-                if self.tree.znodes.child(above.slot, record.name).is_some() {
-                    return Err(ImageError::Inconsistent("a znode stands in it twice"));
+                // The newest child is the first in the list.
+                let before = self.tree.znodes.get(above.slot).first_child;
+                if before != NOWHERE && self.tree.znodes.get(before).name() >= record.name {
+                    let problem = "the children of a znode are not in order";
+                    return Err(ImageError::Inconsistent(problem));
                 }
                 above.missing -= 1;
                 self.path.push('/');
                 self.path.push_str(record.name);
                 let parent = above.slot;
-                self.tree.znodes.insert(parent, record.name, data, znode)
+                self.tree.znodes.place(parent, record.name, data, znode)
             }
         };
         self.found(record.owner)?;
@@ -210,7 +213,7 @@ impl Restorer {
     }
 
     /// The tree, now that all pieces have come.
-    pub fn finish(self) -> Result<Tree, ImageError> {
+    pub fn finish(mut self) -> Result<Tree, ImageError> {
         let cut = ImageError::Inconsistent("it is cut off");
         let Some(header) = self.header else {
             return Err(cut);
@@ -219,6 +222,7 @@ impl Restorer {
         if !whole || !self.open.is_empty() || !self.rest.is_empty() {
             return Err(cut);
         }
+        self.tree.znodes.index_all();
         let tree = Tree {
             zxid: header.zxid,
             ensemble: header.ensemble,
