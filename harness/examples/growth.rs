@@ -51,7 +51,7 @@ const ROWS: &[Row] = &[
         largest: 1_000_000,
     },
     Row {
-        title: "znodes, by zxid",
+        title: "znodes, by zxid, none indeterminate",
         model: "znodes",
         options: &[],
         largest: 1_000_000,
