@@ -50,6 +50,12 @@ const ROWS: &[Row] = &[
         options: &[],
         largest: 1_000_000,
     },
+    Row {
+        title: "znodes, by zxid, none indeterminate",
+        model: "znodes",
+        options: &[],
+        largest: 1_000_000,
+    },
 ];
 
 const SIZES: [u64; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
@@ -200,7 +206,9 @@ const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 64.0;
 const TOP: f64 = 34.0;
-const COLOURS: [&str; 5] = ["#0b6bcb", "#c2410c", "#15803d", "#7c3aed", "#a16207"];
+const COLOURS: [&str; 6] = [
+    "#0b6bcb", "#c2410c", "#15803d", "#7c3aed", "#a16207", "#be185d",
+];
 
 /// Two plots side by side, time and memory, and a line of names below.
 fn picture(all: &[(&str, Vec<Cost>)]) -> String {

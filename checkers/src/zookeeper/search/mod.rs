@@ -138,7 +138,7 @@ fn placing<'h>(model: &Tree<'_, 'h>, operations: &[Operation<'h>], budget: &Budg
     let entries = model.entries_by_zxid();
     let all: Vec<(Entry<_>, Option<Zxid>)> = entries
         .iter()
-        .map(|entry| (entry.clone(), model.zxid(entry.call)))
+        .map(|entry| (*entry, model.zxid(entry.call)))
         .collect();
     let bare = Single {
         model,
