@@ -54,8 +54,11 @@ enum Command {
     /// Make the data directory of a new member: once, before its first start
     Format {
         /// The configuration: TOML, or ZooKeeper's own if its name ends in .cfg
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
+        #[arg(value_name = "FILE", required_unless_present = "config")]
+        file: Option<PathBuf>,
+        /// The same
+        #[arg(long, value_name = "FILE", conflicts_with = "file")]
+        config: Option<PathBuf>,
     },
     /// Print the digest of a name and password, for access control lists and `security.super_digest`
     Digest {
@@ -104,7 +107,10 @@ fn try_main(cli: Cli) -> anyhow::Result<()> {
         return Ok(());
     }
     match &cli.command {
-        Some(Command::Format { config }) => return format(config),
+        Some(Command::Format { file, config }) => {
+            let path = config.as_ref().or(file.as_ref());
+            return format(path.expect("one of them is required"));
+        }
         Some(Command::Digest { secret }) => {
             println!("{}", keelhaul_node::acl::digest(secret));
             return Ok(());

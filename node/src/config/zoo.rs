@@ -34,14 +34,10 @@ pub struct Zoo {
 }
 
 /// Options without effect, and why that does no harm.
-const WITHOUT_EFFECT: [(&str, &str); 22] = [
+const WITHOUT_EFFECT: [(&str, &str); 21] = [
     ("serverCnxnFactory", "it is Java's; both ports are served"),
     ("autopurge.", "old snapshots and logs are removed always"),
     ("preAllocSize", "log files grow as they are written"),
-    (
-        "snapCount",
-        "use log.snapshot_every in a TOML configuration",
-    ),
     ("electionAlg", "there is one election"),
     ("standaloneEnabled", "one server is an ensemble of one"),
     (
@@ -253,7 +249,7 @@ impl Reader<'_> {
             read_only: self.get("readonlymode.enabled") == Some("true"),
             dial: BTreeMap::new(),
             timing: self.timing(tick_ms)?,
-            log: Log::default(),
+            log: self.log()?,
             limits: Limits {
                 session_timeout_min_ms: least.try_into().unwrap_or(i32::MAX),
                 session_timeout_max_ms: most.try_into().unwrap_or(i32::MAX),
@@ -296,7 +292,8 @@ impl Reader<'_> {
         id: NodeId,
         without_effect: &mut Vec<String>,
     ) -> Result<(), ConfigError> {
-        const KNOWN: [&str; 33] = [
+        const KNOWN: [&str; 34] = [
+            "snapCount",
             "readonlymode.enabled",
             "admin.enableServer",
             "admin.serverAddress",
@@ -410,6 +407,14 @@ impl Reader<'_> {
             without_effect.push(self.note(line, "log and snapshots are both below dataDir"));
         }
         Ok(())
+    }
+
+    fn log(&self) -> Result<Log, ConfigError> {
+        let default = Log::default();
+        Ok(Log {
+            snapshot_every: self.number("snapCount", default.snapshot_every)?,
+            ..default
+        })
     }
 
     fn timing(&self, tick_ms: u64) -> Result<Timing, ConfigError> {

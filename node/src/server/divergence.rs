@@ -76,7 +76,7 @@ impl Engine {
     }
 
     /// Nobody could give it another state.
-    fn is_alone(&self) -> bool {
+    pub(super) fn is_alone(&self) -> bool {
         let view = self.replica.view();
         view.is_quorum(|id| id == self.config.id) && view.voters().len() == 1
     }

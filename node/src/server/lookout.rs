@@ -44,7 +44,9 @@ impl Engine {
     /// answers nobody any more.
     pub(super) fn wake(&mut self) {
         let overslept = self.lookout.turn(self.now);
-        if overslept && self.config.warn.act && matches!(self.status, Status::Leading { .. }) {
+        let leads = matches!(self.status, Status::Leading { .. });
+        // Alone it has nobody who could have gone on without it.
+        if overslept && self.config.warn.act && leads && !self.is_alone() {
             tracing::warn!("did not run for longer than the followers wait: resigning");
             self.replica.resign(self.now);
         }

@@ -29,7 +29,9 @@ impl Engine {
             Output::Send { to, message } => {
                 if let Some(link) = self.peers.get_mut(&to) {
                     self.passing.sent(to, &message);
-                    if let Some(zxid) = proposed(&message) {
+                    if let Some(zxid) = proposed(&message)
+                        && self.replica.awaits_ack(to, zxid)
+                    {
                         self.lookout.observe(Observation::Proposed { to, zxid });
                     }
                     link.push(&message);

@@ -185,6 +185,13 @@ impl Leader {
             .is_some_and(|l| l.stage == Stage::Active)
     }
 
+    /// Whether this learner has been told all the history, and has not acknowledged this.
+    pub(super) fn awaits_ack(&self, id: NodeId, zxid: Zxid) -> bool {
+        self.learners.get(&id).is_some_and(|learner| {
+            matches!(learner.stage, Stage::Told | Stage::Active) && learner.acked < zxid
+        })
+    }
+
     /// Tells every learner that it is over.
     pub(super) fn resign(&mut self, core: &mut Core) {
         for (&id, learner) in &self.learners {

@@ -217,6 +217,15 @@ impl Replica {
         leader.learners.keys().map(learning).collect()
     }
 
+    /// Whether this learner is to acknowledge what it is sent with this zxid: it votes, and this is a proposal, not the history that
+    /// it is brought up to date with.
+    pub fn awaits_ack(&self, id: NodeId, zxid: Zxid) -> bool {
+        match &self.role {
+            Role::Leading(leader) => self.core.view().votes(id) && leader.awaits_ack(id, zxid),
+            _ => false,
+        }
+    }
+
     /// The last zxid given to the layer above.
     pub fn delivered(&self) -> Zxid {
         self.core.delivered

@@ -306,3 +306,30 @@ fn alerts_are_znodes_that_can_be_watched_and_only_the_service_writes() {
         (!text.contains("\"cleared_ms\":null")).then_some(())
     });
 }
+
+/// What a member is brought up to date with is history: nobody waits for an acknowledgement of it, and an observer never gives one.
+#[test]
+fn who_came_back_by_diff_owes_no_acknowledgement_and_an_observer_never_does() {
+    let mut cluster = Cluster::with_observers(3, 1, "");
+    let leader = cluster.wait();
+    let follower = (leader + 1) % 3;
+    let mut client = Client::connect(cluster.address(leader));
+    client.create("/a", b"", 0).unwrap();
+    for back in [follower, 3] {
+        cluster.servers[back].kill();
+        for n in 0..5u8 {
+            client.set("/a", &[n], -1).unwrap();
+        }
+        cluster.servers[back].start();
+        eventually("its return", || cluster.servers[back].mode());
+    }
+    // Nothing is written from here on, so nothing later is acknowledged either: twice as long as the alert's limit.
+    let start = Instant::now();
+    while start.elapsed() < std::time::Duration::from_secs(2) {
+        for back in [follower, 3] {
+            let accused = stands(&cluster.servers[leader], "acks-late", back + 1, leader + 1);
+            assert_eq!(accused, None);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
