@@ -4,7 +4,7 @@
 
 use super::StorageError;
 use super::files::{Files, remove_if_there};
-use super::snapshots::{self, Writing};
+use super::snapshots::{self, Good, Writing};
 use crate::zab::{Arrival, Piece, Zxid};
 
 const PREFIX: &str = "arriving-";
@@ -31,8 +31,14 @@ pub(super) fn find(files: &mut dyn Files) -> Result<Option<(Arriving, Arrival)>,
     let mut found = None;
     for name in all(files)? {
         let good = snapshots::good_beginning(files, &name)?;
-        let good = good.filter(|(stored, _, _)| found.is_none() && name == self::name(stored.zxid));
-        let Some((stored, pieces, end)) = good else {
+        let good = good.filter(|good| found.is_none() && name == self::name(good.stored.zxid));
+        let Some(Good {
+            stored,
+            pieces,
+            end,
+            ..
+        }) = good
+        else {
             remove_if_there(files, "", &name)?;
             continue;
         };

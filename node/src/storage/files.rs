@@ -55,6 +55,25 @@ pub(super) fn replace(
     StorageError::io("sync", files.path(folder), files.sync_dir(folder))
 }
 
+/// What a small text in the data directory says, which was written by [`replace`]; `None` if there is no such file.
+pub(super) fn read_text<T>(
+    files: &dyn Files,
+    name: &str,
+    limit: usize,
+    decode: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, StorageError> {
+    let names = StorageError::io("list", files.path(""), files.list(""))?;
+    if !names.iter().any(|there| there == name) {
+        return Ok(None);
+    }
+    let path = files.path(name);
+    let bytes = StorageError::io("read", path.clone(), files.read(name, 0, limit))?;
+    let said = std::str::from_utf8(&bytes).ok().and_then(decode);
+    let problem = "it does not hold what was written to it".to_owned();
+    said.map(Some)
+        .ok_or_else(|| StorageError::damaged(path, 0, problem))
+}
+
 /// Removes what a crash, or an attempt that was given up, has left.
 pub(super) fn remove_if_there(
     files: &mut dyn Files,

@@ -4,7 +4,7 @@
 //! anybody hears of it. Where there is no such file, the store is new, or from a time before there were lives: a first one begins.
 
 use super::StorageError;
-use super::files::{Files, replace};
+use super::files::{Files, read_text, replace};
 use crate::zab::{Chain, Cure, Epoch, Life, Lives, NodeId};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -80,21 +80,7 @@ pub(super) fn write(files: &mut dyn Files, lives: &Lives) -> Result<(), StorageE
 
 /// The lives up to now; `None` if there is no such file.
 pub(super) fn read(files: &dyn Files) -> Result<Option<Lives>, StorageError> {
-    let names = StorageError::io("list", files.path(""), files.list(""))?;
-    if !names.iter().any(|n| n == NAME) {
-        return Ok(None);
-    }
-    let path = files.path(NAME);
-    let bytes = StorageError::io("read", path.clone(), files.read(NAME, 0, usize::MAX))?;
-    let lives = std::str::from_utf8(&bytes).ok().and_then(decode);
-    let damaged = || {
-        StorageError::damaged(
-            path,
-            0,
-            "it does not hold what was written to it".to_owned(),
-        )
-    };
-    lives.map(Some).ok_or_else(damaged)
+    read_text(files, NAME, usize::MAX, decode)
 }
 
 /// Removes the file, if there is one.

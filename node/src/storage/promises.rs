@@ -4,7 +4,7 @@
 //! leader's snapshot, with its empty log, a single atomic step.
 
 use super::StorageError;
-use super::files::{Files, replace};
+use super::files::{Files, read_text, replace};
 use crate::zab::{Epoch, Epochs};
 
 pub(super) const NAME: &str = "epochs";
@@ -56,19 +56,5 @@ pub(super) fn write(files: &mut dyn Files, promises: &Promises) -> Result<(), St
 
 /// The promises; `None` if there is no such file.
 pub(super) fn read(files: &dyn Files) -> Result<Option<Promises>, StorageError> {
-    let names = StorageError::io("list", files.path(""), files.list(""))?;
-    if !names.iter().any(|n| n == NAME) {
-        return Ok(None);
-    }
-    let path = files.path(NAME);
-    let bytes = StorageError::io("read", path.clone(), files.read(NAME, 0, 4096))?;
-    let promises = std::str::from_utf8(&bytes).ok().and_then(decode);
-    let damaged = || {
-        StorageError::damaged(
-            path,
-            0,
-            "it does not hold what was written to it".to_owned(),
-        )
-    };
-    promises.map(Some).ok_or_else(damaged)
+    read_text(files, NAME, 4096, decode)
 }

@@ -305,29 +305,42 @@ impl Iterator for SnapshotReader {
     }
 }
 
-/// Of a file that begins as a snapshot does: its zxid, first piece, how many pieces are good, and where they end. `None` if there is none.
-pub(super) fn good_beginning(
-    files: &dyn Files,
-    name: &str,
-) -> Result<Option<(Stored, u32, u64)>, StorageError> {
+/// What is good of a file that begins as a snapshot does.
+pub(super) struct Good {
+    pub(super) stored: Stored,
+    /// How many pieces.
+    pub(super) pieces: u32,
+    /// Where they end.
+    pub(super) end: u64,
+    /// Nothing is missing, and nothing stands behind.
+    pub(super) is_whole: bool,
+}
+
+/// Reads a file as far as it is good; `None` if not even its first piece is.
+pub(super) fn good_beginning(files: &dyn Files, name: &str) -> Result<Option<Good>, StorageError> {
     let mut reader = match SnapshotReader::open(files, name) {
         Err(StorageError::Damaged(_)) => return Ok(None),
         reader => reader?,
     };
-    let mut beginning = None;
-    let mut good = (0, reader.offset);
-    loop {
+    let (mut beginning, mut pieces, mut end) = (None, 0, reader.offset);
+    let is_whole = loop {
         match reader.next() {
             Some(Ok(bytes)) => {
                 beginning.get_or_insert(bytes);
-                good = (reader.number, reader.offset);
+                (pieces, end) = (reader.number, reader.offset);
             }
-            None | Some(Err(StorageError::Damaged(_))) => break,
+            None => break true,
+            Some(Err(StorageError::Damaged(_))) => break false,
             Some(Err(error)) => return Err(error),
         }
-    }
+    };
     let zxid = reader.zxid;
-    Ok(beginning.map(|beginning| (Stored { zxid, beginning }, good.0, good.1)))
+    Ok(beginning.map(|beginning| Good {
+        stored: Stored { zxid, beginning },
+        pieces,
+        end,
+        is_whole,
+    }))
 }
 
 /// A piece of the snapshot at this zxid, or the first of the newest if that is not there; `None` if there is none that is good.
@@ -453,32 +466,13 @@ pub(super) fn list(files: &dyn Files, folder: &str) -> Result<Vec<Zxid>, Storage
 pub(super) fn newest(files: &mut dyn Files, folder: &str) -> Result<Option<Stored>, StorageError> {
     for zxid in list(files, folder)?.into_iter().rev() {
         let name = name(folder, zxid);
-        if let Some(stored) = whole(files, &name)?.filter(|stored| stored.zxid == zxid) {
-            return Ok(Some(stored));
+        let good = good_beginning(files, &name)?;
+        if let Some(good) = good.filter(|good| good.is_whole && good.stored.zxid == zxid) {
+            return Ok(Some(good.stored));
         }
         refuse(files, folder, &name)?;
     }
     Ok(None)
-}
-
-/// Reads all of it; `None` if it is damaged.
-fn whole(files: &dyn Files, name: &str) -> Result<Option<Stored>, StorageError> {
-    let mut stored = None;
-    let mut reader = match SnapshotReader::open(files, name) {
-        Err(StorageError::Damaged(_)) => return Ok(None),
-        reader => reader?,
-    };
-    let zxid = reader.zxid;
-    for piece in &mut reader {
-        match piece {
-            Ok(beginning) => {
-                stored.get_or_insert(Stored { zxid, beginning });
-            }
-            Err(StorageError::Damaged(_)) => return Ok(None),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(stored)
 }
 
 fn refuse(files: &mut dyn Files, folder: &str, name: &str) -> Result<(), StorageError> {

@@ -2,10 +2,10 @@
 
 use super::arena::{Arena, NOWHERE, ROOT, Slot};
 use super::image::{FORMAT, Header, Raw, Record};
+use super::lists::Lists;
 use super::znode::Znode;
 use super::{Session, Tree};
 use crate::request::{Lifetime, SessionId};
-use crate::tree::lists::Lists;
 use crate::zab::View;
 use bytes::Bytes;
 use serde::Deserialize;
