@@ -231,7 +231,7 @@ impl<'h> ByZxid<'_, 'h> {
     /// With these names for what lost creates of sequential znodes made.
     fn named(&mut self, decoded: &Decoded<'h>, effects: &Effects) -> Verdict {
         let clear = effects.settled(&[]);
-        let (mut fits, mut refuted) = (Vec::new(), false);
+        let mut fits = Vec::new();
         for part in &parts(decoded) {
             let budget = self.share(REFUTING_IN_ALL);
             let (operations, rules) = (self.operations, self.rules);
@@ -249,15 +249,12 @@ impl<'h> ByZxid<'_, 'h> {
                 }),
                 // An order of all is one of each part, too; but a part is searched by shortcuts, which are no proof: that is the exact
                 // search's part.
-                Placing::Nowhere(..) => refuted = true,
+                Placing::Nowhere(..) => return self.exactly(decoded, effects),
                 // The others may still tell.
                 Placing::Undecided(_) => {}
             }
-            if refuted {
-                break;
-            }
         }
-        match !refuted && self.fit_together(decoded, effects, &fits) {
+        match self.fit_together(decoded, effects, &fits) {
             true => Verdict::Valid,
             false => self.exactly(decoded, effects),
         }

@@ -120,7 +120,7 @@ pub(super) fn search_by_zxid<'h>(
 }
 
 /// The same for a part of the history, whosever the zxids are that answers show, and without asking whether enough of the others are
-/// left for the other indeterminate writes: much quicker, and what it says to fit nowhere does not fit with zxids either.
+/// left for the other indeterminate writes: much quicker, but neither answer of it is a proof.
 pub(super) fn search_without_room<'h>(
     decoded: &Decoded<'h>,
     operations: &[Operation<'h>],
