@@ -1,15 +1,14 @@
 //! The ensemble's configuration as text, in ZooKeeper's form: what `/zookeeper/config` holds, what `reconfig` takes, and what
 //! the log says of a change.
 //!
-//! `server.N=address:peerPort:peerPort:role;address:clientPort`, a line for each server, in the order of their ids. Addresses
-//! are numbers: a host's name could mean another address on another server. Pure: nothing is looked up.
+//! `server.N=host:peerPort:electionPort:role;host:clientPort`, a line for each server, in the order of their ids; without the part for
+//! clients where only the server itself knows it. Pure: nothing is looked up.
 
-use crate::config::{Member, Role};
+use crate::config::{Member, Role, shared_address};
 use crate::txn::{Body, Txn};
 use crate::zab::{Change, Members, NodeId, Reading, View, Zxid};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// All servers of a configuration.
 pub type Servers = BTreeMap<NodeId, Member>;
@@ -34,19 +33,10 @@ fn change_in(txn: &Bytes) -> Option<Change> {
 
 /// The configuration as text, without its version.
 pub fn text(servers: &Servers) -> String {
-    let line = |member: &Member| {
-        let (peer, client, role) = (
-            member.peer_address,
-            member.client_address,
-            member.role.word(),
-        );
-        format!(
-            "server.{}={peer}:{}:{role};{client}\n",
-            member.id,
-            peer.port()
-        )
-    };
-    servers.values().map(line).collect()
+    servers
+        .values()
+        .map(|member| format!("{member}\n"))
+        .collect()
 }
 
 /// The configuration in a text, if it is one.
@@ -64,46 +54,11 @@ pub fn parse(text: &str) -> Option<Servers> {
     Some(servers)
 }
 
-/// One server's line. The election's port is read and has no use: members need one port for each other.
+/// One server's line.
 fn parse_line(line: &str) -> Option<Member> {
     let (key, value) = line.split_once('=')?;
     let id = key.trim().strip_prefix("server.")?.parse().ok()?;
-    let (quorum, client) = value.trim().split_once(';')?;
-    let (host, ports) = host_and_rest(quorum)?;
-    let mut parts = ports.split(':');
-    let peer_port: u16 = parts.next()?.parse().ok()?;
-    let _election_port: u16 = parts.next()?.parse().ok()?;
-    let role = match parts.next().map(str::to_ascii_lowercase).as_deref() {
-        None | Some("participant") => Role::Voter,
-        Some("observer") => Role::Observer,
-        Some(_) => return None,
-    };
-    let (client_host, client_port) = match client.rsplit_once(':') {
-        Some((host, port)) => (address(host)?, port),
-        None => (IpAddr::V4(Ipv4Addr::UNSPECIFIED), client),
-    };
-    let legal = (1..=63).contains(&id) && parts.next().is_none();
-    legal.then_some(Member {
-        id: NodeId(id),
-        peer_address: SocketAddr::new(host, peer_port),
-        client_address: SocketAddr::new(client_host, client_port.parse().ok()?),
-        role,
-    })
-}
-
-fn host_and_rest(text: &str) -> Option<(IpAddr, &str)> {
-    let (host, rest) = match text.strip_prefix('[') {
-        Some(inside) => inside.split_once("]:")?,
-        None => text.split_once(':')?,
-    };
-    Some((address(host)?, rest))
-}
-
-fn address(host: &str) -> Option<IpAddr> {
-    match host.trim_matches(['[', ']']) {
-        "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        host => host.parse().ok(),
-    }
+    Member::parse(NodeId(id), value).ok()
 }
 
 /// For the protocol core.
@@ -163,7 +118,7 @@ impl Wanted {
             None => self.incremental(servers(&view.members))?,
         };
         let votes = servers.values().any(|member| member.role == Role::Voter);
-        (votes && are_apart(&servers)).then_some(servers)
+        (votes && shared_address(servers.values()).is_none()).then_some(servers)
     }
 
     fn incremental(&self, mut servers: Servers) -> Option<Servers> {
@@ -182,25 +137,12 @@ impl Wanted {
             servers.remove(&NodeId(id.parse().ok()?));
         }
         for line in list(&self.joining) {
-            let member = parse_line(&line)?;
+            // Where clients reach who joins must be said, as ZooKeeper has it.
+            let member = parse_line(&line).filter(|member| member.client_address.is_some())?;
             servers.insert(member.id, member);
         }
         Some(servers)
     }
-}
-
-/// No two services have one address.
-fn are_apart(servers: &Servers) -> bool {
-    let mut addresses = BTreeSet::new();
-    let both = servers.values().flat_map(|member| {
-        // Where every address is listened on, the port alone tells nothing of another host.
-        let client = Some(member.client_address).filter(|at| !at.ip().is_unspecified());
-        [
-            Some(member.peer_address),
-            client.filter(|at| at.port() != 0),
-        ]
-    });
-    both.flatten().all(|address| addresses.insert(address))
 }
 
 #[cfg(test)]
@@ -208,8 +150,8 @@ mod tests {
     use super::*;
 
     const THREE: &str = "server.1=127.0.0.1:1:1:participant;127.0.0.1:11\n\
-                         server.2=[::1]:2:2:participant;0.0.0.0:12\n\
-                         server.3=127.0.0.1:3:3:observer;127.0.0.1:13\n";
+                         server.2=[::1]:2:22:participant;0.0.0.0:12\n\
+                         server.3=n3.example:3:33:observer\n";
 
     fn view() -> View {
         View::initial(members(&parse(THREE).unwrap()))
@@ -237,30 +179,11 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_what_zookeeper_takes() {
-        for (line, legal) in [
-            ("server.4=127.0.0.1:4:5;14", true),
-            ("server.4=localhost:4:5:observer;127.0.0.1:14", true),
-            ("server.4=127.0.0.1:4:5:PARTICIPANT;14", true),
-            ("server.4=127.0.0.1:4:5", false),
-            ("server.4=127.0.0.1:4;14", false),
-            ("server.4=127.0.0.1:4:5:judge;14", false),
-            ("server.64=127.0.0.1:4:5;14", false),
-            ("server.x=127.0.0.1:4:5;14", false),
-            ("server.4=some.host:4:5;14", false),
-            ("server.4=127.0.0.1:4:99999;14", false),
-            ("nonsense", false),
-        ] {
-            assert_eq!(parse_line(line).is_some(), legal, "{line}");
-        }
-    }
-
-    #[test]
     fn an_incremental_change_removes_first_and_then_adds_or_replaces() {
         let after = wanted("server.4=127.0.0.1:4:4;14,server.3=127.0.0.1:3:3;13", "1,9").unwrap();
         assert_eq!(
             after,
-            "server.2=[::1]:2:2:participant;0.0.0.0:12\n\
+            "server.2=[::1]:2:22:participant;0.0.0.0:12\n\
              server.3=127.0.0.1:3:3:participant;0.0.0.0:13\n\
              server.4=127.0.0.1:4:4:participant;0.0.0.0:14\n"
         );
@@ -276,6 +199,7 @@ mod tests {
         assert_eq!(wanted("", "1,2"), None, "no voter is left");
         assert_eq!(wanted("", "one"), None);
         assert_eq!(wanted("server.4=127.0.0.1", ""), None);
+        assert_eq!(wanted("server.4=127.0.0.1:4:4", ""), None, "no clients");
         let twice = Wanted {
             joining: None,
             leaving: None,

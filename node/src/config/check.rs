@@ -1,11 +1,11 @@
 //! Which values are legal.
 
 use super::tls::check_tls;
-use super::{Admin, File, Member, NodeConfig, Role, Sasl};
+use super::{Address, Admin, File, Member, NodeConfig, Role, Sasl, shared_address};
 use crate::jute::Word;
 use crate::sasl::jaas;
 use crate::zab::NodeId;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// A value that is not legal.
@@ -33,10 +33,12 @@ pub(super) fn check(mut file: File) -> Result<NodeConfig, Illegal> {
     check_numbers(&file)?;
     let members = check_members(&file)?;
     let own = &members[&file.id];
-    let (client_address, peer_address) = (
-        file.client_address.unwrap_or(own.client_address),
-        file.peer_address.unwrap_or(own.peer_address),
-    );
+    let client_address = listened_on(
+        "client_address",
+        file.client_address,
+        own.client_address.as_ref(),
+    )?;
+    let peer_address = listened_on("peer_address", file.peer_address, Some(&own.peer_address))?;
     if client_address == peer_address {
         return illegal(
             "client_address",
@@ -84,6 +86,29 @@ pub(super) fn check(mut file: File) -> Result<NodeConfig, Illegal> {
     })
 }
 
+/// Where this server listens: where it is told to, or where the others are told that it is.
+fn listened_on(
+    key: &str,
+    own: Option<SocketAddr>,
+    told: Option<&Address>,
+) -> Result<SocketAddr, Illegal> {
+    match (own.or(told.and_then(Address::socket)), told) {
+        (Some(address), _) => Ok(address),
+        (None, Some(told)) => illegal(
+            key,
+            told,
+            format!(
+                "the host is a name: give {key} above the members too, as a number, to say where to listen"
+            ),
+        ),
+        (None, None) => illegal(
+            key,
+            "none",
+            "it must be given, above the members or for this one",
+        ),
+    }
+}
+
 fn check_id(key: &str, id: NodeId) -> Result<(), Illegal> {
     if (1..=63).contains(&id.0) {
         Ok(())
@@ -117,13 +142,14 @@ fn check_members(file: &File) -> Result<BTreeMap<NodeId, Member>, Illegal> {
         };
         let alone = Member {
             id: file.id,
-            peer_address,
-            client_address,
+            peer_address: peer_address.into(),
+            election_port: None,
+            client_address: Some(client_address.into()),
             role: Role::Voter,
         };
         return Ok(BTreeMap::from([(file.id, alone)]));
     }
-    let (mut members, mut addresses) = (BTreeMap::new(), BTreeSet::new());
+    let mut members = BTreeMap::new();
     for member in &file.members {
         check_id("members.id", member.id)?;
         if members.insert(member.id, member.clone()).is_some() {
@@ -133,16 +159,13 @@ fn check_members(file: &File) -> Result<BTreeMap<NodeId, Member>, Illegal> {
                 "two members have this id; ids are unique",
             );
         }
-        for address in [member.peer_address, member.client_address] {
-            // A port that nobody knows is nobody's.
-            if address.port() != 0 && !addresses.insert(address) {
-                return illegal(
-                    "members",
-                    address,
-                    "two members or services have this address; addresses are unique",
-                );
-            }
-        }
+    }
+    if let Some(address) = shared_address(members.values()) {
+        return illegal(
+            "members",
+            address,
+            "two members or services have this address; addresses are unique",
+        );
     }
     if members.values().all(|member| member.role != Role::Voter) {
         return illegal(

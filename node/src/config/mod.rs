@@ -3,6 +3,7 @@
 //! Reads one file, and nothing else. Every error names the file, the key and what is legal there.
 
 mod check;
+mod member;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -12,7 +13,8 @@ use crate::sasl::Users;
 use crate::seats::Terms;
 use crate::zab::{Config as ZabConfig, Members, NodeId};
 use check::{Illegal, check};
-use serde::Deserialize;
+pub use member::{Address, Member, NoAddress, Role, shared_address};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -32,6 +34,18 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A file that the configuration names cannot be read.
+    #[error("the configuration {path} has {what} in {file}, which cannot be read: {source}")]
+    Named {
+        /// The configuration.
+        path: PathBuf,
+        /// What stands in the file, and which option names it.
+        what: &'static str,
+        /// The file.
+        file: PathBuf,
         /// Why not.
         source: std::io::Error,
     },
@@ -59,51 +73,12 @@ pub enum ConfigError {
     },
 }
 
-/// What a member does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// It votes and acknowledges.
-    Voter,
-    /// It hears what is committed, serves clients, and counts nowhere.
-    Observer,
-}
-
-impl Role {
-    /// ZooKeeper's word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Role::Voter => "participant",
-            Role::Observer => "observer",
-        }
-    }
-}
-
-/// A member of the ensemble.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Member {
-    /// Its id.
-    pub id: NodeId,
-    /// Where the other members reach it.
-    pub peer_address: SocketAddr,
-    /// Where clients reach it.
-    pub client_address: SocketAddr,
-    /// What it does.
-    #[serde(default = "voter")]
-    pub role: Role,
-}
-
 fn default_cluster() -> String {
     "keelhaul".into()
 }
 
-fn voter() -> Role {
-    Role::Voter
-}
-
 /// Delays of the protocol, in milliseconds.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timing {
     /// Between two heartbeats.
@@ -128,7 +103,7 @@ impl Default for Timing {
 }
 
 /// Sizes of the log.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// Transactions between two snapshots.
@@ -159,7 +134,7 @@ impl Default for Log {
 }
 
 /// Bounds of what clients and peers can make this server hold.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// The shortest time-out of a session, in milliseconds.
@@ -205,7 +180,7 @@ impl Default for Limits {
 }
 
 /// Znodes that the leader removes, and those that it refuses.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Znodes {
     /// Between two looks for containers without children and times to live that are over, in milliseconds.
@@ -227,7 +202,7 @@ impl Default for Znodes {
 }
 
 /// Early warning.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Warn {
     /// Between two beats of each member to each other, in milliseconds.
@@ -314,7 +289,7 @@ pub struct Sasl {
 }
 
 /// How the ensemble's members may change while it works.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Reconfig {
     /// It can be asked to change; the same on every member.
@@ -447,11 +422,11 @@ impl NodeConfig {
     }
 
     /// Where this server connects to reach `member`.
-    pub fn dial_address(&self, member: &Member) -> SocketAddr {
-        self.dial
-            .get(&member.id)
-            .copied()
-            .unwrap_or(member.peer_address)
+    pub fn dial_address(&self, member: &Member) -> Address {
+        match self.dial.get(&member.id) {
+            Some(address) => (*address).into(),
+            None => member.peer_address.clone(),
+        }
     }
 
     /// The schemes of authentication that this configuration has.

@@ -125,7 +125,13 @@ fn zookeepers_own_configuration_is_taken_over() {
     assert_eq!(config.peer_address, "127.0.0.2:2888".parse().unwrap());
     let third = &config.members[&NodeId(3)];
     assert_eq!(third.peer_address, "[::1]:2888".parse().unwrap());
-    assert_eq!(third.client_address, "127.0.0.3:2183".parse().unwrap());
+    assert_eq!(third.client_address, "127.0.0.3:2183".parse().ok());
+    assert_eq!(
+        crate::ensemble::text(&config.members),
+        "server.1=127.0.0.1:2888:3888:participant\n\
+         server.2=127.0.0.2:2888:3888:participant;0.0.0.0:2182\n\
+         server.3=[::1]:2888:3888:participant;127.0.0.3:2183\n"
+    );
     let limits = &config.limits;
     assert_eq!(
         (limits.session_timeout_min_ms, limits.session_timeout_max_ms),
@@ -141,6 +147,24 @@ fn zookeepers_own_configuration_is_taken_over() {
         (config.timing.sync_limit_ms, config.timing.init_limit_ms),
         (800, 20_000)
     );
+}
+
+#[test]
+fn names_of_other_hosts_are_looked_up_when_they_are_needed() {
+    let text = ENSEMBLE.replace("127.0.0.1", "no.such.host.invalid");
+    let config = zoo(&text, Some("2")).unwrap().config;
+    let first = &config.members[&NodeId(1)];
+    assert_eq!(first.peer_address.to_string(), "no.such.host.invalid:2888");
+    assert_eq!(first.client_address, None, "only server 1 knows");
+    let error = zoo(&text, Some("1")).unwrap_err();
+    for part in ["server.1", "no.such.host.invalid", "must have an address"] {
+        assert!(error.contains(part), "{part:?} is not in {error:?}");
+    }
+    let named = SMALL.replace("127.0.0.1:3", "n2.example:3");
+    let error = parse(&named).unwrap_err();
+    assert!(error.contains("peer_address = n2.example:3"), "{error}");
+    let config = parse(&format!("peer_address = \"0.0.0.0:3\"\n{named}")).unwrap();
+    assert_eq!(config.peer_address, "0.0.0.0:3".parse().unwrap());
 }
 
 #[test]
@@ -167,6 +191,32 @@ fn observers_are_taken_from_the_lines_of_the_servers() {
         error.contains("at least one member must be a voter"),
         "{error}"
     );
+}
+
+#[test]
+fn the_nodes_own_options_can_stand_in_zoo_cfg() {
+    let text = format!(
+        "{ENSEMBLE}keelhaul.log.segment_bytes=4096\nkeelhaul.log.window = 7\nkeelhaul.timing.tick_ms=50\nkeelhaul.cluster=blue\n\
+         reconfigEnabled=true\nkeelhaul.reconfig.lend_seats=true\nkeelhaul.warn.act=false\nsnapCount=60\n"
+    );
+    let found = zoo(&text, Some("1")).unwrap();
+    assert_eq!(found.without_effect, [""; 0]);
+    let config = found.config;
+    assert_eq!(
+        config.log,
+        Log {
+            snapshot_every: 60,
+            segment_bytes: 4096,
+            window: 7,
+            ..Log::default()
+        }
+    );
+    assert_eq!(
+        (config.timing.tick_ms, config.timing.sync_limit_ms),
+        (50, 800)
+    );
+    assert_eq!(config.cluster, "blue");
+    assert!(config.reconfig.enabled && config.reconfig.lend_seats && !config.warn.act);
 }
 
 #[test]
@@ -337,7 +387,7 @@ fn tls_is_as_zoo_cfg_says() {
     let peers = found.config.tls.peers.unwrap();
     assert_eq!(peers.keys, keys("/q/n1.pem", "/q/ca.pem"));
     assert!(!peers.verify_names);
-    assert_eq!(peers.hosts["1"], "127.0.0.1");
+    assert!(peers.hosts.is_empty(), "the lines name the hosts");
     let named = found.without_effect.join("\n");
     for part in ["ssl.keyStore.password", "ssl.enabledProtocols", "ssl.crl"] {
         assert!(named.contains(part), "{part} is not in {named}");
@@ -400,14 +450,43 @@ fn options_of_zookeeper_that_promise_what_is_not_kept_are_refused_with_their_lin
             ["server.4", "host:peerPort:electionPort"],
         ),
         (
-            "server.4=no.such.host.invalid:1:2",
+            "server.4=no such host:1:2",
             "1",
-            ["server.4", "address"],
+            ["server.4", "host:peerPort"],
         ),
         ("tickTime=fast", "1", ["tickTime = fast", "whole number"]),
-        ("", "64", ["id = 64", "1 to 63"]),
-        ("", "9", ["id = 9", "one of the members"]),
-        ("", "one", ["myid = one", "1 to 63"]),
+        ("", "64", ["myid has this server's id = 64", "1 to 63"]),
+        (
+            "",
+            "9",
+            ["myid has this server's id = 9", "must have a line server.9"],
+        ),
+        ("", "one", ["myid has this server's id = one", "1 to 63"]),
+        (
+            "dynamicConfigFile=/no/such",
+            "1",
+            ["/no/such", "dynamicConfigFile"],
+        ),
+        (
+            "keelhaul.log.segment=9",
+            "1",
+            ["keelhaul.log.segment (line 12)", "segment_bytes"],
+        ),
+        (
+            "keelhaul.log.segment_bytes=nine",
+            "1",
+            ["keelhaul.log.segment_bytes (line 12)", "string \"nine\""],
+        ),
+        (
+            "keelhaul.log.segment_bytes=9",
+            "1",
+            ["log.segment_bytes = 9", "at least 4096"],
+        ),
+        (
+            "keelhaul.logs.window=9",
+            "1",
+            ["keelhaul.logs.window (line 12)", "keelhaul.SECTION.KEY"],
+        ),
     ] {
         let error = zoo(&format!("{ENSEMBLE}{text}\n"), Some(myid)).unwrap_err();
         for part in parts {
@@ -415,7 +494,10 @@ fn options_of_zookeeper_that_promise_what_is_not_kept_are_refused_with_their_lin
         }
     }
     let error = zoo(ENSEMBLE, None).unwrap_err();
-    assert!(error.contains("myid"), "{error}");
+    assert!(
+        error.contains("myid") && error.contains("server.N"),
+        "{error}"
+    );
     let error = zoo("clientPort=1", None).unwrap_err();
     assert!(error.contains("dataDir"), "{error}");
 }

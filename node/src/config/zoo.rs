@@ -7,10 +7,13 @@
 mod secure;
 
 use super::{
-    Admin, ConfigError, File, Limits, Log, Member, NodeConfig, Reconfig, Role, Timing, Znodes,
+    Address, Admin, ConfigError, File, Limits, Log, Member, NodeConfig, Reconfig, Role, Timing,
+    Znodes,
 };
 use crate::zab::NodeId;
 use secure::Judged;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
@@ -73,6 +76,15 @@ const WITHOUT_EFFECT: [(&str, &str); 21] = [
     ),
 ];
 
+/// How the node's own options begin in `zoo.cfg`; to ZooKeeper they mean nothing.
+const OWN: &str = "keelhaul.";
+
+/// The cluster's name.
+const OWN_CLUSTER: &str = "keelhaul.cluster";
+
+/// The sections of TOML whose keys can stand in `zoo.cfg`.
+const OWN_SECTIONS: [&str; 6] = ["timing", "log", "limits", "znodes", "reconfig", "warn"];
+
 /// Options that promise what this node cannot keep.
 const REFUSED: [(&str, &str); 10] = [
     (
@@ -119,7 +131,14 @@ impl Zoo {
     pub fn read(path: &Path) -> Result<Zoo, ConfigError> {
         let mut lines = parse(&read(path)?);
         if let Some(dynamic) = lines.iter().find(|line| line.key == "dynamicConfigFile") {
-            lines.extend(parse(&read(Path::new(&dynamic.value))?));
+            let file = PathBuf::from(&dynamic.value);
+            let text = read_file(&file).map_err(|source| ConfigError::Named {
+                path: path.to_owned(),
+                what: "the servers (dynamicConfigFile)",
+                file,
+                source,
+            })?;
+            lines.extend(parse(&text));
         }
         let reader = Reader {
             path,
@@ -131,12 +150,18 @@ impl Zoo {
             .lines
             .iter()
             .any(|line| line.key.starts_with("server."));
-        let id = match std::fs::read_to_string(data_dir.join("myid")) {
-            Ok(text) => reader.id("myid", text.trim())?,
-            Err(_) if alone => NodeId(1),
+        let file = data_dir.join("myid");
+        let id = match read_file(&file) {
+            Ok(text) => match text.trim().parse() {
+                Ok(id) => NodeId(id),
+                Err(_) => return Err(not_an_id(&file, text.trim(), "a number from 1 to 63")),
+            },
+            Err(error) if alone && error.kind() == std::io::ErrorKind::NotFound => NodeId(1),
             Err(source) => {
-                return Err(ConfigError::Read {
-                    path: data_dir.join("myid"),
+                return Err(ConfigError::Named {
+                    path: path.to_owned(),
+                    what: "this server's id, the N of its line server.N (dataDir)",
+                    file,
                     source,
                 });
             }
@@ -162,21 +187,31 @@ impl Zoo {
     }
 }
 
-/// A file of the operator's; one that is longer than this is something else.
 fn read(path: &Path) -> Result<String, ConfigError> {
-    const LONGEST: u64 = 1 << 20;
-    let read = || {
-        let mut text = String::new();
-        let mut file = std::fs::File::open(path)?.take(LONGEST + 1);
-        match file.read_to_string(&mut text)? as u64 > LONGEST {
-            true => Err(std::io::Error::other("it is longer than 1 MiB")),
-            false => Ok(text),
-        }
-    };
-    read().map_err(|source| ConfigError::Read {
+    read_file(path).map_err(|source| ConfigError::Read {
         path: path.to_owned(),
         source,
     })
+}
+
+/// A file of the operator's; one that is longer than this is something else.
+fn read_file(path: &Path) -> std::io::Result<String> {
+    const LONGEST: u64 = 1 << 20;
+    let mut text = String::new();
+    let mut file = std::fs::File::open(path)?.take(LONGEST + 1);
+    match file.read_to_string(&mut text)? as u64 > LONGEST {
+        true => Err(std::io::Error::other("it is longer than 1 MiB")),
+        false => Ok(text),
+    }
+}
+
+fn not_an_id(file: &Path, value: &str, legal: &str) -> ConfigError {
+    ConfigError::Value {
+        path: file.to_owned(),
+        key: "this server's id".into(),
+        value: value.into(),
+        legal: legal.into(),
+    }
 }
 
 /// Java's properties, as far as configurations use them: comments, `=` or `:`, white space around both.
@@ -221,11 +256,20 @@ impl Reader<'_> {
             self.judge(line, id, &mut without_effect)?;
         }
         let tick_ms = self.number("tickTime", 3000)?;
-        let members = self.members(id)?;
+        let members = self.members()?;
         let own = members.iter().find(|member| member.id == id);
-        let client_address = match (self.client_address()?, own) {
+        let at = |key: &str, address: &Address| {
+            self.resolve(key, address.host(), &address.port().to_string())
+        };
+        let peer_address = match own {
+            Some(own) => at(&format!("server.{id}"), &own.peer_address)?,
+            // An ensemble of one is not reached by anybody, but listens.
+            None => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        };
+        let own_clients = own.and_then(|own| own.client_address.as_ref());
+        let client_address = match (self.client_address()?, own_clients) {
             (Some(address), _) => address,
-            (None, Some(own)) => own.client_address,
+            (None, Some(own)) => at(&format!("server.{id}"), own)?,
             // TLS alone: port 0 is not listened on.
             (None, None) if self.get("secureClientPort").is_some() => {
                 SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))
@@ -238,46 +282,57 @@ impl Reader<'_> {
         );
         let file = File {
             id,
-            cluster: super::default_cluster(),
+            cluster: match self.get(OWN_CLUSTER) {
+                Some(name) => name.to_owned(),
+                None => super::default_cluster(),
+            },
             data_dir: data_dir.join("keelhaul"),
             client_address: Some(client_address),
-            // An ensemble of one is not reached by anybody, but listens.
-            peer_address: own
-                .is_none()
-                .then_some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            peer_address: Some(peer_address),
             members,
             read_only: self.get("readonlymode.enabled") == Some("true"),
             dial: BTreeMap::new(),
-            timing: self.timing(tick_ms)?,
-            log: self.log()?,
-            limits: Limits {
-                session_timeout_min_ms: least.try_into().unwrap_or(i32::MAX),
-                session_timeout_max_ms: most.try_into().unwrap_or(i32::MAX),
-                connections_per_address: self.number("maxClientCnxns", 60)? as usize,
-                outstanding: self.number("globalOutstandingLimit", 1000)? as usize,
-                frame_bytes: self.number("jute.maxbuffer", 0xf_ffff)? as usize,
-                ..Limits::default()
-            },
-            znodes: Znodes {
-                container_check_ms: self.number("znode.container.checkIntervalMs", 60_000)?,
-                container_never_used_ms: self
-                    .number("znode.container.maxNeverUsedIntervalMs", 0)?,
-                enforce_quotas: self.get("enforceQuota") == Some("true"),
-            },
+            timing: self.own("timing", self.timing(tick_ms)?)?,
+            log: self.own("log", self.log()?)?,
+            limits: self.own(
+                "limits",
+                Limits {
+                    session_timeout_min_ms: least.try_into().unwrap_or(i32::MAX),
+                    session_timeout_max_ms: most.try_into().unwrap_or(i32::MAX),
+                    connections_per_address: self.number("maxClientCnxns", 60)? as usize,
+                    outstanding: self.number("globalOutstandingLimit", 1000)? as usize,
+                    frame_bytes: self.number("jute.maxbuffer", 0xf_ffff)? as usize,
+                    ..Limits::default()
+                },
+            )?,
+            znodes: self.own(
+                "znodes",
+                Znodes {
+                    container_check_ms: self.number("znode.container.checkIntervalMs", 60_000)?,
+                    container_never_used_ms: self
+                        .number("znode.container.maxNeverUsedIntervalMs", 0)?,
+                    enforce_quotas: self.get("enforceQuota") == Some("true"),
+                },
+            )?,
             security: self.security()?,
             tls: self.tls()?,
             admin: self.admin()?,
-            reconfig: Reconfig {
-                enabled: self.get("reconfigEnabled") == Some("true"),
-                ..Reconfig::default()
-            },
-            warn: super::Warn::default(),
+            reconfig: self.own(
+                "reconfig",
+                Reconfig {
+                    enabled: self.get("reconfigEnabled") == Some("true"),
+                    ..Reconfig::default()
+                },
+            )?,
+            warn: self.own("warn", super::Warn::default())?,
         };
-        let config = super::check::check(file).map_err(|illegal| ConfigError::Value {
-            path: self.path.to_owned(),
-            key: illegal.key,
-            value: illegal.value,
-            legal: illegal.legal,
+        let config = super::check::check(file).map_err(|illegal| match illegal.key.as_str() {
+            "id" => {
+                let lines = format!("{} must have a line server.{id}", self.path.display());
+                let legal = format!("{}; {lines}", illegal.legal);
+                not_an_id(&data_dir.join("myid"), &illegal.value, &legal)
+            }
+            _ => self.illegal(&illegal.key, &illegal.value, &illegal.legal),
         })?;
         Ok(Zoo {
             config,
@@ -332,6 +387,19 @@ impl Reader<'_> {
         if KNOWN.contains(&key) || key.starts_with("server.") {
             return Ok(());
         }
+        if let Some(own) = key.strip_prefix(OWN) {
+            let section = own.split_once('.').map_or("", |(section, _)| section);
+            return match key == OWN_CLUSTER || OWN_SECTIONS.contains(&section) {
+                true => Ok(()),
+                false => Err(self.refused(
+                    line,
+                    &format!(
+                        "{OWN_CLUSTER} is legal, and keelhaul.SECTION.KEY with the keys of TOML's sections {}",
+                        OWN_SECTIONS.join(", ")
+                    ),
+                )),
+            };
+        }
         let off = matches!(line.value.as_str(), "false" | "no" | "0");
         match secure::judge(key, &line.value) {
             Some(Judged::Known) => return Ok(()),
@@ -375,11 +443,8 @@ impl Reader<'_> {
         own: NodeId,
         without_effect: &mut Vec<String>,
     ) -> Result<(), ConfigError> {
-        let meant = self.role(line, &line.value)?;
-        let listed = self
-            .members(own)?
-            .into_iter()
-            .find(|member| member.id == own);
+        let meant = Role::parse(&line.value).map_err(|legal| self.refused(line, legal))?;
+        let listed = self.members()?.into_iter().find(|member| member.id == own);
         match listed.map_or(Role::Voter, |member| member.role) {
             role if role == meant => {}
             Role::Voter => {
@@ -394,12 +459,33 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn role(&self, line: &Line, text: &str) -> Result<Role, ConfigError> {
-        match text.to_ascii_lowercase().as_str() {
-            "participant" => Ok(Role::Voter),
-            "observer" => Ok(Role::Observer),
-            _ => Err(self.refused(line, "participant or observer is legal")),
+    /// A section of the node's own configuration, in which the lines `keelhaul.SECTION.KEY=VALUE` have the last word.
+    fn own<T: Serialize + DeserializeOwned>(
+        &self,
+        section: &str,
+        value: T,
+    ) -> Result<T, ConfigError> {
+        let mut table = toml::Table::try_from(&value).expect("every section is a table");
+        let mut changed = value;
+        for line in &self.lines {
+            let key = line.key.strip_prefix("zookeeper.").unwrap_or(&line.key);
+            let own = key
+                .strip_prefix(OWN)
+                .and_then(|key| key.strip_prefix(section));
+            let Some(key) = own.and_then(|key| key.strip_prefix('.')) else {
+                continue;
+            };
+            let value = line
+                .value
+                .parse()
+                .unwrap_or_else(|_| toml::Value::from(&*line.value));
+            table.insert(key.to_owned(), value);
+            changed = table
+                .clone()
+                .try_into()
+                .map_err(|problem: toml::de::Error| self.refused(line, problem.message()))?;
         }
+        Ok(changed)
     }
 
     fn log_dir(&self, line: &Line, without_effect: &mut Vec<String>) -> Result<(), ConfigError> {
@@ -490,48 +576,17 @@ impl Reader<'_> {
         self.resolve("clientPort", host, port).map(Some)
     }
 
-    /// The lines `server.N=host:peerPort:electionPort[:role][;[clientHost:]clientPort]`. Our members need one port for
-    /// each other: the first; and the election's port must be theirs too, or another service could have it.
-    fn members(&self, own: NodeId) -> Result<Vec<Member>, ConfigError> {
+    /// The lines `server.N=host:peerPort:electionPort[:role][;[clientHost:]clientPort]`.
+    fn members(&self) -> Result<Vec<Member>, ConfigError> {
         let mut members = Vec::new();
-        let client_port = self.get("clientPort").unwrap_or("2181");
         for line in &self.lines {
             let Some(id) = line.key.strip_prefix("server.") else {
                 continue;
             };
             let id = self.id(&line.key, id)?;
-            let (quorum, client) = match line.value.split_once(';') {
-                Some((quorum, client)) => (quorum, Some(client)),
-                None => (line.value.as_str(), None),
-            };
-            let (host, ports) = split_host(quorum)
-                .ok_or_else(|| self.refused(line, "host:peerPort:electionPort is legal"))?;
-            let mut ports = ports.split(':');
-            let (Some(peer_port), Some(_)) = (ports.next(), ports.next()) else {
-                return Err(self.refused(line, "host:peerPort:electionPort is legal"));
-            };
-            let role = match ports.next() {
-                Some(role) => self.role(line, role)?,
-                None => Role::Voter,
-            };
-            // Without its own port in the line only this server's is known.
-            let known_port = if id == own { client_port } else { "0" };
-            let (client_host, client_port) = match client.and_then(|client| client.rsplit_once(':'))
-            {
-                Some((host, port)) => (host, port),
-                None => (host, client.unwrap_or(known_port)),
-            };
-            let client_host = if client_host == "0.0.0.0" && id != own {
-                host
-            } else {
-                client_host
-            };
-            members.push(Member {
-                id,
-                peer_address: self.resolve(&line.key, host, peer_port)?,
-                client_address: self.resolve(&line.key, client_host, client_port)?,
-                role,
-            });
+            let member =
+                Member::parse(id, &line.value).map_err(|legal| self.refused(line, legal))?;
+            members.push(member);
         }
         members.sort_by_key(|member| member.id);
         Ok(members)
@@ -613,12 +668,4 @@ fn is_named(key: &str, known: &str) -> bool {
     let family = known.ends_with('.')
         || matches!(known, "group" | "weight" | "authProvider" | "localSessions");
     key == known || family && key.starts_with(known)
-}
-
-/// The host, which may be an IPv6 address in brackets, and what follows its colon.
-fn split_host(text: &str) -> Option<(&str, &str)> {
-    match text.strip_prefix('[') {
-        Some(rest) => rest.split_once("]:"),
-        None => text.split_once(':'),
-    }
 }

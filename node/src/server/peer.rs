@@ -281,7 +281,9 @@ async fn dial_while_wanted(
 }
 
 async fn dial(peers: &Peers, member: &Member) -> Result<(), LinkError> {
-    let connecting = TcpStream::connect(peers.config.dial_address(member));
+    let address = peers.config.dial_address(member);
+    // A name is looked up anew each time: what it stands for may have changed.
+    let connecting = TcpStream::connect((address.host(), address.port()));
     let stream = timeout(PATIENCE, connecting)
         .await
         .map_err(|_| LinkError::Silent {
@@ -406,9 +408,13 @@ impl Peers {
         if is_its {
             return Ok(());
         }
-        let address = member.map_or(stream.from.ip(), |member| member.peer_address.ip());
+        let host = match member {
+            Some(member) => member.peer_address.host().to_owned(),
+            None => stream.from.ip().to_string(),
+        };
         Err(LinkError::Refused(format!(
-            "its certificate is not that of server {id}: it names neither {address} nor what tls.peers.hosts has for it              (tls.peers.verify_names = false accepts every certificate of the authority)"
+            "its certificate is not that of server {id}: it names neither {host} nor what tls.peers.hosts has for it \
+             (tls.peers.verify_names = false accepts every certificate of the authority)"
         )))
     }
 

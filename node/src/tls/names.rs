@@ -86,7 +86,7 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// Whether the certificate is for this member: for the host by which the configuration calls it, or for its address.
+/// Whether the certificate is for this member: for the host of its address, or for the one that the configuration has for its certificate.
 /// A member that is not known yet must have a certificate for the address that it connects from.
 pub fn is_of(
     certificate: &CertificateDer<'_>,
@@ -98,11 +98,16 @@ pub fn is_of(
         return false;
     };
     let is_for = |name: ServerName<'_>| verify_server_name(&parsed, &name).is_ok();
-    let by_host = host
-        .and_then(|host| ServerName::try_from(host).ok())
-        .is_some_and(is_for);
-    let address = member.map_or(from, |member| member.peer_address.ip());
-    by_host || is_for(ServerName::IpAddress(address.to_canonical().into()))
+    let by_host = |host: &str| ServerName::try_from(host).is_ok_and(is_for);
+    let by_number = |ip: IpAddr| is_for(ServerName::IpAddress(ip.to_canonical().into()));
+    let by_address = match member.map(|member| &member.peer_address) {
+        Some(address) => match address.ip() {
+            Some(ip) => by_number(ip),
+            None => by_host(address.host()),
+        },
+        None => by_number(from),
+    };
+    by_address || host.is_some_and(by_host)
 }
 
 #[cfg(test)]
@@ -155,13 +160,20 @@ mod tests {
         let member = Member {
             id: NodeId(1),
             peer_address: "10.0.0.1:2888".parse().unwrap(),
-            client_address: "10.0.0.1:2181".parse().unwrap(),
+            election_port: None,
+            client_address: None,
             role: Role::Voter,
+        };
+        let named = Member {
+            peer_address: "n1.example:2888".parse().unwrap(),
+            ..member.clone()
         };
         let (from, known) = ("10.9.9.9".parse().unwrap(), Some(&member));
         let of = |names: &[&str], host, member| is_of(&certificate(names, &[]), host, member, from);
         assert!(of(&["10.0.0.1"], None, known));
         assert!(of(&["n1.example"], Some("n1.example"), known));
+        assert!(of(&["n1.example"], None, Some(&named)));
+        assert!(!of(&["n2.example"], None, Some(&named)));
         assert!(!of(&["n2.example"], Some("n1.example"), known));
         assert!(
             !of(&["10.9.9.9"], None, known),

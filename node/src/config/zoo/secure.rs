@@ -174,7 +174,7 @@ impl Reader<'_> {
             Some("true") => Some(PeerTls {
                 keys: self.keys("ssl.quorum.")?,
                 verify_names: self.get("ssl.quorum.hostnameVerification") != Some("false"),
-                hosts: self.hosts(),
+                hosts: BTreeMap::new(),
             }),
             _ => None,
         };
@@ -243,15 +243,5 @@ impl Reader<'_> {
         let legal = "a file in PEM (name.pem, or type PEM). From JKS: `keytool -importkeystore -srckeystore store.jks -destkeystore \
              store.p12 -deststoretype PKCS12`; from PKCS12: `openssl pkcs12 -in store.p12 -nodes -out store.pem`";
         Err(self.illegal(&location, path, legal))
-    }
-
-    /// The members' hosts as their lines call them: certificates name those.
-    fn hosts(&self) -> BTreeMap<String, String> {
-        let host = |line: &Line| {
-            let id = line.key.strip_prefix("server.")?;
-            let (host, _) = super::split_host(&line.value)?;
-            Some((id.to_owned(), host.to_owned()))
-        };
-        self.lines.iter().filter_map(host).collect()
     }
 }

@@ -266,7 +266,7 @@ impl Engine {
             .config
             .members
             .get(&leader)
-            .map(|member| member.peer_address.ip().to_string());
+            .map(|member| member.peer_address.host().to_owned());
         let data = json!({
             "is_leader": leader == self.config.id,
             "leader_id": leader.0,
@@ -345,12 +345,11 @@ impl Engine {
     fn voting_view(&self) -> Value {
         let (servers, voters) = (self.servers(), self.replica.view().voters());
         let view = |member: &Member| {
-            // One port serves ZooKeeper's two.
-            let peer = member.peer_address.to_string();
+            let client = member.client_address.as_ref();
             json!({
-                "server_addresses": [peer],
-                "election_addresses": [peer],
-                "client_address": member.client_address.to_string(),
+                "server_addresses": [member.peer_address.to_string()],
+                "election_addresses": [member.election_address().to_string()],
+                "client_address": client.map(ToString::to_string).unwrap_or_default(),
                 "learner_type": member.role.word(),
             })
         };
