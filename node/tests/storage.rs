@@ -468,6 +468,36 @@ fn a_directory_that_was_never_formatted_makes_an_amnesiac() {
 }
 
 #[test]
+fn a_server_that_was_started_before_its_directory_was_formatted_can_be_formatted_then() {
+    let dir = TempDir::new().unwrap();
+    drop(open(dir.path()));
+    Store::format(dir.path()).unwrap();
+    assert!(!open(dir.path()).1.epochs.amnesiac);
+    // One that has promised something since is nobody new.
+    let dir = TempDir::new().unwrap();
+    let (mut store, _) = open(dir.path());
+    let promised = Epochs {
+        accepted: Epoch(1),
+        amnesiac: true,
+        ..Epochs::default()
+    };
+    store.perform(vec![DiskOp::SaveEpochs(promised)]).unwrap();
+    drop(store);
+    let refused = Store::format(dir.path()).unwrap_err().to_string();
+    assert!(refused.contains("holds a history already"), "{refused}");
+}
+
+#[test]
+fn what_is_set_aside_is_not_formatted_away() {
+    let dir = formatted();
+    fs::write(dir.path().join("epochs"), "nonsense").unwrap();
+    drop(open(dir.path()));
+    assert!(dir.path().join("damaged-0").is_dir());
+    let refused = Store::format(dir.path()).unwrap_err().to_string();
+    assert!(refused.contains("set aside"), "{refused}");
+}
+
+#[test]
 fn formatting_refuses_to_forget_and_one_process_holds_the_directory() {
     let dir = formatted();
     let refused = Store::format(dir.path()).unwrap_err().to_string();

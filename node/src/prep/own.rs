@@ -7,10 +7,13 @@ use crate::tree::{Tree, path};
 use crate::txn::Body;
 use bytes::Bytes;
 
-/// Prepares that a znode of which [`path::is_own`] is true has this data, or is gone. `None` if that is so, or if a change of it is on
+/// Prepares that a znode of which [`path::is_own`] is true, or [`path::CONFIG`], has this data, or is gone. `None` if that is so, or if a change of it is on
 /// its way.
 pub fn own(tree: &Tree, overlay: &Overlay, path: &str, data: Option<Bytes>) -> Option<Prepared> {
-    assert!(path::is_own(path), "{path} is a client's");
+    assert!(
+        path::is_own(path) || path == path::CONFIG,
+        "{path} is a client's"
+    );
     let mut draft = Draft::new(tree, overlay);
     if overlay.is_pending(path) {
         return None;

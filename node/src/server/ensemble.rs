@@ -8,7 +8,7 @@ use crate::request::{ErrorCode, Identity, SessionId};
 use crate::tree::path;
 use crate::txn::Body;
 use crate::warn::Observation;
-use crate::zab::{Members, Refusal, View};
+use crate::zab::{Members, Refusal, View, Zxid};
 
 impl Engine {
     /// The servers of the configuration in force, by this server's log.
@@ -62,9 +62,17 @@ impl Engine {
         });
     }
 
-    /// An ensemble that may change writes down, first of all, how it began: from then on every server has the same list.
+    /// A new leader writes down what the ensemble is. One that may change does so first of all: from then on every server has the same
+    /// list. Of one that may not, clients can read what the configuration files say.
     pub(super) fn write_down_ensemble(&mut self) {
-        if !self.config.reconfig.enabled || self.replica.view().version.0 > 0 {
+        if self.replica.view().version.0 > 0 {
+            return;
+        }
+        if !self.config.reconfig.enabled {
+            if self.config.members.len() > 1 {
+                let text = ensemble::znode(&self.config.zab_members(), Zxid::ZERO);
+                self.write_own(path::CONFIG, Some(text));
+            }
             return;
         }
         let members = self.config.zab_members();

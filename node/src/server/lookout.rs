@@ -6,10 +6,12 @@ use super::engine::Engine;
 use super::event::ConnectionId;
 use crate::config::NodeConfig;
 use crate::warn::{
-    Alert, Beat, Change, Event, Lookout, Moment, Observation, Options, Severity, Standing, Wall,
+    Alert, Beat, Change, Event, Kind, Lookout, Moment, Observation, Options, Severity, Standing,
+    Wall,
 };
 use crate::zab::{Epoch, Millis, NodeId, Status};
-use std::fmt::Write;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Between two looks at the clients' requests, in milliseconds.
@@ -136,34 +138,51 @@ impl Engine {
         }
     }
 
-    /// The answer to the word `warn`: all alerts that this server knows of, one a line.
+    /// The answer to the word `warn`: all that this server knows of, a line for each fact, whoever says it.
     pub(super) fn warn(&self) -> String {
-        let mut out = String::new();
+        let mut facts: BTreeMap<(Kind, NodeId), Vec<Alert>> = BTreeMap::new();
         for alert in self.lookout.alerts() {
-            writeln!(out, "{}", line(&alert)).expect("a String takes every text");
+            let subject = alert.subject;
+            facts
+                .entry((subject.kind, subject.about))
+                .or_default()
+                .push(alert);
         }
-        if out.is_empty() {
-            out.push_str("no alerts\n");
+        match facts.is_empty() {
+            true => "no alerts\n".into(),
+            false => facts.values().map(|said| line(said) + "\n").collect(),
         }
-        out
     }
 }
 
-fn line(alert: &Alert) -> String {
-    let subject = alert.subject;
-    let state = match alert.cleared_ms {
+/// A fact, by those who say it: those for whom it stands, or else those who said it last.
+fn line(said: &[Alert]) -> String {
+    let stands = said.iter().any(|alert| alert.cleared_ms.is_none());
+    let said = said
+        .iter()
+        .filter(|alert| alert.cleared_ms.is_none() == stands);
+    let first = said.clone().min_by_key(|alert| alert.raised_ms);
+    let worst = said
+        .clone()
+        .max_by_key(|alert| (alert.severity, Reverse(alert.raised_ms)));
+    let (Some(first), Some(worst)) = (first, worst) else {
+        return String::new();
+    };
+    let by: BTreeSet<u64> = said.clone().map(|alert| alert.subject.by.0).collect();
+    let by: Vec<String> = by.iter().map(u64::to_string).collect();
+    let state = match said.filter_map(|alert| alert.cleared_ms).max() {
         Some(cleared_ms) => format!("cleared_ms={cleared_ms}"),
         None => "stands".into(),
     };
     format!(
         "{} {} about={} by={} raised_ms={} {state} {} ({})",
-        alert.severity.word(),
-        subject.kind.name(),
-        subject.about,
-        subject.by,
-        alert.raised_ms,
-        alert.numbers(),
-        subject.kind.meaning(),
+        worst.severity.word(),
+        worst.subject.kind.name(),
+        worst.subject.about,
+        by.join(","),
+        first.raised_ms,
+        worst.numbers(),
+        worst.subject.kind.meaning(),
     )
 }
 
@@ -201,5 +220,48 @@ fn announce(change: &Change) {
             id,
             "alert: {meaning}"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::warn::Subject;
+
+    fn alert(by: u64, severity: Severity, raised_ms: i64, cleared_ms: Option<i64>) -> Alert {
+        Alert {
+            subject: Subject {
+                kind: Kind::PeerSilent,
+                about: NodeId(2),
+                by: NodeId(by),
+            },
+            severity,
+            raised_ms,
+            updated_ms: raised_ms,
+            cleared_ms,
+            evidence: vec![("silent_ms".into(), raised_ms as f64)],
+        }
+    }
+
+    #[test]
+    fn a_fact_is_one_line_whoever_says_it() {
+        use Severity::{Critical, Warning};
+        let said = [
+            alert(3, Critical, 20, None),
+            alert(1, Warning, 10, None),
+            alert(4, Critical, 5, Some(6)),
+        ];
+        assert_eq!(
+            line(&said),
+            "critical peer-silent about=2 by=1,3 raised_ms=10 stands silent_ms=20 (nothing comes from it)"
+        );
+        let over = [
+            alert(3, Warning, 20, Some(40)),
+            alert(1, Warning, 10, Some(30)),
+        ];
+        assert_eq!(
+            line(&over),
+            "warning peer-silent about=2 by=1,3 raised_ms=10 cleared_ms=40 silent_ms=10 (nothing comes from it)"
+        );
     }
 }

@@ -45,6 +45,7 @@ mod metrics;
 mod outputs;
 mod peer;
 mod pipeline;
+mod port;
 mod read_only;
 mod reads;
 mod restoring;
@@ -58,7 +59,7 @@ mod words;
 
 pub use peer::{peer_message, peer_stream};
 
-use crate::config::NodeConfig;
+use crate::config::{Member, NodeConfig, Role};
 use crate::storage::{StorageError, Store, StoreOptions};
 use crate::tls::{self, TlsError};
 use crate::tree::{Diverged, ImageError, Mismatch, Tree};
@@ -68,6 +69,7 @@ use admin::Ports;
 use door::Door;
 use engine::Engine;
 use metrics::Metrics;
+use port::Port;
 use rand::{RngExt, SeedableRng, TryRng};
 use rand_chacha::ChaCha8Rng;
 use secure::SecurePort;
@@ -75,11 +77,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
-
-/// Connections that the kernel keeps until they are accepted, if it allows so many: when it has no room, who dials waits for a second.
-const BACKLOG: u32 = 4096;
 
 /// Why a node stops.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +85,16 @@ pub enum NodeError {
     /// The disk failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// Nobody can bring this server up to date.
+    #[error(
+        "{directory} was never formatted, or what it held was damaged and is in its folder damaged-N; this server has no other voter beside it that \
+         could bring it up to date. To begin with nothing, run `keelhaul-node format FILE` (where it is damaged, move the directory away \
+         first); else put a backup in its place"
+    )]
+    Forgotten {
+        /// The data directory.
+        directory: String,
+    },
     /// An address is not to be had.
     #[error(
         "cannot listen for {whom} on {address}: {source}; choose another {key}, or stop what uses it"
@@ -230,11 +238,26 @@ async fn run_once(
     }
     let peer_security = config.tls.peers.as_ref().map(tls::for_peers).transpose()?;
     belonging::check(&config)?;
+    // Whoever cannot have its ports leaves no trace on the disk. With a port over TLS the plain one is not needed.
+    let clients = match config.client_address.port() {
+        0 if config.tls.clients.is_some() => None,
+        _ => Some(Port::take(
+            "clients",
+            "client_address",
+            config.client_address,
+        )?),
+    };
+    let secure = SecurePort::take(&config)?;
+    let peers = Port::take("peers", "peer_address", config.peer_address)?;
+    let operators = Ports::take(&config)?;
     let metrics = Arc::new(Metrics::default());
     let (timed, start) = (metrics.clone(), Instant::now());
     let hear = move |timing| disk::count(&timed, timing);
     let (store, recovered) = Store::open_timed(&config.data_dir, options, hear)?;
     belonging::claim(&config)?;
+    if recovered.epochs.amnesiac {
+        can_remember(&config)?;
+    }
     let read = Instant::now();
     let tree = match &recovered.snapshot {
         Some(snapshot) => restoring::read(store.snapshot(snapshot.zxid)?)?,
@@ -247,14 +270,6 @@ async fn run_once(
         .startup_snap_load_time
         .add(disk::micros(read.elapsed()));
     metrics.dbinittime.add(disk::micros(start.elapsed()));
-    // With a port over TLS the plain one is not needed.
-    let clients = match config.client_address.port() {
-        0 if config.tls.clients.is_some() => None,
-        _ => Some(listen("clients", "client_address", config.client_address).await?),
-    };
-    let secure = SecurePort::take(&config).await?;
-    let peers = listen("peers", "peer_address", config.peer_address).await?;
-    let operators = Ports::take(&config).await?;
     tracing::info!(
         id = config.id.0, clients = %config.client_address, peers = %config.peer_address,
         zxid = %tree.zxid(), log = recovered.entries.len(), amnesiac = recovered.epochs.amnesiac, "started"
@@ -273,7 +288,7 @@ async fn run_once(
     let mut tasks = tokio::task::JoinSet::new();
     let door = Door::new(config.clone(), metrics.clone(), events.clone());
     if let Some(clients) = clients {
-        tasks.spawn(client::listen(clients, door.clone(), None));
+        tasks.spawn(client::listen(clients.listen()?, door.clone(), None));
     }
     let _secure = secure.map(|port| port.serve(door)).transpose()?;
     let mut engine = Engine::new(
@@ -288,7 +303,7 @@ async fn run_once(
     let wanted = engine.dials.subscribe();
     peer::start(
         &mut tasks,
-        peers,
+        peers.listen()?,
         (&config, peer_security),
         incarnation,
         &mut engine.random,
@@ -299,7 +314,7 @@ async fn run_once(
     {
         engine.bug = bug;
     }
-    operators.serve(&mut tasks, &events, &engine);
+    operators.serve(&mut tasks, &events, &engine)?;
     let result = engine.run(inbox, stop).await;
     tasks.shutdown().await;
     // The engine's end of the disk queue is gone, so that the thread ends when it has done what it was given.
@@ -308,6 +323,22 @@ async fn run_once(
         tracing::error!("the disk thread did not end in order");
     }
     result
+}
+
+/// A server without memory needs another that has it. Where the members can change, others may know of more members than its own file.
+fn can_remember(config: &NodeConfig) -> Result<(), NodeError> {
+    let other_votes = |member: &Member| member.id != config.id && member.role == Role::Voter;
+    let forgotten = NodeError::Forgotten {
+        directory: config.data_dir.display().to_string(),
+    };
+    match config.members.values().any(other_votes) {
+        true => Ok(()),
+        false if config.reconfig.enabled => {
+            tracing::warn!("{forgotten}; it waits for others to connect");
+            Ok(())
+        }
+        false => Err(forgotten),
+    }
 }
 
 /// Lets this process have as many files as it may: each connection is one. How many that is.
@@ -322,28 +353,6 @@ pub fn raise_file_limit() -> u64 {
         Ok(()) => maximum.unwrap_or(u64::MAX),
         Err(_) => current.unwrap_or(u64::MAX),
     }
-}
-
-async fn listen(
-    whom: &'static str,
-    key: &'static str,
-    address: SocketAddr,
-) -> Result<TcpListener, NodeError> {
-    let failed = |source| NodeError::Listen {
-        whom,
-        address,
-        key,
-        source,
-    };
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4(),
-        SocketAddr::V6(_) => TcpSocket::new_v6(),
-    };
-    let socket = socket.map_err(failed)?;
-    // A port of a process that has just ended is free.
-    socket.set_reuseaddr(true).map_err(failed)?;
-    socket.bind(address).map_err(failed)?;
-    socket.listen(BACKLOG).map_err(failed)
 }
 
 fn seeded() -> Result<ChaCha8Rng, NodeError> {

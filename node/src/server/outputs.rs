@@ -45,7 +45,7 @@ impl Engine {
             }
             Output::Restore(zxid) => self.forget_state(zxid),
             Output::Forgot(evidence) => tracing::error!(
-                ?evidence,
+                %evidence,
                 "this server's disk has forgotten what the server said, as an old copy does: no vote and no acknowledgement until a leader has \
                  brought it up to date"
             ),
@@ -152,7 +152,7 @@ impl Engine {
     }
 
     pub(super) fn status_changed(&mut self, status: Status) {
-        tracing::info!(?status, zxid = %self.tree.zxid(), "status");
+        tracing::info!(%status, zxid = %self.tree.zxid(), "status");
         let served = self.status.serving();
         self.status = status;
         self.choose_dials();

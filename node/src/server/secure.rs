@@ -3,19 +3,19 @@
 //! A handshake takes up to a millisecond of signing. On the engine's thread a flood of handshakes would stop everybody; here it
 //! stops those who come over TLS alone, and they have their share of the processor.
 
+use super::NodeError;
 use super::client;
 use super::door::Door;
-use super::{NodeError, listen};
+use super::port::Port;
 use crate::config::NodeConfig;
 use crate::tls;
-use std::net::TcpListener;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio_rustls::rustls::ServerConfig;
 
 /// The port, taken before the node starts.
 pub(super) struct SecurePort {
-    listener: TcpListener,
+    port: Port,
     tls: Arc<ServerConfig>,
 }
 
@@ -26,21 +26,14 @@ pub(super) struct SecureThread {
 
 impl SecurePort {
     /// Reads the files and takes the port, if the configuration has one.
-    pub(super) async fn take(config: &NodeConfig) -> Result<Option<SecurePort>, NodeError> {
+    pub(super) fn take(config: &NodeConfig) -> Result<Option<SecurePort>, NodeError> {
         let Some(clients) = &config.tls.clients else {
             return Ok(None);
         };
         let tls = tls::for_clients(clients)?;
-        let key = "tls.clients.address";
-        let listener = listen("clients over TLS", key, clients.address).await?;
-        let listener = listener.into_std().map_err(|source| NodeError::Listen {
-            whom: "clients over TLS",
-            address: clients.address,
-            key,
-            source,
-        })?;
+        let port = Port::take("clients over TLS", "tls.clients.address", clients.address)?;
         tracing::info!(address = %clients.address, auth = ?clients.auth, "clients over TLS");
-        Ok(Some(SecurePort { listener, tls }))
+        Ok(Some(SecurePort { port, tls }))
     }
 
     /// Serves on it, until what is returned is dropped.
@@ -55,7 +48,7 @@ impl SecurePort {
             .map_err(failed)?;
         let listener = {
             let _inside = runtime.enter();
-            tokio::net::TcpListener::from_std(self.listener).map_err(failed)?
+            self.port.listen()?
         };
         let (_stop, stopped) = oneshot::channel::<()>();
         let work = move || {

@@ -14,6 +14,11 @@ use crate::zab::{Epoch, Epochs};
 /// The folders for what is damaged, with a number.
 const PREFIX: &str = "damaged-";
 
+/// Whether something was set aside.
+pub(super) fn is_there(files: &dyn Files) -> Result<bool, StorageError> {
+    Ok(list(files, "")?.iter().any(|name| name.starts_with(PREFIX)))
+}
+
 /// Sets aside everything that a damaged directory holds, and begins an empty history without memory.
 pub(super) fn set_aside(files: &mut dyn Files, damage: &Damage) -> Result<(), StorageError> {
     let known = match promises::read(files) {

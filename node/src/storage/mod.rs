@@ -27,7 +27,7 @@ mod segments;
 mod snapshots;
 mod timed;
 
-use crate::zab::{DiskOp, Entry, Epochs, Piece, Recovered, Ticket, Zxid};
+use crate::zab::{DiskOp, Entry, Epoch, Epochs, Piece, Recovered, Ticket, Zxid};
 use arrivals::Arriving;
 use promises::Promises;
 use segments::Segments;
@@ -175,7 +175,8 @@ fn folder(history: u64) -> String {
 
 impl Store {
     /// Makes a new, empty data directory: the set-up step that tells a new member from one that lost its disk.
-    /// Refuses a directory that holds a history already.
+    /// Refuses a directory that holds a history already; not one that a server was started on which had never been formatted,
+    /// and has learned nothing since.
     pub fn format(dir: &Path) -> Result<(), StorageError> {
         Store::format_on(&mut *lock(dir)?)
     }
@@ -196,7 +197,8 @@ impl Store {
 
     /// [`Store::format`] on given files.
     pub fn format_on(files: &mut dyn Files) -> Result<(), StorageError> {
-        if promises::read(files)?.is_some() {
+        let known = promises::read(files)?;
+        if known.is_some_and(|known| known.epochs != UNFORMATTED) {
             let problem = "it holds a history already, and formatting would forget it; choose another directory";
             return Err(StorageError::Refused {
                 path: files.path(""),
@@ -208,6 +210,13 @@ impl Store {
                            the server to set it aside";
             return Err(StorageError::Refused {
                 path: files.path(&folder),
+                problem: problem.to_owned(),
+            });
+        }
+        if aside::is_there(files)? {
+            let problem = "what its server remembered was damaged and is set aside in it; move it away, and keep it";
+            return Err(StorageError::Refused {
+                path: files.path(""),
                 problem: problem.to_owned(),
             });
         }
@@ -246,20 +255,14 @@ impl Store {
             if let Some(history) = orphan(f)? {
                 return Err(StorageError::Damaged(aside::orphan(f, &history)));
             }
-            begin(
-                f,
-                Epochs {
-                    amnesiac: true,
-                    ..Epochs::default()
-                },
-            )?;
+            begin(f, UNFORMATTED)?;
         }
         let promises = promises::read(f)?.expect("written if it was not there");
         if promises.epochs.amnesiac {
             tracing::warn!(
                 directory = %f.path("").display(),
                 "without memory: no vote and no acknowledgement until a leader has brought this member up to date. \
-                 If this is a new member, stop it, remove the directory, and run `keelhaul-node format` first"
+                 If this is a new member, stop it, and run `keelhaul-node format FILE` once"
             );
         }
         remove_leftovers(f, promises.history)?;
@@ -465,6 +468,13 @@ fn orphan(files: &dyn Files) -> Result<Option<String>, StorageError> {
     }
     Ok(None)
 }
+
+/// What a server writes that starts on a directory which was never formatted.
+const UNFORMATTED: Epochs = Epochs {
+    accepted: Epoch(0),
+    current: Epoch(0),
+    amnesiac: true,
+};
 
 /// Writes an empty history and the first epochs.
 fn begin(files: &mut dyn Files, epochs: Epochs) -> Result<(), StorageError> {

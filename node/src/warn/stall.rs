@@ -18,6 +18,9 @@ const NOTED_MS: u64 = 30;
 /// Whatever the machine: a gap below the first is none, one above the second is one, in milliseconds.
 const BOUNDS_MS: (f64, f64) = (500.0, 2000.0);
 
+/// Before so many seconds were seen nobody knows what is usual: a start is not judged by the lower bound.
+const KNOWN_AFTER: usize = 10;
+
 /// The parts of the time that may be lost in gaps, in percent.
 const STARVED: (f64, f64) = (70.0, 95.0);
 
@@ -66,7 +69,10 @@ impl Stall {
 
     pub(super) fn reading(&self, lease_ms: u64) -> Reading {
         let longest = self.gaps.iter().map(|(_, gap)| *gap).max().unwrap_or(0) as f64;
-        let limit = self.usual.limit(4.0, BOUNDS_MS);
+        let limit = match self.usual.len() < KNOWN_AFTER {
+            true => BOUNDS_MS.1,
+            false => self.usual.limit(4.0, BOUNDS_MS),
+        };
         let lost = 100.0 * (self.lost_ms as f64 / SPAN_MS as f64).min(1.0);
         let by_gap = Sign::of(longest, limit, limit.max(lease_ms as f64));
         Reading {
@@ -109,6 +115,7 @@ mod tests {
         assert_eq!(turn(&mut stall, 10), Sign::Calm);
         assert_eq!(turn(&mut stall, 3000), Sign::Critical);
         let (mut stall, mut now) = (Stall::default(), 0);
+        assert_eq!(turn(&mut stall, 900), Sign::Calm, "it starts");
         let mut signs = Vec::new();
         for _ in 0..300 {
             now += 90;

@@ -49,6 +49,11 @@ impl Window {
         (self.squares / self.count() - mean * mean).max(0.0).sqrt()
     }
 
+    /// How many values it has.
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
     fn count(&self) -> f64 {
         self.values.len().max(1) as f64
     }

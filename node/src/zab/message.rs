@@ -6,6 +6,7 @@ use super::view::View;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// A candidate, in the order in which candidates are preferred: epoch, then zxid, then id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -129,6 +130,23 @@ pub enum Evidence {
         /// The last zxid.
         zxid: Zxid,
     },
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Evidence::Lives(lives) => {
+                let each: Vec<String> = lives
+                    .iter()
+                    .map(|life| format!("{} (mark {:x})", life.number, life.mark))
+                    .collect();
+                write!(f, "it was started as life {}", each.join(", "))
+            }
+            Evidence::Acknowledged { epoch, zxid } => {
+                write!(f, "it acknowledged {zxid} in epoch {}", epoch.0)
+            }
+        }
+    }
 }
 
 /// A leader's word to a learner.

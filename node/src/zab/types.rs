@@ -234,6 +234,28 @@ pub enum Status {
     },
 }
 
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let serves = |serving| if serving { "" } else { ", not serving yet" };
+        match *self {
+            Status::Looking => f.write_str("looking for a leader"),
+            Status::Following {
+                leader,
+                epoch,
+                serving,
+            } => write!(
+                f,
+                "following server {leader} in epoch {}{}",
+                epoch.0,
+                serves(serving)
+            ),
+            Status::Leading { epoch, serving } => {
+                write!(f, "leading in epoch {}{}", epoch.0, serves(serving))
+            }
+        }
+    }
+}
+
 impl Status {
     /// Whether clients may be served.
     pub fn serving(self) -> bool {

@@ -417,7 +417,11 @@ fn a_stopped_follower_is_announced_by_all_three_ways() {
     assert_eq!(alert["cleared_ms"], Value::Null);
     let standing = || {
         let metrics = prometheus::parse(&get(address, "/metrics").body).unwrap();
-        metrics["alerts"].samples["alerts{kind=\"peer-silent\"}"]
+        let of = |severity: &str| {
+            metrics["alerts"].samples
+                [&format!("alerts{{kind=\"peer-silent\",severity=\"{severity}\"}}")]
+        };
+        of("warning") + of("critical")
     };
     assert!(standing() >= 1.0);
     cluster.servers[away].start();

@@ -332,7 +332,7 @@ fn mistakes_on_the_command_line_are_explained() {
 }
 
 #[test]
-fn zookeepers_own_configuration_starts_a_server() {
+fn zookeepers_own_configuration_starts_a_server_once_it_is_formatted() {
     let dir = tempfile::tempdir().unwrap();
     let (config, data) = (dir.path().join("zoo.cfg"), dir.path().join("data"));
     std::fs::create_dir(&data).unwrap();
@@ -342,11 +342,13 @@ fn zookeepers_own_configuration_starts_a_server() {
         data.display()
     );
     std::fs::write(&config, text).unwrap();
-    let formatted = Command::new(BINARY)
-        .arg("format")
-        .arg("--config")
-        .arg(&config)
-        .status();
+    let output = Command::new(BINARY).arg(&config).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    for part in ["was never formatted", "`keelhaul-node format FILE`"] {
+        assert!(error.contains(part), "{part:?} is not in {error}");
+    }
+    let formatted = Command::new(BINARY).arg("format").arg(&config).status();
     assert!(formatted.unwrap().success());
     let log = dir.path().join("log");
     let stderr = std::fs::File::create(&log).unwrap();

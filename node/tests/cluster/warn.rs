@@ -8,15 +8,18 @@ use std::time::Instant;
 
 const NO_AUTH: i32 = -102;
 
-/// The lines of the word `warn` that say this: `kind about=N by=M`.
+/// The lines of the word `warn` that say this: `kind about=N by=`, and this server among those that say it.
 fn alerts(server: &Server, kind: &str, about: usize, by: usize) -> Vec<String> {
-    let wanted = format!(" {kind} about={about} by={by} ");
+    let wanted = format!(" {kind} about={about} by=");
+    let by = by.to_string();
+    let said = |line: &&str| {
+        let speakers = line
+            .split_once(&wanted)
+            .and_then(|(_, rest)| rest.split_once(' '));
+        speakers.is_some_and(|(speakers, _)| speakers.split(',').any(|one| one == by))
+    };
     let answer = word(server.address, "warn").unwrap_or_default();
-    answer
-        .lines()
-        .filter(|line| line.contains(&wanted))
-        .map(str::to_owned)
-        .collect()
+    answer.lines().filter(said).map(str::to_owned).collect()
 }
 
 fn stands(server: &Server, kind: &str, about: usize, by: usize) -> Option<String> {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -125,6 +125,7 @@ struct Ensemble {
     children: Vec<Child>,
     clients: Vec<SocketAddr>,
     admins: Vec<SocketAddr>,
+    ports: [[u16; 4]; 3],
     _dir: TempDir,
 }
 
@@ -165,6 +166,7 @@ fn ensemble(start: impl Fn(usize, &Path, &[[u16; 4]; 3]) -> Child) -> Ensemble {
         children,
         clients: ports.iter().map(|of| local(of[0])).collect(),
         admins: ports.iter().map(|of| local(of[1])).collect(),
+        ports,
         _dir: dir,
     };
     eventually("service", || {
@@ -173,23 +175,30 @@ fn ensemble(start: impl Fn(usize, &Path, &[[u16; 4]; 3]) -> Child) -> Ensemble {
     ensemble
 }
 
+/// Writes the `zoo.cfg` and the `myid` from which either system starts, with what only one of them is told. Where the file is.
+fn write_config(n: usize, dir: &Path, ports: &[[u16; 4]; 3], more: &str) -> PathBuf {
+    let data = dir.join(format!("d{n}"));
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("myid"), (n + 1).to_string()).unwrap();
+    let mut text = format!(
+        "tickTime=500\ninitLimit=20\nsyncLimit=4\ndataDir={}\nclientPort={}\nclientPortAddress=127.0.0.1\nadmin.serverPort={}\n\
+         admin.serverAddress=127.0.0.1\n4lw.commands.whitelist=*\n{more}",
+        data.display(),
+        ports[n][0],
+        ports[n][1]
+    );
+    for (m, of) in ports.iter().enumerate() {
+        writeln!(text, "server.{}=localhost:{}:{}", m + 1, of[2], of[3]).unwrap();
+    }
+    let config = dir.join(format!("{n}.cfg"));
+    std::fs::write(&config, text).unwrap();
+    config
+}
+
 fn apache() -> Ensemble {
     ensemble(|n, dir, ports| {
-        let data = dir.join(format!("d{n}"));
-        std::fs::create_dir(&data).unwrap();
-        std::fs::write(data.join("myid"), (n + 1).to_string()).unwrap();
-        let mut text = format!(
-            "tickTime=500\ninitLimit=20\nsyncLimit=4\ndataDir={}\nclientPort={}\nclientPortAddress=127.0.0.1\nadmin.serverPort={}\n\
-             admin.serverAddress=127.0.0.1\n4lw.commands.whitelist=*\nlocalSessionsEnabled=true\nlocalSessionsUpgradingEnabled=true\n",
-            data.display(),
-            ports[n][0],
-            ports[n][1]
-        );
-        for (m, of) in ports.iter().enumerate() {
-            writeln!(text, "server.{}=127.0.0.1:{}:{}", m + 1, of[2], of[3]).unwrap();
-        }
-        let config = dir.join(format!("{n}.cfg"));
-        std::fs::write(&config, text).unwrap();
+        let more = "localSessionsEnabled=true\nlocalSessionsUpgradingEnabled=true\n";
+        let config = write_config(n, dir, ports, more);
         let log = std::fs::File::create(dir.join(format!("{n}.log"))).unwrap();
         Command::new("java")
             .args([
@@ -212,34 +221,10 @@ fn apache() -> Ensemble {
 
 fn ours() -> Ensemble {
     ensemble(|n, dir, ports| {
-        let mut text = format!(
-            "id = {}\ndata_dir = {:?}\nread_only = true\n",
-            n + 1,
-            dir.join(format!("d{n}"))
-        );
-        for (m, of) in ports.iter().enumerate() {
-            let (client, peer) = (local(of[0]), local(of[2]));
-            write!(
-                text,
-                "[[members]]\nid = {}\nclient_address = \"{client}\"\npeer_address = \"{peer}\"\n",
-                m + 1
-            )
-            .unwrap();
-        }
-        let admin = local(ports[n][1]);
-        write!(
-            text,
-            "[admin]\nwords = [\"*\"]\naddress = \"{admin}\"\n[warn]\nznodes = false\n"
-        )
-        .unwrap();
-        let config = dir.join(format!("{n}.toml"));
-        std::fs::write(&config, text).unwrap();
+        let more = "readonlymode.enabled=true\nkeelhaul.warn.znodes=false\n";
+        let config = write_config(n, dir, ports, more);
         let binary = env!("CARGO_BIN_EXE_keelhaul-node");
-        let format = Command::new(binary)
-            .arg("format")
-            .arg("--config")
-            .arg(&config)
-            .status();
+        let format = Command::new(binary).arg("format").arg(&config).status();
         assert!(format.unwrap().success());
         let log = std::fs::File::create(dir.join(format!("{n}.log"))).unwrap();
         Command::new(binary)
@@ -276,6 +261,23 @@ impl Ensemble {
 
     fn command(&self, n: usize, name: &str) -> Value {
         serde_json::from_str(&self.get(n, &format!("/commands/{name}"))).unwrap()
+    }
+
+    /// What `/zookeeper/config` holds, with the ports by their numbers in [`ensemble`].
+    fn config(&self, n: usize) -> String {
+        let (mut reader, _) = Reader::open(self.clients[n], false, 0, 0);
+        let request = [text("/zookeeper/config"), vec![0]].concat();
+        let request = [&1i32.to_be_bytes()[..], &4i32.to_be_bytes(), &request].concat();
+        reader.0.write_all(&frame(&request)).unwrap();
+        let answer = reader.receive().unwrap();
+        let length = i32::from_be_bytes(answer[16..20].try_into().unwrap()) as usize;
+        let mut config = String::from_utf8(answer[20..20 + length].to_vec()).unwrap();
+        for (n, of) in self.ports.iter().enumerate() {
+            for (number, port) in of.iter().enumerate() {
+                config = config.replace(&format!(":{port}"), &format!(":port{number}of{n}"));
+            }
+        }
+        config
     }
 
     /// A leader and a follower.
@@ -577,6 +579,12 @@ fn operators_see_the_same_of_apache_zookeeper_and_of_this_node() {
             }
         }
     }
+    let config = apache.config(theirs[1]);
+    assert!(
+        config.contains("server.2=localhost:port2of1:port3of1:participant\n"),
+        "{config}"
+    );
+    assert_eq!(ours.config(here[1]), config);
     for name in ["get_trace_mask", "nonsense"] {
         assert_eq!(
             ours.command(0, name)["command"],

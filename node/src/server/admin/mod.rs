@@ -16,6 +16,7 @@ pub(super) use commands::Command;
 use super::NodeError;
 use super::engine::Engine;
 use super::event::Event;
+use super::port::Port;
 use crate::config::{Admin, NodeConfig};
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -61,29 +62,29 @@ pub(super) enum Question {
 pub(super) type AlertLines = broadcast::Sender<Arc<str>>;
 
 /// The ports, taken before the node starts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ports {
-    admin: Option<TcpListener>,
-    metrics: Option<TcpListener>,
+    admin: Option<Port>,
+    metrics: Option<Port>,
 }
 
 impl Ports {
     /// Takes what the configuration names. The port that ZooKeeper's configuration implies may be another's.
-    pub(super) async fn take(config: &NodeConfig) -> Result<Ports, NodeError> {
+    pub(super) fn take(config: &NodeConfig) -> Result<Ports, NodeError> {
         let Admin {
             address,
             metrics_address,
             address_is_implied,
             ..
         } = &config.admin;
-        let admin = match take(*address, "operators", "admin.address").await {
+        let admin = match take(*address, "operators", "admin.address") {
             Err(problem) if *address_is_implied => {
                 tracing::warn!(%problem, "there is no admin server");
                 None
             }
             result => result?,
         };
-        let metrics = take(*metrics_address, "Prometheus", "admin.metrics_address").await?;
+        let metrics = take(*metrics_address, "Prometheus", "admin.metrics_address")?;
         if let (Some(_), Some(address)) = (&admin, address) {
             tracing::info!(%address, url = config.admin.command_url, "admin server");
         }
@@ -96,7 +97,7 @@ impl Ports {
         tasks: &mut JoinSet<()>,
         events: &mpsc::Sender<Event>,
         engine: &Engine,
-    ) {
+    ) -> Result<(), NodeError> {
         let url = &engine.config.admin.command_url;
         let shared = Shared {
             events: events.clone(),
@@ -105,29 +106,32 @@ impl Ports {
             url: url.as_str().into(),
         };
         let metrics = Router::new().route("/metrics", get(metrics));
-        if let Some(listener) = self.metrics {
-            tasks.spawn(listen(listener, metrics.clone().with_state(shared.clone())));
+        if let Some(port) = self.metrics {
+            tasks.spawn(listen(
+                port.listen()?,
+                metrics.clone().with_state(shared.clone()),
+            ));
         }
-        if let Some(listener) = self.admin {
+        if let Some(port) = self.admin {
             let all = metrics
                 .route(url, get(index))
                 .route(&format!("{url}/"), get(index))
                 .route(&format!("{url}/{{name}}"), get(command))
                 .route("/alerts", get(stream));
-            tasks.spawn(listen(listener, all.with_state(shared)));
+            tasks.spawn(listen(port.listen()?, all.with_state(shared)));
         }
+        Ok(())
     }
 }
 
-async fn take(
+fn take(
     address: Option<SocketAddr>,
     whom: &'static str,
     key: &'static str,
-) -> Result<Option<TcpListener>, NodeError> {
-    match address {
-        Some(address) => super::listen(whom, key, address).await.map(Some),
-        None => Ok(None),
-    }
+) -> Result<Option<Port>, NodeError> {
+    address
+        .map(|address| Port::take(whom, key, address))
+        .transpose()
 }
 
 /// What all requests share.

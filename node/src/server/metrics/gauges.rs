@@ -2,7 +2,7 @@
 
 use super::{Reading, Value};
 use crate::server::engine::Engine;
-use crate::warn::{Alert, Kind};
+use crate::warn::{Alert, Kind, Severity};
 use crate::zab::{Learning, Status};
 
 fn reading(name: &'static str, help: &'static str, value: Value) -> Reading {
@@ -121,21 +121,28 @@ impl Engine {
         all
     }
 
-    /// The alerts that stand, of each kind, as far as this server knows.
+    /// The alerts that this server itself says and that stand: over all servers each is counted once.
     fn alerts_by_kind(&self) -> Reading {
-        let alerts = self.lookout.alerts();
-        let standing = |kind: Kind| {
-            let stands = |alert: &&Alert| alert.subject.kind == kind && alert.cleared_ms.is_none();
+        let (me, alerts) = (self.config.id, self.lookout.alerts());
+        let count = |kind: Kind, severity: Severity| {
+            let stands = |alert: &&Alert| {
+                let subject = alert.subject;
+                (subject.by, subject.kind, alert.severity) == (me, kind, severity)
+                    && alert.cleared_ms.is_none()
+            };
             (
-                format!("kind=\"{}\"", kind.name()),
+                format!("kind=\"{}\",severity=\"{}\"", kind.name(), severity.word()),
                 alerts.iter().filter(stands).count() as i64,
             )
         };
-        let by_kind = Kind::ALL.map(standing).into();
+        let severities = [Severity::Warning, Severity::Critical];
+        let each = Kind::ALL
+            .iter()
+            .flat_map(|kind| severities.map(|severity| count(*kind, severity)));
         reading(
             "alerts",
-            "Alerts that stand, by kind.",
-            Value::Labelled(by_kind),
+            "Alerts of this server that stand, by kind and severity.",
+            Value::Labelled(each.collect()),
         )
     }
 
