@@ -4,14 +4,14 @@
 //! what it cannot do although the operator counts on it (Kerberos, groups) is refused with its line. Nothing is ignored in silence.
 //! What this cannot do: read ZooKeeper's data; the node keeps its own below `dataDir/keelhaul`.
 
+mod judge;
 mod secure;
 
 use super::{
-    Address, Admin, ConfigError, File, Limits, Log, Member, NodeConfig, Reconfig, Role, Timing,
-    Znodes,
+    Address, Admin, ConfigError, File, Limits, Log, Member, NodeConfig, Reconfig, Timing, Znodes,
 };
 use crate::zab::NodeId;
-use secure::Judged;
+use judge::{OWN, OWN_CLUSTER};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -35,96 +35,6 @@ pub struct Zoo {
     /// The options without effect, each with the reason.
     pub without_effect: Vec<String>,
 }
-
-/// Options without effect, and why that does no harm.
-const WITHOUT_EFFECT: [(&str, &str); 21] = [
-    ("serverCnxnFactory", "it is Java's; both ports are served"),
-    ("autopurge.", "old snapshots and logs are removed always"),
-    ("preAllocSize", "log files grow as they are written"),
-    ("electionAlg", "there is one election"),
-    ("standaloneEnabled", "one server is an ensemble of one"),
-    (
-        "dynamicConfigFile",
-        "it says how the ensemble begins, and is never written: what changes is in the log",
-    ),
-    ("version", "the configuration has no version"),
-    ("clientPortListenBacklog", "the operating system's is used"),
-    ("leaderServes", "the leader serves clients"),
-    ("cnxTimeout", "peers are dialled with a limit of one second"),
-    ("quorum.cnxn.threads.size", "one thread serves all"),
-    (
-        "quorumListenOnAllIPs",
-        "the peer port of this server's own line is listened on",
-    ),
-    ("localSessions", "all sessions are global"),
-    ("fsync.warningthresholdms", "a slow disk is not warned of"),
-    ("maxResponseCacheSize", "answers are not cached"),
-    ("maxGetChildrenResponseCacheSize", "answers are not cached"),
-    ("skipACL", "access control lists are always enforced"),
-    (
-        "admin.idleTimeout",
-        "idle connections are closed after ten seconds",
-    ),
-    (
-        "metricsProvider.",
-        "it is for Java, or for the provider's threads",
-    ),
-    ("syncEnabled", "it is for observers"),
-    (
-        "connectToLearnerMasterLimit",
-        "followers wait for initLimit",
-    ),
-];
-
-/// How the node's own options begin in `zoo.cfg`; to ZooKeeper they mean nothing.
-const OWN: &str = "keelhaul.";
-
-/// The cluster's name.
-const OWN_CLUSTER: &str = "keelhaul.cluster";
-
-/// The sections of TOML whose keys can stand in `zoo.cfg`.
-const OWN_SECTIONS: [&str; 6] = ["timing", "log", "limits", "znodes", "reconfig", "warn"];
-
-/// Options that promise what this node cannot keep.
-const REFUSED: [(&str, &str); 10] = [
-    (
-        "portUnification",
-        "a port speaks plain or TLS, not both: remove it",
-    ),
-    (
-        "client.portUnification",
-        "a port speaks plain or TLS, not both: give clientPort and secureClientPort, and remove it",
-    ),
-    (
-        "admin.portUnification",
-        "the admin server speaks no TLS: remove it",
-    ),
-    (
-        "admin.forceHttps",
-        "the admin server speaks no TLS: remove it",
-    ),
-    (
-        "quorum.auth.",
-        "members authenticate each other by TLS alone: remove it, and say sslQuorum=true",
-    ),
-    (
-        "allowSaslFailedClients",
-        "a client that fails to show who it is, is disconnected: remove it",
-    ),
-    (
-        "letAnySaslUserDoX",
-        "a user of SASL is nobody but himself: remove it",
-    ),
-    ("group", "quorums are majorities: remove groups and weights"),
-    (
-        "weight",
-        "quorums are majorities: remove groups and weights",
-    ),
-    (
-        "oraclePath",
-        "there is no oracle: use an odd number of servers",
-    ),
-];
 
 impl Zoo {
     /// Reads `zoo.cfg`, what it names, and `myid`.
@@ -340,125 +250,6 @@ impl Reader<'_> {
         })
     }
 
-    /// Takes an option over, notes that it has no effect, or refuses it.
-    fn judge(
-        &self,
-        line: &Line,
-        id: NodeId,
-        without_effect: &mut Vec<String>,
-    ) -> Result<(), ConfigError> {
-        const KNOWN: [&str; 34] = [
-            "snapCount",
-            "readonlymode.enabled",
-            "admin.enableServer",
-            "admin.serverAddress",
-            "admin.serverPort",
-            "admin.commandURL",
-            "metricsProvider.className",
-            "metricsProvider.httpHost",
-            "metricsProvider.httpPort",
-            "reconfigEnabled",
-            "enforceQuota",
-            "dataDir",
-            "clientPort",
-            "clientPortAddress",
-            "tickTime",
-            "initLimit",
-            "syncLimit",
-            "minSessionTimeout",
-            "maxSessionTimeout",
-            "maxClientCnxns",
-            "globalOutstandingLimit",
-            "jute.maxbuffer",
-            "4lw.commands.whitelist",
-            "znode.container.checkIntervalMs",
-            "znode.container.maxNeverUsedIntervalMs",
-            "DigestAuthenticationProvider.superDigest",
-            "X509AuthenticationProvider.superUser",
-            "SASLAuthenticationProvider.superPassword",
-            secure::JAAS,
-            "sessionRequireClientSASLAuth",
-            "enforce.auth.enabled",
-            "enforce.auth.schemes",
-            "superUser",
-            "jaasLoginRenew",
-        ];
-        let key = line.key.strip_prefix("zookeeper.").unwrap_or(&line.key);
-        if KNOWN.contains(&key) || key.starts_with("server.") {
-            return Ok(());
-        }
-        if let Some(own) = key.strip_prefix(OWN) {
-            let section = own.split_once('.').map_or("", |(section, _)| section);
-            return match key == OWN_CLUSTER || OWN_SECTIONS.contains(&section) {
-                true => Ok(()),
-                false => Err(self.refused(
-                    line,
-                    &format!(
-                        "{OWN_CLUSTER} is legal, and keelhaul.SECTION.KEY with the keys of TOML's sections {}",
-                        OWN_SECTIONS.join(", ")
-                    ),
-                )),
-            };
-        }
-        let off = matches!(line.value.as_str(), "false" | "no" | "0");
-        match secure::judge(key, &line.value) {
-            Some(Judged::Known) => return Ok(()),
-            Some(Judged::WithoutEffect(reason)) => {
-                without_effect.push(self.note(line, reason));
-                return Ok(());
-            }
-            Some(Judged::Refused(reason)) if !off => return Err(self.refused(line, reason)),
-            _ => {}
-        }
-        if let Some((_, reason)) = REFUSED.iter().find(|(known, _)| is_named(key, known))
-            && !off
-        {
-            return Err(self.refused(line, reason));
-        }
-        match key {
-            "dataLogDir" => return self.log_dir(line, without_effect),
-            "peerType" => return self.peer_type(line, id, without_effect),
-            // Writes are always on disk before they are acknowledged.
-            "forceSync" if off => {
-                without_effect
-                    .push(self.note(line, "every write is on disk before it is acknowledged"));
-            }
-            "forceSync" | "extendedTypesEnabled" => {}
-            _ if off => without_effect.push(self.note(line, "it is off here too")),
-            _ => match WITHOUT_EFFECT
-                .iter()
-                .find(|(known, _)| is_named(key, known))
-            {
-                Some((_, reason)) => without_effect.push(self.note(line, reason)),
-                None => without_effect.push(self.note(line, "this node does not know it")),
-            },
-        }
-        Ok(())
-    }
-
-    /// As in ZooKeeper, the list of servers says who observes, and every server must have the same list.
-    fn peer_type(
-        &self,
-        line: &Line,
-        own: NodeId,
-        without_effect: &mut Vec<String>,
-    ) -> Result<(), ConfigError> {
-        let meant = Role::parse(&line.value).map_err(|legal| self.refused(line, legal))?;
-        let listed = self.members()?.into_iter().find(|member| member.id == own);
-        match listed.map_or(Role::Voter, |member| member.role) {
-            role if role == meant => {}
-            Role::Voter => {
-                let reason = format!("the line server.{own} has no :observer, and the lines count");
-                without_effect.push(self.note(line, &reason));
-            }
-            Role::Observer => {
-                let reason = format!("the line server.{own} has :observer, and the lines count");
-                without_effect.push(self.note(line, &reason));
-            }
-        }
-        Ok(())
-    }
-
     /// A section of the node's own configuration, in which the lines `keelhaul.SECTION.KEY=VALUE` have the last word.
     fn own<T: Serialize + DeserializeOwned>(
         &self,
@@ -486,13 +277,6 @@ impl Reader<'_> {
                 .map_err(|problem: toml::de::Error| self.refused(line, problem.message()))?;
         }
         Ok(changed)
-    }
-
-    fn log_dir(&self, line: &Line, without_effect: &mut Vec<String>) -> Result<(), ConfigError> {
-        if self.get("dataDir") != Some(&line.value) {
-            without_effect.push(self.note(line, "log and snapshots are both below dataDir"));
-        }
-        Ok(())
     }
 
     fn log(&self) -> Result<Log, ConfigError> {
@@ -661,11 +445,4 @@ impl Reader<'_> {
             line.key, line.value, line.number
         )
     }
-}
-
-/// Whether an option is one of a list: by its whole name, or by its beginning if the list has a dot or a family there.
-fn is_named(key: &str, known: &str) -> bool {
-    let family = known.ends_with('.')
-        || matches!(known, "group" | "weight" | "authProvider" | "localSessions");
-    key == known || family && key.starts_with(known)
 }

@@ -32,6 +32,7 @@ pub(super) struct Peer {
     voter: bool,
     beats: Accrual,
     since: Millis,
+    /// It has sent a beat. Who greets and sends none does not count this server among the members yet.
     met: bool,
     connected: bool,
     /// Since when it says that it does not hear us.
@@ -74,8 +75,7 @@ impl Peer {
     }
 
     pub(super) fn up(&mut self, now: Millis) {
-        // It has answered a greeting.
-        (self.connected, self.met) = (true, true);
+        self.connected = true;
         self.deaf_since = None;
         self.beats.restart(now);
     }
@@ -141,7 +141,8 @@ impl Peer {
 
     pub(super) fn silence(&self, now: Millis) -> Reading {
         let (phi, silent_ms) = (self.beats.phi(now), self.beats.silence_ms(now));
-        let sign = if !self.met && now.since(self.since) < FIRST_MS {
+        let may_be_new = self.connected || now.since(self.since) < FIRST_MS;
+        let sign = if !self.met && may_be_new {
             Sign::Calm
         } else if phi >= SUSPICIOUS && silent_ms >= LONG_MS {
             Sign::Critical
@@ -201,5 +202,26 @@ impl Peer {
                 ("usual_largest_ms", usual.largest()),
             ],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_greets_and_sends_no_beats_is_not_silent_until_the_connection_breaks() {
+        let mut peer = Peer::new(Millis(0), 100, true);
+        peer.up(Millis(10));
+        let later = Millis(FIRST_MS + 60_000);
+        assert_eq!(
+            peer.silence(later).sign,
+            Sign::Calm,
+            "this server may not be a member yet"
+        );
+        assert!(!peer.is_certainly_silent(later) && !peer.is_missed(later));
+        peer.down();
+        assert_eq!(peer.silence(later).sign, Sign::Critical);
+        assert_eq!(peer.silence(Millis(FIRST_MS - 1)).sign, Sign::Calm);
     }
 }
