@@ -131,7 +131,7 @@ fn trouble(server: &Server, error: &dyn std::fmt::Display) -> Failure {
     ))
 }
 
-/// Measures a load once: operations a second, and latencies.
+/// Measures a load once: operations a second, latencies, and of a cluster of the bench's own what the servers spent on an operation.
 pub(super) async fn measure(
     load: &Load,
     name: &str,
@@ -156,6 +156,10 @@ pub(super) async fn measure(
         };
         clients.spawn(client.work());
     }
+    tokio::time::sleep_until(begin).await;
+    let before = processor_time(side)?;
+    tokio::time::sleep_until(end).await;
+    let spent = processor_time(side)?;
     let mut all = histogram();
     while let Some(ended) = clients.join_next().await {
         let latencies = ended.map_err(|error| Failure::Machinery(error.to_string()))??;
@@ -164,11 +168,24 @@ pub(super) async fn measure(
     }
     let rate = all.len() as f64 / options.duration.as_secs_f64();
     let quantile = |share| all.value_at_quantile(share) as f64 / 1_000.0;
-    Ok(vec![
+    let mut rows = vec![
         (Row::new(name, "1/s"), rate),
         (Row::new(format!("{name} p50"), "ms"), quantile(0.5)),
         (Row::new(format!("{name} p99"), "ms"), quantile(0.99)),
-    ])
+    ];
+    if let (Some(before), Some(spent), false) = (before, spent, all.is_empty()) {
+        let each = 1e6 * (spent - before) / all.len() as f64;
+        rows.push((Row::new(format!("{name} servers' CPU"), "µs"), each));
+    }
+    Ok(rows)
+}
+
+/// What the servers have had of the processors, if they are the bench's own.
+fn processor_time(side: &Side) -> Result<Option<f64>, Failure> {
+    let started = side.started.as_ref();
+    started
+        .map(super::system::Started::processor_time)
+        .transpose()
 }
 
 /// Opens every client's connection, spread over the servers.

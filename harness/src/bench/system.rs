@@ -237,13 +237,28 @@ impl Started {
     /// # Errors
     /// If the system does not say.
     pub fn memory(&self) -> Result<Vec<f64>, Failure> {
+        self.of_each_process(resident)
+    }
+
+    /// The processor time that the servers have had since they started, all together, in seconds.
+    ///
+    /// # Errors
+    /// If the system does not say.
+    pub fn processor_time(&self) -> Result<f64, Failure> {
+        Ok(self.of_each_process(processor_time)?.iter().sum())
+    }
+
+    fn of_each_process(
+        &self,
+        ask: impl Fn(u32) -> Result<f64, Failure>,
+    ) -> Result<Vec<f64>, Failure> {
         let processes = self.supervisor.processes();
         let processes = processes.borrow();
         let all = self.members.iter().map(|member| {
             let process = processes
                 .running(&member.name)
                 .ok_or_else(|| Failure::node(&member.name, "it does not run"))?;
-            resident(process.pid)
+            ask(process.pid)
         });
         all.collect()
     }
@@ -384,4 +399,33 @@ fn resident(pid: u32) -> Result<f64, Failure> {
         .and_then(|kib| kib.parse::<f64>().ok());
     kib.map(|kib| kib / 1_024.0)
         .ok_or_else(|| Failure::Machinery(format!("{} has no VmRSS", path.display())))
+}
+
+/// User and system time of a process, in seconds.
+fn processor_time(pid: u32) -> Result<f64, Failure> {
+    let path = PathBuf::from(format!("/proc/{pid}/stat"));
+    let stat = std::fs::read_to_string(&path).map_err(Failure::file("read", &path))?;
+    // The name, which may hold anything, is in brackets; utime and stime are the 12th and 13th field after it.
+    let ticks = stat.rsplit_once(')').and_then(|(_, rest)| {
+        let mut fields = rest.split_ascii_whitespace().skip(11);
+        let mut next = || fields.next()?.parse::<f64>().ok();
+        Some(next()? + next()?)
+    });
+    ticks
+        .map(|ticks| ticks / rustix::param::clock_ticks_per_second() as f64)
+        .ok_or_else(|| Failure::Machinery(format!("{} has no times", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_works_has_processor_time() {
+        let (pid, start) = (std::process::id(), std::time::Instant::now());
+        let before = processor_time(pid).unwrap();
+        while processor_time(pid).unwrap() < before + 0.05 {
+            assert!(start.elapsed().as_secs() < 60, "it has had none");
+        }
+    }
 }
