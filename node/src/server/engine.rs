@@ -73,6 +73,8 @@ pub(super) struct Engine {
     pub(super) next_count: Millis,
     /// Operations given to the disk.
     pub(super) disk_asked: u64,
+    /// Parts of the log that were read for learners, and wait until those have taken what came before.
+    pub(super) reads: Vec<LogRead>,
     /// The newest view that the replica knows.
     pub(super) newest: View,
     /// Whom the dialling task is to connect to.
@@ -131,6 +133,7 @@ impl Engine {
             next_beat: Millis::default(),
             next_count: Millis::default(),
             disk_asked: 0,
+            reads: Vec::new(),
             newest: View::default(),
             dials: watch::Sender::new(Servers::new()),
             number: 0,
@@ -226,9 +229,8 @@ impl Engine {
             Event::PeerSaid { peer, id, messages } => self.peer_said(peer, id, messages),
             Event::PeerGone { peer, id } => self.peer_gone(peer, id),
             Event::DiskDone { count, performed } => {
-                for LogRead { ticket, entries } in performed.reads {
-                    self.step(Input::LogRead { ticket, entries });
-                }
+                self.reads.extend(performed.reads);
+                self.hand_over_reads();
                 for PieceRead { ticket, piece } in performed.pieces {
                     self.step(Input::PieceRead { ticket, piece });
                 }
@@ -251,6 +253,7 @@ impl Engine {
 
     fn tick(&mut self) {
         self.step(Input::Tick);
+        self.hand_over_reads();
         if self.now >= self.next_report {
             self.next_report = Millis(self.now.0 + self.config.timing.tick_ms);
             self.report_sessions();

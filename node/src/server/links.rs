@@ -11,6 +11,9 @@ use crate::zab::{Input, Message, NodeId, Status, ToLeader, Zxid};
 /// Data in forwarded requests, in bytes, beyond which a message is closed and the next begun.
 const ENVELOPE: usize = 1 << 20;
 
+/// Bytes that may wait for a learner while more of the log is handed over for it.
+const AHEAD: usize = 1 << 20;
+
 impl Engine {
     pub(super) fn peer_up(&mut self, peer: NodeId, link: PeerLink) {
         if let Some(before) = self.peers.get(&peer) {
@@ -139,6 +142,22 @@ impl Engine {
         for ((to, incarnation), answers) in std::mem::take(&mut self.downward) {
             self.replica
                 .send_app(to, Envelope::Down(incarnation, answers).encode());
+        }
+    }
+
+    /// Gives the replica what was read from the log, but for learners whose connections have enough to carry: what is behind by
+    /// gigabytes must not wait in memory, nor in front of heartbeats.
+    pub(super) fn hand_over_reads(&mut self) {
+        for read in std::mem::take(&mut self.reads) {
+            let learner = self.replica.reads_log_for(read.ticket);
+            let link = learner.and_then(|id| self.peers.get(&id));
+            match link.is_some_and(|link| link.queued() > AHEAD) {
+                true => self.reads.push(read),
+                false => self.step(Input::LogRead {
+                    ticket: read.ticket,
+                    entries: read.entries,
+                }),
+            }
         }
     }
 

@@ -121,6 +121,11 @@ pub(super) struct PeerLink {
 }
 
 impl PeerLink {
+    /// Bytes that wait for it.
+    pub(super) fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
     /// Adds a message to what the next [`PeerLink::flush`] sends.
     pub(super) fn push(&mut self, message: &Message) {
         self.frames.push(&Saying::Core(message));

@@ -204,6 +204,14 @@ impl Replica {
         self.core.view().votes(self.core.me())
     }
 
+    /// For which learner this part of the log is read: it is to be handed over when the learner can take it.
+    pub fn reads_log_for(&self, ticket: Ticket) -> Option<NodeId> {
+        match &self.role {
+            Role::Leading(leader) => leader.reads_log_for(ticket),
+            _ => None,
+        }
+    }
+
     /// Those who learn from this replica, if it leads.
     pub fn learners(&self) -> Vec<Learning> {
         let Role::Leading(leader) = &self.role else {

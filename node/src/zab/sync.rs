@@ -161,6 +161,15 @@ impl Leader {
         self.learners.get_mut(&id).expect("a learner of ours").stage = stage;
     }
 
+    /// For whom this part of the log is read.
+    pub(super) fn reads_log_for(&self, asked: Ticket) -> Option<NodeId> {
+        let waits = |stage| matches!(stage, Stage::Syncing(Position::Log { ticket, .. }) if ticket == asked);
+        let mut learners = self.learners.iter();
+        learners
+            .find(|(_, learner)| waits(learner.stage))
+            .map(|(id, _)| *id)
+    }
+
     pub(super) fn log_read(&mut self, core: &mut Core, asked: Ticket, entries: Option<Vec<Entry>>) {
         let waiting = self.learners.iter().find_map(|(&id, l)| match l.stage {
             Stage::Syncing(Position::Log { ticket, after }) if ticket == asked => {

@@ -107,29 +107,13 @@ fn who_says_nothing_is_closed_and_so_is_whose_session_has_expired() {
     alive.ping();
 }
 
-/// Resident memory of a server, in MiB.
-fn memory(cluster: &Cluster) -> usize {
-    let status =
-        std::fs::read_to_string(format!("/proc/{}/status", cluster.servers[0].id())).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    line.split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse::<usize>()
-        .unwrap()
-        / 1024
-}
-
 #[test]
 fn who_asks_and_does_not_read_costs_so_much_and_no_more() {
     let cluster = Cluster::start(1, "");
     let address = cluster.address(0);
     let mut client = Client::connect(address);
     client.create("/big", &vec![1; 1 << 19], 0).unwrap();
-    let before = memory(&cluster);
+    let before = cluster.servers[0].memory();
     let request = Bytes::default().text("/big").byte(0);
     let mut deaf: Vec<Client> = (0..20).map(|_| Client::connect(address)).collect();
     for client in &mut deaf {
@@ -140,7 +124,7 @@ fn who_asks_and_does_not_read_costs_so_much_and_no_more() {
     }
     let longest = work(address, "busy", 100);
     assert!(longest < BEARABLE, "{longest:?}");
-    let after = memory(&cluster);
+    let after = cluster.servers[0].memory();
     assert!(
         after < before + 20 * 16,
         "{before} MiB before, {after} MiB with 20 who do not read"

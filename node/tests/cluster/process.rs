@@ -141,6 +141,15 @@ impl Server {
     }
 
     /// Sends it a signal.
+    /// Its resident memory, in MiB.
+    pub(crate) fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let mut lines = status.lines();
+        let line = lines.find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kib: usize = line.split_whitespace().next().unwrap().parse().unwrap();
+        kib / 1024
+    }
+
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(self.child.as_ref().expect("it runs"));
         rustix::process::kill_process(pid, signal).unwrap();

@@ -6,24 +6,29 @@ use crate::process::{Cluster, Server};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Whether one direction is cut.
-type Cut = Arc<AtomicBool>;
+/// The state of one direction.
+#[derive(Default)]
+struct State {
+    cut: AtomicBool,
+    /// How long each 16 KiB take, in microseconds.
+    delay_us: AtomicU64,
+}
 
 struct Proxy {
     address: SocketAddr,
     /// From who dials, and to it.
-    cuts: [Cut; 2],
+    states: [Arc<State>; 2],
 }
 
 impl Proxy {
     fn start(target: SocketAddr) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let cuts = [Cut::default(), Cut::default()];
-        let shared = cuts.clone();
+        let states: [Arc<State>; 2] = Default::default();
+        let shared = states.clone();
         // It ends with the process of the tests.
         std::thread::spawn(move || {
             for dialler in listener.incoming().flatten() {
@@ -32,21 +37,25 @@ impl Proxy {
                     continue;
                 };
                 let back = (target.try_clone().unwrap(), dialler.try_clone().unwrap());
-                let [forth_cut, back_cut] = shared.clone();
-                std::thread::spawn(move || carry(dialler, target, &forth_cut));
-                std::thread::spawn(move || carry(back.0, back.1, &back_cut));
+                let [forth_state, back_state] = shared.clone();
+                std::thread::spawn(move || carry(dialler, target, &forth_state));
+                std::thread::spawn(move || carry(back.0, back.1, &back_state));
             }
         });
-        Proxy { address, cuts }
+        Proxy { address, states }
     }
 }
 
-fn carry(mut from: TcpStream, mut to: TcpStream, cut: &Cut) {
+fn carry(mut from: TcpStream, mut to: TcpStream, state: &State) {
     let mut bytes = [0; 16 << 10];
     while let Ok(count) = from.read(&mut bytes) {
-        while cut.load(Ordering::Relaxed) {
+        while state.cut.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(2));
         }
+        let delay_us = state.delay_us.load(Ordering::Relaxed);
+        std::thread::sleep(Duration::from_micros(
+            delay_us * count as u64 / bytes.len() as u64,
+        ));
         if count == 0 || to.write_all(&bytes[..count]).is_err() {
             break;
         }
@@ -82,21 +91,36 @@ impl Links {
 
     /// Cuts what one member says to another, or opens it again; what the other says to the one arrives as ever.
     pub(crate) fn cut(&self, from: usize, to: usize, cut: bool) {
-        for (dialler, target, proxy) in &self.0 {
-            let [forth, back] = &proxy.cuts;
-            match (*dialler, *target) {
-                pair if pair == (from, to) => forth.store(cut, Ordering::Relaxed),
-                pair if pair == (to, from) => back.store(cut, Ordering::Relaxed),
-                _ => {}
-            }
+        for state in self.states(from, to) {
+            state.cut.store(cut, Ordering::Relaxed);
         }
+    }
+
+    /// Lets what one member says to another through slowly: each 16 KiB take so long.
+    pub(crate) fn slow(&self, from: usize, to: usize, delay: Duration) {
+        for state in self.states(from, to) {
+            let delay_us = u64::try_from(delay.as_micros()).unwrap();
+            state.delay_us.store(delay_us, Ordering::Relaxed);
+        }
+    }
+
+    fn states(&self, from: usize, to: usize) -> impl Iterator<Item = &State> {
+        self.0.iter().filter_map(move |(dialler, target, proxy)| {
+            let [forth, back] = &proxy.states;
+            match (*dialler, *target) {
+                pair if pair == (from, to) => Some(&**forth),
+                pair if pair == (to, from) => Some(&**back),
+                _ => None,
+            }
+        })
     }
 }
 
 impl Drop for Links {
     fn drop(&mut self) {
-        for cut in self.0.iter().flat_map(|(_, _, proxy)| &proxy.cuts) {
-            cut.store(false, Ordering::Relaxed);
+        for state in self.0.iter().flat_map(|(_, _, proxy)| &proxy.states) {
+            state.cut.store(false, Ordering::Relaxed);
+            state.delay_us.store(0, Ordering::Relaxed);
         }
     }
 }

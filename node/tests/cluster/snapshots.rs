@@ -1,7 +1,8 @@
-//! Snapshots between processes.
+//! Who is behind is brought up to date between processes: by snapshots, and by the log.
 
 use crate::client::*;
 use crate::process::{Cluster, Server, eventually};
+use crate::proxy::Links;
 use rustix::process::Signal;
 use std::fs;
 use std::path::Path;
@@ -102,4 +103,49 @@ fn a_wiped_server_fetches_a_snapshot_and_goes_on_with_it_after_kill_9_while_othe
     cluster.wait();
     let mut reader = Client::connect(cluster.address(wiped));
     assert_eq!(reader.children("/k").unwrap().len(), 1200);
+}
+
+#[test]
+fn who_is_far_behind_on_a_slow_link_gets_the_log_bit_by_bit_and_the_leader_does_not_hold_it_in_memory()
+ {
+    let mut cluster = Cluster::start(
+        3,
+        "[log]\nwindow = 10\nsegment_bytes = 8000000\n[timing]\nsync_limit_ms = 4000",
+    );
+    let links = Links::between(&mut cluster);
+    let leader = cluster.wait();
+    let behind = (leader + 1) % 3;
+    cluster.servers[behind].kill();
+    let mut client = Client::connect(cluster.address(leader));
+    client.create("/k", b"", 0).unwrap();
+    const SENT_MIB: usize = 100;
+    let data = vec![b'x'; 1 << 19];
+    for _ in 0..2 * SENT_MIB {
+        client.set("/k", &data, -1).unwrap();
+    }
+    let before = cluster.servers[leader].memory();
+    // 32 MiB a second at most.
+    links.slow(leader, behind, Duration::from_micros(500));
+    cluster.servers[behind].start();
+    let mut most = before;
+    let server = &cluster.servers[behind];
+    eventually("it serves", || {
+        most = most.max(cluster.servers[leader].memory());
+        server.mode()
+    });
+    let log = server.log();
+    let (_, since) = log.rsplit_once("started id=").unwrap();
+    let connected = format!(" connected peer={}\n", leader + 1);
+    assert_eq!(
+        since.matches(&connected).count(),
+        1,
+        "heartbeats went on: {log}"
+    );
+    assert!(!cluster.servers[leader].log().contains("takes a snapshot"));
+    let grown_mib = most - before;
+    println!("{SENT_MIB} MiB of log: the leader grew by {grown_mib} MiB");
+    assert!(grown_mib < SENT_MIB / 2, "{grown_mib} MiB");
+    let mut client = Client::connect(cluster.address(behind));
+    client.sync("/k").unwrap();
+    assert_eq!(client.get("/k").unwrap().1.version, 2 * SENT_MIB as i32);
 }
