@@ -22,10 +22,12 @@ pub(super) struct Reach {
 pub(super) struct Effect {
     /// All of them: those that it names, and the parents that it counts for; of the end of a session those that it may take.
     pub(super) touches: Vec<PathId>,
-    /// Those whose Stat it changes.
+    /// Those whose Stat it changes, for certain.
     pub(super) changes: Vec<PathId>,
-    /// Those that are there before it or after it, and not both.
+    /// Those that are there before it or after it, and not both, for certain.
     pub(super) makes: Vec<PathId>,
+    /// Those that it changes or takes away if a znode is still there: of the end of a session, whose znodes others may have deleted.
+    perhaps: Vec<PathId>,
 }
 
 /// What an operation tells of the writes before it.
@@ -64,14 +66,9 @@ impl Reach {
         let with_parent = |path: &PathId| [Some(*path), decoded.paths.parent(*path)];
         match &op.call {
             Call::Write(Write::Close) => {
-                effect.makes.clone_from(&self.owned[op.session.0 as usize]);
-                effect.changes = effect
-                    .makes
-                    .iter()
-                    .flat_map(with_parent)
-                    .flatten()
-                    .collect();
-                effect.touches.clone_from(&effect.changes);
+                let owned = &self.owned[op.session.0 as usize];
+                effect.perhaps = owned.iter().flat_map(with_parent).flatten().collect();
+                effect.touches.clone_from(&effect.perhaps);
             }
             Call::Write(write) => {
                 for step in write.steps() {
@@ -97,7 +94,13 @@ impl Reach {
             }
             _ => {}
         }
-        for paths in [&mut effect.touches, &mut effect.changes, &mut effect.makes] {
+        let Effect {
+            touches,
+            changes,
+            makes,
+            perhaps,
+        } = &mut effect;
+        for paths in [touches, changes, makes, perhaps] {
             paths.retain(|path| self.telling[path.0 as usize]);
             paths.sort_unstable();
             paths.dedup();
@@ -131,7 +134,17 @@ impl Effect {
         self.touches.iter().any(is_there)
     }
 
-    /// Whether the mark tells if the write had happened before.
+    /// Whether the mark tells if the write had happened before; or may tell it.
+    pub(super) fn may_be_told_by(&self, mark: &Mark) -> bool {
+        match mark {
+            Mark::Shown(path) | Mark::Absent(path) if self.perhaps.binary_search(path).is_ok() => {
+                true
+            }
+            _ => self.is_told_by(mark),
+        }
+    }
+
+    /// Whether the mark tells for certain if the write had happened before.
     pub(super) fn is_told_by(&self, mark: &Mark) -> bool {
         match mark {
             Mark::Write(paths) => paths

@@ -5,18 +5,18 @@ use super::decode::Decoded;
 use super::tree::Node;
 use rustc_hash::FxHashMap;
 
-/// Znodes that were there before the history: an answer shows them, or something below them, and nothing can have made them.
+/// Znodes that were there before the history: an answer shows them, or something below them, and nothing can have made them by then.
 pub(super) fn given(decoded: &Decoded<'_>) -> Vec<(PathId, Node)> {
     let count = decoded.paths.len();
-    let (mut shown, mut made) = (vec![false; count], vec![false; count]);
+    // The first lines by which each was there, and with which it can have been made.
+    let (mut shown, mut made) = (vec![u64::MAX; count], vec![u64::MAX; count]);
     for op in &decoded.ops {
         let done = matches!(op.outcome, Outcome::Done(_));
+        let ret = op.ret().unwrap_or(u64::MAX);
         let mut show = |path: Option<PathId>| {
-            let mut next = path;
-            while let Some(path) =
-                next.filter(|path| !std::mem::replace(&mut shown[path.0 as usize], true))
-            {
-                next = decoded.paths.parent(path);
+            if let Some(path) = path {
+                let first = &mut shown[path.0 as usize];
+                *first = ret.min(*first);
             }
         };
         if let (Call::Write(write), Outcome::Refused(code, results)) = (&op.call, &op.outcome) {
@@ -43,18 +43,26 @@ pub(super) fn given(decoded: &Decoded<'_>) -> Vec<(PathId, Node)> {
                         true,
                     ) = (step, op.may_take_effect() || done)
                     {
-                        made[path.0 as usize] = true;
+                        let first = &mut made[path.0 as usize];
+                        *first = op.inv().min(*first);
                     }
                 }
             }
             Call::Other => {}
         }
     }
-    // A parent has a smaller number than its children, and nothing can have been below a znode that was not there.
+    // A parent has a smaller number than its children, and was there when they were; and nothing can have been below a znode that was
+    // not there.
+    for at in (0..count).rev() {
+        if let Some(above) = decoded.paths.parent(PathId(at as u32)) {
+            let above = above.0 as usize;
+            shown[above] = shown[above].min(shown[at]);
+        }
+    }
     let mut given = vec![false; count];
     for at in 0..count {
         let above = decoded.paths.parent(PathId(at as u32));
-        given[at] = shown[at] && !made[at] && above.is_none_or(|above| given[above.0 as usize]);
+        given[at] = shown[at] < made[at] && above.is_none_or(|above| given[above.0 as usize]);
     }
     let given: Vec<PathId> = (0..count)
         .filter(|at| given[*at])

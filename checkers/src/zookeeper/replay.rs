@@ -9,6 +9,7 @@
 //! that does not explain it, and one of them could have to do with it, nothing is claimed: the replay is *open*.
 
 mod effects;
+mod names;
 mod placing;
 
 use super::call::{Call, Op, Outcome, PathId, SessionId, Step, Write, Zxid};
@@ -19,6 +20,7 @@ use crate::contract::ReplyZxid;
 use crate::history::Operation;
 use crate::reads::ReadMode;
 pub(super) use effects::Effects;
+pub(super) use names::{Names, Next, Picks};
 use placing::{Due, Schedule};
 use rustc_hash::FxHashSet;
 
@@ -82,7 +84,7 @@ impl Rules {
 /// Finds which indeterminate writes took effect, as far as answers show it, and gives what they made its names; or finds what
 /// no order at all can explain: writes with one zxid, zxids against real time, a session that went back.
 pub(super) fn prepare<'h>(decoded: &mut Decoded<'h>) -> Result<Effects, Box<Misfit<'h>>> {
-    let effects = Effects::find(decoded, &[])?;
+    let effects = Effects::find(decoded, None)?;
     match against_real_time(decoded) {
         Some(misfit) => Err(Box::new(misfit)),
         None => Ok(effects),
@@ -90,8 +92,8 @@ pub(super) fn prepare<'h>(decoded: &mut Decoded<'h>) -> Result<Effects, Box<Misf
 }
 
 /// The same, with other names for sequential znodes whose creates were lost; none if that cannot be.
-pub(super) fn prepare_otherwise(decoded: &mut Decoded<'_>, picks: &[usize]) -> Option<Effects> {
-    Effects::find(decoded, picks).ok()
+pub(super) fn prepare_otherwise(decoded: &mut Decoded<'_>, picks: &Picks) -> Option<Effects> {
+    Effects::find(decoded, Some(picks)).ok()
 }
 
 /// An operation that was answered without a zxid, if there is one: then the zxids do not tell the order of all.

@@ -27,16 +27,24 @@ pub(super) struct Room<'a, 'h> {
     placed: FxHashMap<usize, Zxid>,
     /// The newest zxid that had been seen by each line.
     answered: Vec<(u64, Zxid)>,
+    /// Whether the end of a session has its place after all looks at what it may have taken, or only where they tell.
+    is_careful: bool,
 }
 
 impl<'a, 'h> Room<'a, 'h> {
-    pub(super) fn new(decoded: &'a Decoded<'h>, rules: Rules, effects: &'a Effects) -> Self {
+    pub(super) fn new(
+        decoded: &'a Decoded<'h>,
+        rules: Rules,
+        effects: &'a Effects,
+        is_careful: bool,
+    ) -> Self {
         Room {
             decoded,
             effects,
             reach: Reach::of(decoded),
             placed: effects.placed.iter().copied().collect(),
             answered: answered(decoded, rules),
+            is_careful,
         }
     }
 
@@ -90,7 +98,11 @@ impl<'a, 'h> Room<'a, 'h> {
                 break;
             }
             let mark = self.reach.mark(self.decoded, &self.decoded.ops[*earlier]);
-            if !effect.is_told_by(&mark) {
+            let is_told = match self.is_careful {
+                true => effect.may_be_told_by(&mark),
+                false => effect.is_told_by(&mark),
+            };
+            if !is_told {
                 continue;
             }
             from = zxid + 1;

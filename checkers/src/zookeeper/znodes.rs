@@ -2,11 +2,10 @@
 
 use super::call::Zxid;
 use super::decode::{Decoded, decode};
-use super::replay::{self, Effects, Misfit, Replayed, Rules, Tally};
+use super::replay::{self, Effects, Misfit, Next, Picks, Replayed, Rules, Tally};
 use super::room::Room;
 use super::search::{
-    ByZxid as Searched, Placing, name_what_was_not_seen, parts, search, search_by_zxid,
-    search_without_room,
+    ByZxid as Searched, Part, Placing, parts, search, search_by_zxid, search_without_room,
 };
 use crate::breaches::Breaches;
 use crate::contract::{self, ReplyZxid, owes_sync_reads};
@@ -28,7 +27,7 @@ const REFUTING_IN_ALL: u64 = 4_000_000;
 /// Ways in which zxids that answers show can belong to indeterminate writes, tried at most.
 const WAYS: usize = 64;
 
-/// Ways in which lost creates may have made the sequential znodes that were seen, tried at most.
+/// Ways in which lost creates may have made sequential znodes whose names are known, tried at most: in all, and for each part.
 const NAMINGS: usize = 64;
 
 /// The checker `znodes`.
@@ -127,9 +126,8 @@ impl Znodes {
                 Replayed::Open(why, tally) => (why, tally, true),
             },
         };
-        name_what_was_not_seen(decoded);
         if told && self.rules.reply_zxid == ReplyZxid::OfTheRead {
-            return self.judge_by_zxid(decoded, operations, &effects, (&why, &tally), budget);
+            return self.judge_by_zxid(decoded, operations, effects, (&why, &tally), budget);
         }
         // There the search can only refute.
         let states = if told {
@@ -138,8 +136,7 @@ impl Znodes {
             budget.states
         };
         let budget = Budget { states, ..*budget };
-        let whole = search(decoded, operations, self.rules, &effects, &budget);
-        by_search(whole, &why, &tally, told, effects.names_are_uncertain())
+        self.judge_by_search(operations, effects, (&why, &tally, told), &budget)
     }
 
     /// Every answer has a zxid that is its own, and the replay was left open: all that is open is which indeterminate writes took
@@ -148,11 +145,11 @@ impl Znodes {
         &self,
         decoded: &Decoded<'h>,
         operations: &[Operation<'h>],
-        effects: &Effects,
+        effects: Effects,
         (why, tally): (&str, &Tally),
         budget: &Budget,
     ) -> Finding {
-        if let Some(misfit) = replay::against_what_is_certain(decoded, self.rules, effects) {
+        if let Some(misfit) = replay::against_what_is_certain(decoded, self.rules, &effects) {
             return by_replay(misfit, tally);
         }
         let mut search = ByZxid {
@@ -164,35 +161,56 @@ impl Znodes {
             held: 0,
             left: budget.states.min(REFUTING_IN_ALL),
         };
-        let mut picks = Vec::new();
-        let mut verdict = None;
-        for _ in 0..NAMINGS {
-            let named = decode(operations).ok().and_then(|mut decoded| {
-                let effects = replay::prepare_otherwise(&mut decoded, &picks)?;
-                name_what_was_not_seen(&mut decoded);
-                Some((decoded, effects))
-            });
-            let Some((decoded, effects)) = named else {
-                break;
-            };
-            verdict = either(verdict, search.named(&decoded, &effects));
-            match effects.next_picks(&picks) {
-                Some(next) if verdict != Some(Verdict::Valid) => picks = next,
-                _ => {
-                    picks.clear();
-                    break;
-                }
-            }
-        }
-        let verdict = match verdict {
-            Some(Verdict::Invalid(_)) | None if !picks.is_empty() => unknown(uncertain_names(why)),
-            Some(verdict) => verdict,
-            None => unknown(why.to_owned()),
-        };
+        let verdict = search.judge(effects.names().1.clone());
         let told = json!({ "why": why, "configurations": search.visited, "bytes": search.held });
         let decided = (!matches!(verdict, Verdict::Unknown(_))).then_some("search");
         finding(verdict, tally, decided, Some(told))
     }
+
+    /// An order of all is searched for, with all names that lost creates may have made.
+    fn judge_by_search(
+        &self,
+        operations: &[Operation<'_>],
+        effects: Effects,
+        (why, tally, told): (&str, &Tally, bool),
+        budget: &Budget,
+    ) -> Finding {
+        let (mut picks, mut left) = (effects.names().1.clone(), budget.states);
+        let mut first = None;
+        for _ in 0..NAMINGS {
+            let Some((decoded, effects)) = named(operations, &picks) else {
+                break;
+            };
+            let budget = Budget {
+                states: left,
+                ..*budget
+            };
+            let whole = search(&decoded, operations, self.rules, &effects, &budget);
+            left -= whole.visited.min(left);
+            if !matches!(whole.found, Found::Illegal(..)) {
+                return by_search(whole, why, tally, told);
+            }
+            let whole = first.unwrap_or(whole);
+            match effects.names().0.next(&picks, &all(&picks)) {
+                Next::Picks(next) => (picks, first) = (next, Some(whole)),
+                Next::End => return by_search(whole, why, tally, told),
+                Next::GaveUp => break,
+            }
+        }
+        finding(unknown(uncertain_names(why)), tally, None, None)
+    }
+}
+
+/// All questions about names.
+fn all(picks: &Picks) -> Vec<usize> {
+    (0..picks.len()).collect()
+}
+
+/// The history with these names for what lost creates of sequential znodes made.
+fn named<'h>(operations: &[Operation<'h>], picks: &Picks) -> Option<(Decoded<'h>, Effects)> {
+    let mut decoded = decode(operations).ok()?;
+    let effects = replay::prepare_otherwise(&mut decoded, picks)?;
+    Some((decoded, effects))
 }
 
 /// Of two ways in which a history may have come about: one that fits is enough; what fits in neither is told as it does not in the
@@ -228,16 +246,39 @@ struct Fit {
 }
 
 impl<'h> ByZxid<'_, 'h> {
-    /// With these names for what lost creates of sequential znodes made.
-    fn named(&mut self, decoded: &Decoded<'h>, effects: &Effects) -> Verdict {
-        let clear = effects.settled(&[]);
+    /// Part by part, and where that does not tell, all at once; with these names first for what lost creates made, and then with others.
+    fn judge(&mut self, mut picks: Picks) -> Verdict {
+        if let Some(verdict) = self.by_parts(picks.clone()) {
+            return verdict;
+        }
+        let mut verdict = None;
+        for _ in 0..NAMINGS {
+            let Some((decoded, effects)) = named(self.operations, &picks) else {
+                break;
+            };
+            let found = self.exactly(&decoded, &effects);
+            let is_valid = found == Verdict::Valid;
+            verdict = either(verdict, found);
+            match effects.names().0.next(&picks, &all(&picks)) {
+                Next::Picks(next) if !is_valid => picks = next,
+                Next::Picks(_) | Next::End => {
+                    return verdict.unwrap_or(unknown(self.why.to_owned()));
+                }
+                Next::GaveUp => break,
+            }
+        }
+        match verdict {
+            Some(Verdict::Invalid(_)) | None => unknown(uncertain_names(self.why)),
+            Some(verdict) => verdict,
+        }
+    }
+
+    /// Each part by itself, with the names that suit it.
+    fn by_parts(&mut self, mut picks: Picks) -> Option<Verdict> {
+        let (decoded, effects) = named(self.operations, &picks)?;
         let mut fits = Vec::new();
-        for part in &parts(decoded) {
-            let budget = self.share(REFUTING_IN_ALL);
-            let (operations, rules) = (self.operations, self.rules);
-            let searched = search_without_room(decoded, operations, rules, &clear, part, &budget);
-            self.spend(&searched);
-            match searched.found {
+        for part in &parts(&decoded, effects.names().0) {
+            match self.part(part, &mut picks) {
                 Placing::Fits {
                     order,
                     shown,
@@ -249,15 +290,44 @@ impl<'h> ByZxid<'_, 'h> {
                 }),
                 // An order of all is one of each part, too; but a part is searched by shortcuts, which are no proof: that is the exact
                 // search's part.
-                Placing::Nowhere(..) => return self.exactly(decoded, effects),
+                Placing::Nowhere(..) => return None,
                 // The others may still tell.
                 Placing::Undecided(_) => {}
             }
         }
-        match self.fit_together(decoded, effects, &fits) {
-            true => Verdict::Valid,
-            false => self.exactly(decoded, effects),
+        let (decoded, effects) = named(self.operations, &picks)?;
+        self.fit_together(&decoded, &effects, &fits)
+            .then_some(Verdict::Valid)
+    }
+
+    /// A part with the first names that suit it: these are picked.
+    fn part(&mut self, part: &Part, picks: &mut Picks) -> Placing {
+        let begin = picks.clone();
+        let mut first = None;
+        for _ in 0..NAMINGS {
+            let Some((decoded, effects)) = named(self.operations, picks) else {
+                break;
+            };
+            let budget = self.share(REFUTING_IN_ALL);
+            let clear = effects.settled(&[]);
+            let searched =
+                search_without_room(&decoded, self.operations, self.rules, &clear, part, &budget);
+            self.spend(&searched);
+            if !matches!(searched.found, Placing::Nowhere(..)) {
+                return searched.found;
+            }
+            let nowhere = first.unwrap_or(searched.found);
+            match effects.names().0.next(picks, &part.names) {
+                Next::Picks(next) => (*picks, first) = (next, Some(nowhere)),
+                Next::End => {
+                    *picks = begin;
+                    return nowhere;
+                }
+                Next::GaveUp => break,
+            }
         }
+        *picks = begin;
+        Placing::Undecided(uncertain_names(self.why))
     }
 
     /// What the next search may spend.
@@ -274,27 +344,23 @@ impl<'h> ByZxid<'_, 'h> {
         self.held = self.held.max(searched.held);
     }
 
-    fn nowhere(&self, decoded: &Decoded<'h>, effects: &Effects, at: usize, text: &str) -> Verdict {
-        match effects.names_are_open() {
-            true => unknown(uncertain_names(self.why)),
-            false => invalid(replay::fits_nowhere(decoded, effects, at, text)),
-        }
-    }
-
     /// Whether there are zxids for all that was put in, each of its own, with which the whole history replays: that proves it.
     fn fit_together(&self, decoded: &Decoded<'h>, effects: &Effects, fits: &[Fit]) -> bool {
         let clear = effects.settled(&[]).placed;
         let shown = fits.iter().flat_map(|fit| fit.shown.iter().copied());
-        let mut way: Vec<(usize, Zxid)> = shown.filter(|own| !clear.contains(own)).collect();
-        let settled = effects.settled(&way);
-        let room = Room::new(decoded, self.rules, &settled);
-        let put_in = fits.iter().map(|fit| (&fit.order[..], &fit.put_in[..]));
-        let Some(given) = room.make(put_in) else {
-            return false;
-        };
-        way.extend(given);
-        let replayed = replay::replay(decoded, self.rules, effects.settled(&way));
-        matches!(replayed, Replayed::Fits(_))
+        let shown: Vec<(usize, Zxid)> = shown.filter(|own| !clear.contains(own)).collect();
+        let settled = effects.settled(&shown);
+        // What a session's end took is not known here: first as if it took all, then as if others had taken it before.
+        [true, false].into_iter().any(|is_careful| {
+            let room = Room::new(decoded, self.rules, &settled, is_careful);
+            let put_in = fits.iter().map(|fit| (&fit.order[..], &fit.put_in[..]));
+            let Some(given) = room.make(put_in) else {
+                return false;
+            };
+            let way: Vec<(usize, Zxid)> = shown.iter().copied().chain(given).collect();
+            let replayed = replay::replay(decoded, self.rules, effects.settled(&way));
+            matches!(replayed, Replayed::Fits(_))
+        })
     }
 
     /// All at once, with every way in which the zxids that answers show can belong to indeterminate writes.
@@ -313,7 +379,9 @@ impl<'h> ByZxid<'_, 'h> {
             self.spend(&searched);
             let found = match searched.found {
                 Placing::Fits { .. } => return Verdict::Valid,
-                Placing::Nowhere(at, text) => self.nowhere(decoded, &settled, at, &text),
+                Placing::Nowhere(at, text) => {
+                    invalid(replay::fits_nowhere(decoded, &settled, at, &text))
+                }
                 Placing::Undecided(text) => {
                     unknown(format!("{why}; {text}; give it a larger budget"))
                 }
@@ -326,7 +394,7 @@ impl<'h> ByZxid<'_, 'h> {
 
 fn uncertain_names(why: &str) -> String {
     format!(
-        "{why}; several indeterminate creates may have made a sequential znode that was seen, and with the first of them there is no order"
+        "{why}; there are too many ways in which indeterminate creates may have made sequential znodes, and with the first of them there is no order"
     )
 }
 
@@ -350,13 +418,7 @@ fn invalid(misfit: Misfit<'_>) -> Verdict {
 }
 
 /// What the search says, after the replay could not decide and said why; `told` is whether every answer had a zxid.
-fn by_search(
-    whole: Whole,
-    why: &str,
-    tally: &Tally,
-    told: bool,
-    names_are_uncertain: bool,
-) -> Finding {
+fn by_search(whole: Whole, why: &str, tally: &Tally, told: bool) -> Finding {
     let search = json!({ "why": why, "configurations": whole.visited, "bytes": whole.held });
     let verdict = match whole.found {
         // Which zxid an indeterminate write has, the search knows only as far as answers show it.
@@ -364,7 +426,6 @@ fn by_search(
             "{why}; there is an order of all operations, but it is not known whether the zxids leave room for it"
         )),
         Found::Legal => Verdict::Valid,
-        Found::Illegal(..) if names_are_uncertain => unknown(uncertain_names(why)),
         Found::Illegal(summary, witness) => Verdict::Invalid(vec![Anomaly {
             kind: "nonlinearizable".to_owned(),
             checker: NAME.to_owned(),

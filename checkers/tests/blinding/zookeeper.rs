@@ -27,6 +27,7 @@ fn run_with(rng: &mut ChaCha8Rng, sequential: f64, ephemeral: f64, close: f64) -
         multi: 0.1,
         sequential,
         close,
+        by_name: 0.0,
     };
     Sim::run(rng, options)
 }

@@ -39,6 +39,51 @@ pub(crate) fn explained(records: &[Record]) -> bool {
     in_sessions(records, &order) && place(records, &open, top, &mut order)
 }
 
+/// The same with every name that the history knows, and none of them, for every sequential znode whose create was lost.
+pub(crate) fn explained_with_some_names(records: &[Record], known: &[String]) -> bool {
+    let mut named = records.to_vec();
+    name(&mut named, 0, known)
+}
+
+fn name(records: &mut Vec<Record>, at: usize, known: &[String]) -> bool {
+    if at == records.len() {
+        return explained(records);
+    }
+    if records[at].is_ok() {
+        return name(records, at + 1, known);
+    }
+    let request = records[at].request.clone();
+    for part in 0..request.steps().len() {
+        for name_of_part in known {
+            let mut named = request.clone();
+            let step = match &mut named {
+                Request::One(step) => step,
+                Request::Multi(steps) => &mut steps[part],
+                _ => unreachable!("only these have steps"),
+            };
+            let Step::Create {
+                path,
+                made,
+                sequential: true,
+                ..
+            } = step
+            else {
+                break;
+            };
+            if !name_of_part.starts_with(path.as_str()) {
+                continue;
+            }
+            *made = Some(name_of_part.clone());
+            records[at].request = named;
+            if name(records, at + 1, known) {
+                return true;
+            }
+        }
+    }
+    records[at].request = request;
+    name(records, at + 1, known)
+}
+
 fn place(records: &[Record], open: &[usize], top: i64, order: &mut Vec<(i64, usize)>) -> bool {
     let Some((first, rest)) = open.split_first() else {
         order.sort_unstable();

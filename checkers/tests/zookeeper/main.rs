@@ -7,6 +7,7 @@ mod common;
 
 mod explained;
 mod fencing;
+mod names;
 mod promises;
 mod search;
 mod sim;

@@ -23,6 +23,7 @@ fn nothing_sound_is_refused() {
             multi: 0.15,
             sequential: 0.4,
             close: 0.1,
+            by_name: 0.0,
         };
         let history = history(&Sim::run(&mut rng, options).records);
         let contract = if exact { "keelhaul-node" } else { "zookeeper" };

@@ -377,6 +377,8 @@ pub(crate) struct Options {
     pub(crate) multi: f64,
     pub(crate) sequential: f64,
     pub(crate) close: f64,
+    /// How often a sequential znode is asked for by its name, whoever has learned it.
+    pub(crate) by_name: f64,
 }
 
 /// The small ZooKeeper at work.
@@ -522,7 +524,14 @@ impl Sim {
 
     fn request(&mut self, rng: &mut ChaCha8Rng) -> Request {
         const PATHS: [&str; 4] = ["/t/a", "/t/b", "/t/a/c", "/t/a/d"];
-        let path = (*pick(rng, &PATHS)).to_owned();
+        let mut path = (*pick(rng, &PATHS)).to_owned();
+        if self.options.by_name > 0.0 && rng.random_bool(self.options.by_name) {
+            let numbered = self.tree().0.keys().filter(|path| path.contains("/n-"));
+            let numbered: Vec<String> = numbered.cloned().collect();
+            if !numbered.is_empty() {
+                path.clone_from(pick(rng, &numbered));
+            }
+        }
         if rng.random_bool(0.45) {
             let look = *pick(rng, &["get", "get", "exists", "children"]);
             let path = if look == "children" && rng.random_bool(0.5) {

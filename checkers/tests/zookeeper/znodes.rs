@@ -21,6 +21,7 @@ fn options(rng: &mut ChaCha8Rng, exact: bool) -> Options {
         multi: 0.15,
         sequential: 0.15,
         close: 0.08,
+        by_name: 0.0,
     }
 }
 
@@ -28,7 +29,7 @@ pub(crate) fn exact_options(rng: &mut ChaCha8Rng) -> Options {
     options(rng, true)
 }
 
-fn exact() -> Parameters {
+pub(crate) fn exact() -> Parameters {
     Parameters {
         contract: "keelhaul-node".to_owned(),
         ..Parameters::default()

@@ -1,7 +1,9 @@
 //! Which indeterminate writes took effect, and at which zxid, as far as answers show it.
 
 use super::super::call::{Call, DataId, Look, Op, Outcome, PathId, SessionId, Step, Write, Zxid};
-use super::super::decode::{Decoded, number};
+use super::super::decode::Decoded;
+use super::super::given::given;
+use super::names::{Names, Picks};
 use super::{Misfit, touched, without_zxid};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
@@ -17,8 +19,27 @@ enum Claim {
     Child(PathId),
 }
 
+impl Claim {
+    /// The znode whose Stat shows it.
+    fn about(&self) -> PathId {
+        match self {
+            Claim::Made(path, _) | Claim::Set(path, _) | Claim::Child(path) => *path,
+        }
+    }
+}
+
 /// Indeterminate writes with the zxids that they may have.
 pub(in super::super) type Way = Vec<(usize, Zxid)>;
+
+/// A zxid that answers show, and of which it is not clear whose it is.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Doubt {
+    pub(in super::super) zxid: Zxid,
+    /// Indeterminate writes that may have it.
+    pub(in super::super) fitting: Vec<usize>,
+    /// Or else it is older than the history.
+    is_perhaps_older: bool,
+}
 
 /// The indeterminate writes: those with a zxid, and the pool of the others.
 #[derive(Debug, Clone, Default)]
@@ -27,12 +48,10 @@ pub(in super::super) struct Effects {
     pub(in super::super) placed: Vec<(usize, Zxid)>,
     /// Those that may have had another zxid, or none: several would have fitted.
     uncertain: FxHashSet<usize>,
-    /// Zxids that answers show and several writes may have, or one that may have several of them; with those writes.
-    doubtful: Vec<(Zxid, Vec<usize>)>,
-    /// For each name that several lost creates of sequential znodes may have made: how many of them.
-    namesakes: Vec<usize>,
-    /// Whether what a lost create of a sequential znode made can have one of several names, beside that.
-    remade: bool,
+    doubtful: Vec<Doubt>,
+    /// Names that lost creates of sequential znodes may have made.
+    names: Names,
+    picks: Picks,
     /// Indeterminate writes that no answer shows, in the order of their invocations.
     pub(super) pool: Vec<usize>,
     taken: FxHashSet<usize>,
@@ -44,21 +63,26 @@ pub(in super::super) struct Effects {
 }
 
 impl Effects {
-    /// Finds them; or two writes with one zxid. Gives sequential znodes whose answer was lost the names that they were seen under:
-    /// where several would do for one, the one that `picks` says, or the first.
+    /// Finds them; or two writes with one zxid. Gives lost creates of sequential znodes the names that are picked, or that are likely.
     pub(super) fn find<'h>(
         decoded: &mut Decoded<'h>,
-        picks: &[usize],
+        picks: Option<&Picks>,
     ) -> Result<Effects, Box<Misfit<'h>>> {
         let known = known(decoded)?;
+        let sessions = Sessions::of(decoded);
+        let names = Names::of(decoded, |at, zxid| sessions.may_have(decoded, at, zxid));
+        let picks = picks.cloned().unwrap_or_else(|| names.first());
+        names.give(decoded, &picks);
         let mut effects = Effects {
-            sessions: Sessions::of(decoded),
+            sessions,
+            uncertain: names.uncertain().map(|(at, _)| at).collect(),
+            names,
+            picks,
             ..Effects::default()
         };
         let open: Vec<usize> = (0..decoded.ops.len())
             .filter(|at| decoded.ops[*at].may_take_effect())
             .collect();
-        (effects.uncertain, effects.namesakes) = name_what_was_seen(decoded, &open, picks);
         if open.is_empty() {
             return Ok(effects);
         }
@@ -74,7 +98,10 @@ impl Effects {
             None => claims(decoded, &known),
             Some(_) => BTreeMap::new(),
         };
-        let mut shown: Vec<(Zxid, Vec<usize>)> = Vec::new();
+        let mut shown: Vec<Doubt> = Vec::new();
+        let oldest = known.iter().min().copied().unwrap_or(Zxid::MAX);
+        let there = are_given(decoded);
+        let named: FxHashSet<PathId> = (effects.names.uncertain().map(|(_, path)| path)).collect();
         for (zxid, claims) in claims {
             let about = claims.iter().map(|claim| match *claim {
                 Claim::Made(path, _) => decoded.paths.parent(path).unwrap_or(path),
@@ -94,24 +121,28 @@ impl Effects {
                 .copied()
                 .filter(fits)
                 .collect();
-            let Some(at) = fitting.iter().copied().find(|at| !used.contains(at)) else {
-                shown.push((zxid, fitting));
+            let is_perhaps_older =
+                zxid < oldest && claims.iter().all(|claim| there[claim.about().0 as usize]);
+            let first = fitting.iter().copied().find(|at| !used.contains(at));
+            let made_by_name = claims.iter().any(|claim| match claim {
+                Claim::Made(path, _) => named.contains(path),
+                _ => false,
+            });
+            // One that was given another zxid may have had this one; or one that has another name here.
+            let in_doubt = is_perhaps_older || made_by_name || fitting.len() > 1;
+            shown.push(Doubt {
+                zxid,
+                fitting,
+                is_perhaps_older,
+            });
+            let Some(at) = first else {
                 continue;
             };
-            // One that was given another zxid may have had this one.
-            let several = fitting.len() > 1;
-            shown.push((zxid, fitting));
-            if several {
+            if in_doubt {
                 effects.uncertain.insert(at);
             }
             used.insert(at);
             effects.placed.push((at, zxid));
-            for claim in &claims {
-                if let Claim::Made(path, _) = claim {
-                    effects.remade |= several && is_nameless(decoded, at);
-                    name(decoded, at, *path);
-                }
-            }
         }
         effects.doubtful = doubtful(shown);
         effects.used = known;
@@ -125,50 +156,36 @@ impl Effects {
                 effects.concerning.entry(path).or_default().push(at);
             }
         }
+        for (at, path) in effects.names.uncertain() {
+            effects.concerning.entry(path).or_default().push(at);
+        }
         for list in effects.concerning.values_mut() {
             list.sort_unstable();
+            list.dedup();
         }
         Ok(effects)
     }
 
-    /// Whether other lost creates may have made sequential znodes that were seen.
-    pub(in super::super) fn names_are_uncertain(&self) -> bool {
-        self.remade || !self.namesakes.is_empty()
-    }
-
-    /// Whether they may have, in a way that no picks tell.
-    pub(in super::super) fn names_are_open(&self) -> bool {
-        self.remade
-    }
-
-    /// The picks after these, as one counts.
-    pub(in super::super) fn next_picks(&self, picks: &[usize]) -> Option<Vec<usize>> {
-        let mut next: Vec<usize> = (0..self.namesakes.len())
-            .map(|place| picks.get(place).copied().unwrap_or(0))
-            .collect();
-        while let Some(last) = next.pop() {
-            if last + 1 < self.namesakes[next.len()] {
-                next.push(last + 1);
-                return Some(next);
-            }
-        }
-        None
+    /// Names that lost creates of sequential znodes may have made, and those that they have here.
+    pub(in super::super) fn names(&self) -> (&Names, &Picks) {
+        (&self.names, &self.picks)
     }
 
     /// Every way in which the zxids that answers show can belong to indeterminate writes; none if there are more than so many ways.
     /// Where it is clear whose they are, no way tells of them.
     pub(in super::super) fn ways(&self, most: usize) -> Option<Vec<Way>> {
         let mut ways: Vec<Way> = vec![Vec::new()];
-        for (zxid, fitting) in &self.doubtful {
+        for doubt in &self.doubtful {
+            let (zxid, fitting) = (&doubt.zxid, &doubt.fitting);
             let mut next = Vec::new();
             for way in ways {
                 let taken = |at: &usize| way.iter().any(|(other, _)| other == at);
                 let free: Vec<usize> = fitting.iter().copied().filter(|at| !taken(at)).collect();
                 let with = |at: usize| way.iter().copied().chain([(at, *zxid)]).collect();
-                match free.is_empty() {
-                    // Nobody is left who may have it: what shows it fits nowhere.
-                    true => next.push(way),
-                    false => next.extend(free.into_iter().map(with)),
+                next.extend(free.iter().copied().map(with));
+                // If nobody is left who may have it, what shows it fits nowhere.
+                if free.is_empty() || doubt.is_perhaps_older {
+                    next.push(way);
                 }
             }
             if next.len() > most {
@@ -181,11 +198,7 @@ impl Effects {
 
     /// The zxids that are clear, and these: with nothing uncertain any more.
     pub(in super::super) fn settled(&self, way: &[(usize, Zxid)]) -> Effects {
-        let in_doubt = |at: &usize| {
-            self.doubtful
-                .iter()
-                .any(|(_, fitting)| fitting.contains(at))
-        };
+        let in_doubt = |at: &usize| self.doubtful.iter().any(|doubt| doubt.fitting.contains(at));
         let clear = self.placed.iter().filter(|(at, _)| !in_doubt(at));
         let mut settled = Effects {
             placed: clear.chain(way).copied().collect(),
@@ -196,7 +209,7 @@ impl Effects {
         // Those that are in doubt are somebody's, too.
         settled
             .used
-            .extend(self.doubtful.iter().map(|(zxid, _)| *zxid));
+            .extend(self.doubtful.iter().map(|doubt| doubt.zxid));
         settled
             .used
             .extend(settled.placed.iter().map(|(_, zxid)| *zxid));
@@ -223,12 +236,12 @@ impl Effects {
 
     /// Whether it is doubtful whether a zxid that answers show is this write's.
     pub(in super::super) fn may_be_seen(&self, at: usize) -> bool {
-        let fitting = self.doubtful.iter().map(|(_, fitting)| fitting);
+        let fitting = self.doubtful.iter().map(|doubt| &doubt.fitting);
         fitting.flatten().any(|other| *other == at)
     }
 
-    /// Zxids that answers show and of which it is doubtful whose they are, with all whose they may be. Ascending.
-    pub(in super::super) fn doubtful(&self) -> &[(Zxid, Vec<usize>)] {
+    /// Zxids that answers show and of which it is doubtful whose they are. Ascending.
+    pub(in super::super) fn doubtful(&self) -> &[Doubt] {
         &self.doubtful
     }
 
@@ -301,22 +314,29 @@ impl Effects {
     }
 }
 
-/// Of the zxids that answers show, those about which it is not clear whose they are.
-fn doubtful(shown: Vec<(Zxid, Vec<usize>)>) -> Vec<(Zxid, Vec<usize>)> {
+/// Of the zxids that answers show, those about which it is not clear whose they are: several writes may have them, or one that may have
+/// several of them, or they are older.
+fn doubtful(shown: Vec<Doubt>) -> Vec<Doubt> {
     let mut times: FxHashMap<usize, usize> = FxHashMap::default();
-    for at in shown.iter().flat_map(|(_, fitting)| fitting) {
+    for at in shown.iter().flat_map(|doubt| &doubt.fitting) {
         *times.entry(*at).or_default() += 1;
     }
-    let clear = |fitting: &[usize]| matches!(fitting, [only] if times[only] == 1);
-    shown
-        .into_iter()
-        .filter(|(_, fitting)| !fitting.is_empty() && !clear(fitting))
-        .collect()
+    let clear = |doubt: &Doubt| match &doubt.fitting[..] {
+        [only] => times[only] == 1 && !doubt.is_perhaps_older,
+        fitting => fitting.is_empty(),
+    };
+    let mut doubtful = shown;
+    doubtful.retain(|doubt| !clear(doubt));
+    doubtful
 }
 
-fn is_nameless(decoded: &Decoded<'_>, at: usize) -> bool {
-    let unnamed = |step: &Step<'_>| matches!(step, Step::Create { path: None, .. });
-    matches!(&decoded.ops[at].call, Call::Write(write) if write.steps().iter().any(unnamed))
+/// By path: whether it was there before the history.
+fn are_given(decoded: &Decoded<'_>) -> Vec<bool> {
+    let mut there = vec![false; decoded.paths.len()];
+    for (path, _) in given(decoded) {
+        there[path.0 as usize] = true;
+    }
+    there
 }
 
 /// Zxids of answered writes. A multi is one write; two writes with one zxid are none.
@@ -399,9 +419,8 @@ fn satisfies(decoded: &Decoded<'_>, at: usize, claim: &Claim) -> bool {
                 path: made, data, ..
             },
         ) => {
-            let named = made.map_or_else(|| may_be(decoded, step, *path), |made| made == *path);
             // With a part that sets it, a multi leaves other data.
-            named && (is(wanted, data) || write.steps().len() > 1)
+            *made == Some(*path) && (is(wanted, data) || write.steps().len() > 1)
         }
         (
             Claim::Set(path, wanted),
@@ -415,119 +434,6 @@ fn satisfies(decoded: &Decoded<'_>, at: usize, claim: &Claim) -> bool {
         }
         _ => false,
     })
-}
-
-/// Whether this may be what a sequential create made.
-fn may_be(decoded: &Decoded<'_>, step: &Step<'_>, path: PathId) -> bool {
-    match step {
-        Step::Create {
-            asked,
-            sequential: true,
-            ..
-        } => number(asked, decoded.paths.name(path)).is_some(),
-        _ => false,
-    }
-}
-
-/// Gives sequential znodes whose answers were lost the names under which something was seen that nothing else can have made;
-/// returns those for which several names would do, or several of which would do for one name; and how many would, for each such
-/// name.
-fn name_what_was_seen(
-    decoded: &mut Decoded<'_>,
-    open: &[usize],
-    picks: &[usize],
-) -> (FxHashSet<usize>, Vec<usize>) {
-    let mut namesakes = Vec::new();
-    let mut uncertain = FxHashSet::default();
-    let unnamed = |step: &Step<'_>| matches!(step, Step::Create { path: None, .. });
-    let mut nameless: Vec<usize> = open
-        .iter()
-        .copied()
-        .filter(|at| matches!(&decoded.ops[*at].call, Call::Write(write) if write.steps().iter().any(unnamed)))
-        .collect();
-    if nameless.is_empty() {
-        return (uncertain, namesakes);
-    }
-    let mut left = vec![false; decoded.paths.len()];
-    for op in &decoded.ops {
-        if let (Call::Read { path, .. }, Outcome::Done(answer)) = (&op.call, &op.outcome) {
-            let children = answer.children.iter().flatten();
-            children
-                .chain([path])
-                .for_each(|path| left[path.0 as usize] = true);
-        }
-        // What was changed was there, too.
-        if let (Call::Write(write), Outcome::Done(_)) = (&op.call, &op.outcome) {
-            let there = write.steps().iter().filter_map(Step::path);
-            there.for_each(|path| left[path.0 as usize] = true);
-        }
-    }
-    for op in &decoded.ops {
-        if let Call::Write(write) = &op.call {
-            let made = write
-                .steps()
-                .iter()
-                .filter(|step| matches!(step, Step::Create { .. }));
-            made.filter_map(Step::path)
-                .for_each(|path| left[path.0 as usize] = false);
-        }
-    }
-    for path in (0..left.len())
-        .filter(|path| left[*path])
-        .map(|path| PathId(path as u32))
-    {
-        let may = |at: &usize| match &decoded.ops[*at].call {
-            Call::Write(write) => write
-                .steps()
-                .iter()
-                .any(|step| unnamed(step) && may_be(decoded, step, path)),
-            _ => false,
-        };
-        let fitting: Vec<usize> = nameless.iter().copied().filter(may).collect();
-        if fitting.is_empty() {
-            continue;
-        }
-        let mut pick = 0;
-        if fitting.len() > 1 {
-            pick = picks.get(namesakes.len()).copied().unwrap_or(0);
-            namesakes.push(fitting.len());
-            uncertain.extend(&fitting);
-        }
-        let at = &fitting[pick.min(fitting.len() - 1)];
-        name(decoded, *at, path);
-        let more = matches!(&decoded.ops[*at].call, Call::Write(write) if write.steps().iter().any(unnamed));
-        nameless.retain(|other| more || other != at);
-    }
-    (uncertain, namesakes)
-}
-
-/// A sequential znode was seen under this name.
-fn name(decoded: &mut Decoded<'_>, at: usize, path: PathId) {
-    let fits: Vec<bool> = match &decoded.ops[at].call {
-        Call::Write(write) => write
-            .steps()
-            .iter()
-            .map(|step| may_be(decoded, step, path))
-            .collect(),
-        _ => return,
-    };
-    let Call::Write(write) = &mut decoded.ops[at].call else {
-        return;
-    };
-    let steps = match write {
-        Write::One(step) => std::slice::from_mut(step),
-        Write::Multi(steps) => steps.as_mut_slice(),
-        Write::Close => return,
-    };
-    for (step, _) in steps.iter_mut().zip(fits).filter(|(_, fits)| *fits) {
-        if let Step::Create {
-            path: made @ None, ..
-        } = step
-        {
-            *made = Some(path);
-            return;
-        }
-    }
 }
 
 /// The znodes that a write names, and their parents; for the end of a session, those of all its ephemeral znodes.

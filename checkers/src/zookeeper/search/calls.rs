@@ -97,7 +97,7 @@ impl Calls {
         };
         let mut numbers: FxHashMap<String, u32> = FxHashMap::default();
         for (at, op) in decoded.ops.iter().enumerate() {
-            let is_there = part.is_none_or(|part| part.binary_search(&at).is_ok());
+            let is_there = part.is_none_or(|part| part.operations.binary_search(&at).is_ok());
             let Some(kind) = kind(op, rules).filter(|_| is_there) else {
                 calls.of.push(None);
                 continue;
@@ -144,8 +144,9 @@ impl Calls {
 
     /// Each write that may have a zxid that answers show, with that.
     fn find_claims(&mut self, effects: &Effects) {
-        for (place, (zxid, fitting)) in effects.doubtful().iter().enumerate() {
-            for at in fitting {
+        for (place, doubt) in effects.doubtful().iter().enumerate() {
+            let zxid = &doubt.zxid;
+            for at in &doubt.fitting {
                 let Some(fact) = self.of[*at].map(|fact| self.facts[fact as usize].clone()) else {
                     continue;
                 };

@@ -19,7 +19,7 @@ mod parts;
 mod state;
 mod trie;
 
-use super::call::{Call, Step, Write, Zxid};
+use super::call::Zxid;
 use super::decode::Decoded;
 use super::given::given;
 use super::replay::{Effects, Rules};
@@ -29,36 +29,6 @@ use crate::verdict::Budget;
 use calls::Order;
 use model::Tree;
 pub(super) use parts::{Part, parts};
-
-/// Gives sequential znodes that nobody saw, and whose creates may have happened, names of their own: a list of children that
-/// does not have them is one in which they are not.
-pub(super) fn name_what_was_not_seen(decoded: &mut Decoded<'_>) {
-    for at in 0..decoded.ops.len() {
-        if !decoded.ops[at].may_take_effect() {
-            continue;
-        }
-        let inv = decoded.ops[at].inv();
-        let Call::Write(write) = &mut decoded.ops[at].call else {
-            continue;
-        };
-        let steps = match write {
-            Write::One(step) => std::slice::from_mut(step),
-            Write::Multi(steps) => steps.as_mut_slice(),
-            Write::Close => continue,
-        };
-        for (part, step) in steps.iter_mut().enumerate() {
-            if let Step::Create {
-                asked,
-                path: made @ None,
-                ..
-            } = step
-            {
-                // No path that ZooKeeper makes has a character 0.
-                *made = Some(decoded.paths.id(format!("{asked}\0{inv}.{part}")));
-            }
-        }
-    }
-}
 
 /// Searches for an order of the whole history.
 pub(super) fn search<'h>(

@@ -10,15 +10,30 @@ use super::super::call::{Call, PathId, SessionId, Step, Write};
 use super::super::decode::Decoded;
 use super::super::effect::telling;
 use super::super::given::given;
+use super::super::replay::Names;
 use rustc_hash::FxHashMap;
 
-/// Operations by their places, ascending.
-pub(in super::super) type Part = Vec<usize>;
+/// What is connected.
+#[derive(Debug, Default)]
+pub(in super::super) struct Part {
+    /// Operations by their places, ascending.
+    pub(in super::super) operations: Vec<usize>,
+    /// Questions about names that lost creates may have made. Ascending.
+    pub(in super::super) names: Vec<usize>,
+}
 
 /// The parts that have indeterminate writes, each by itself, in the order of their first operations; and last all that have none, as
-/// one. The end of a session is in each part that has any of its ephemeral znodes or its indeterminate writes.
-pub(in super::super) fn parts(decoded: &Decoded<'_>) -> Vec<Part> {
+/// one. The end of a session is in each part that has any of its ephemeral znodes or its indeterminate writes. Whatever
+/// lost creates of sequential znodes made, the parts are the same.
+pub(in super::super) fn parts(decoded: &Decoded<'_>, names: &Names) -> Vec<Part> {
     let mut groups = Groups::new(decoded.paths.len());
+    for path in names.paths() {
+        groups.join_all(
+            [Some(path), decoded.paths.parent(path)]
+                .into_iter()
+                .flatten(),
+        );
+    }
     let telling = telling(decoded);
     let mut owned = owned(decoded);
     for op in &decoded.ops {
@@ -53,21 +68,31 @@ pub(in super::super) fn parts(decoded: &Decoded<'_>) -> Vec<Part> {
         within.sort_unstable();
         within.dedup();
         for group in within {
-            of_group.entry(group).or_default().push(at);
+            of_group.entry(group).or_default().operations.push(at);
             if op.may_take_effect() && !open.contains(&group) {
                 open.push(group);
             }
+        }
+    }
+    for (question, path) in names.paths().enumerate() {
+        if let Some(part) = of_group.get_mut(&groups.of(path)) {
+            part.names.push(question);
         }
     }
     let mut parts: Vec<Part> = open
         .iter()
         .filter_map(|group| of_group.remove(group))
         .collect();
-    parts.sort_unstable();
-    let mut rest: Part = of_group.into_values().flatten().collect();
-    rest.sort_unstable();
-    rest.dedup();
-    if !rest.is_empty() {
+    parts.sort_unstable_by(|one, other| one.operations.cmp(&other.operations));
+    let mut rest = Part::default();
+    for part in of_group.into_values() {
+        rest.operations.extend(part.operations);
+        rest.names.extend(part.names);
+    }
+    rest.operations.sort_unstable();
+    rest.operations.dedup();
+    rest.names.sort_unstable();
+    if !rest.operations.is_empty() {
         parts.push(rest);
     }
     parts
