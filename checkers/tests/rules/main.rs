@@ -110,6 +110,12 @@ impl Story {
         );
     }
 
+    /// A line of its about one key.
+    fn note_of(&mut self, who: &str, f: &str, key: &str, extra: Value) {
+        let who = Process::Named(who.into());
+        self.line(who, Kind::Info, f, key, Value::Null, extra);
+    }
+
     fn wait(&mut self, millis: u64) {
         self.now += millis;
     }

@@ -100,6 +100,26 @@ const MODELS: &[Rule] = &[
             );
         },
     ),
+    ("a refused add", "set", "unknown: Boom", |story| {
+        story.done(
+            1,
+            "add",
+            "",
+            (json!(1), NULL),
+            (json!(1), json!({ "error": "Boom" })),
+        );
+        story.done(1, "read", "", (NULL, NULL), (json!([1]), NULL));
+    }),
+    ("a refused read", "set", "unknown: Boom", |story| {
+        story.done(1, "add", "", (json!(1), NULL), (json!(1), NULL));
+        story.done(
+            1,
+            "read",
+            "",
+            (NULL, NULL),
+            (NULL, json!({ "error": "Boom" })),
+        );
+    }),
     (
         "no read of a bank",
         "bank",

@@ -94,6 +94,23 @@ const LISTS: &[Rule] = &[
         },
     ),
     (
+        "two append behind the same list",
+        "list-append",
+        "lost-update G-single-item",
+        |story| {
+            for (process, value) in [(1, 1), (2, 2)] {
+                let asked = json!([["r", "x", null], ["append", "x", value]]);
+                txn(
+                    story,
+                    process,
+                    asked,
+                    json!([["r", "x", []], ["append", "x", value]]),
+                );
+            }
+            read_list(story, 3, json!(["r", "x", [1, 2]]));
+        },
+    ),
+    (
         "versions that agree with the list",
         "list-append",
         "valid",

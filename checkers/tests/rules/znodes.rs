@@ -382,6 +382,310 @@ fn get(story: &mut Story, key: &str, data: Option<i32>) {
     story.done(2, "get", key, (NULL, NULL), told);
 }
 
+/// The parent `/p` and the ephemeral `/p/e`, made at zxid 1 in session 0x1.
+fn ephemeral_below(story: &mut Story) {
+    let asked = json!({ "ephemeral": true, "session": "0x1" });
+    let told = (json!(1), in_session("0x1", 1));
+    story.done(1, "create", "/p/e", (json!(1), asked), told);
+}
+
+fn children(story: &mut Story, names: Value, zxid: i64) {
+    story.done(
+        2,
+        "children",
+        "/p",
+        (NULL, NULL),
+        (names, in_session("0x2", zxid)),
+    );
+}
+
+const LISTED: &[Rule] = &[
+    (
+        "it is in a list after its session ended",
+        "ephemeral",
+        "ephemeral-survived",
+        |story| {
+            ephemeral_below(story);
+            story.done(1, "close", "", (NULL, NULL), (NULL, in_session("0x1", 5)));
+            children(story, json!(["e"]), 6);
+        },
+    ),
+    (
+        "it is in no list before its session ended",
+        "ephemeral",
+        "ephemeral-not-at-once",
+        |story| {
+            ephemeral_below(story);
+            story.ask(1, "close", "", NULL, NULL);
+            children(story, json!([]), 3);
+            story.answer(1, "close", "", NULL, in_session("0x1", 5));
+        },
+    ),
+    (
+        "one of its name may be another one's",
+        "ephemeral",
+        "valid",
+        |story| {
+            ephemeral_below(story);
+            story.done(1, "close", "", (NULL, NULL), (NULL, in_session("0x1", 5)));
+            let told = (json!(1), in_session("0x3", 6));
+            story.done(3, "create", "/p/e", (json!(1), NULL), told);
+            children(story, json!(["e"]), 6);
+        },
+    ),
+    (
+        "it is gone in one list, and there in a later one",
+        "ephemeral",
+        "ephemeral-not-at-once",
+        |story| {
+            ephemeral_below(story);
+            children(story, json!([]), 3);
+            children(story, json!(["e"]), 4);
+        },
+    ),
+    (
+        "its session writes after it is gone",
+        "ephemeral",
+        "write-after-close",
+        |story| {
+            ephemeral_below(story);
+            children(story, json!([]), 3);
+            let told = (json!(1), in_session("0x1", 4));
+            story.done(1, "create", "/b", (json!(1), NULL), told);
+        },
+    ),
+];
+
+#[test]
+fn lists_of_ephemeral_znodes() {
+    hold(&Parameters::default(), LISTED);
+}
+
+fn made(story: &mut Story, session: &str, key: &str, zxid: i64) {
+    let asked = json!({ "session": session });
+    let told = (json!(1), in_session(session, zxid));
+    story.done(1, "create", key, (json!(1), asked), told);
+}
+
+/// A plain read of `/a`.
+fn plain(story: &mut Story, session: &str, data: i32, zxid: i64) {
+    let asked = json!({ "session": session, "mode": "local" });
+    let told = (json!(data), in_session(session, zxid));
+    story.done(2, "get", "/a", (NULL, asked), told);
+}
+
+/// Two writes of one transaction that fails.
+fn refused_multi(story: &mut Story, results: Value) {
+    let asked = json!([["set", "/a", 2, -1], ["check", "/a", 7]]);
+    let told = json!({
+        "session": "0x2", "zxid": 2, "error": "BadVersion", "results": results
+    });
+    story.done(2, "multi", "", (asked.clone(), NULL), (asked, told));
+}
+
+const ORDER: &[Rule] = &[
+    ("two writes of one zxid", "znodes", "zxid-reused", |story| {
+        made(story, "0x1", "/a", 1);
+        made(story, "0x2", "/b", 1);
+    }),
+    (
+        "a later write of a smaller zxid",
+        "znodes",
+        "zxid-against-real-time",
+        |story| {
+            made(story, "0x1", "/a", 2);
+            made(story, "0x2", "/b", 1);
+        },
+    ),
+    (
+        "a session whose replies go back",
+        "znodes",
+        "session-went-back",
+        |story| {
+            made(story, "0x1", "/a", 1);
+            made(story, "0x1", "/b", 2);
+            plain(story, "0x2", 1, 2);
+            plain(story, "0x2", 1, 1);
+        },
+    ),
+    (
+        "two sessions, one behind the other",
+        "znodes",
+        "valid",
+        |story| {
+            made(story, "0x1", "/a", 1);
+            made(story, "0x1", "/b", 2);
+            plain(story, "0x2", 1, 2);
+            plain(story, "0x3", 1, 1);
+        },
+    ),
+    (
+        "a plain read that shows what is written later",
+        "znodes",
+        "future-read",
+        |story| {
+            plain(story, "0x2", 1, 1);
+            made(story, "0x1", "/a", 1);
+        },
+    ),
+    (
+        "a read that does not show what was answered before",
+        "znodes",
+        "stale-answer",
+        |story| {
+            made(story, "0x1", "/a", 1);
+            made(story, "0x1", "/b", 2);
+            story.done(
+                2,
+                "get",
+                "/a",
+                (NULL, NULL),
+                (json!(1), in_session("0x2", 1)),
+            );
+        },
+    ),
+    (
+        "a create of what is there",
+        "znodes",
+        "write-does-not-fit",
+        |story| {
+            made(story, "0x1", "/a", 1);
+            made(story, "0x2", "/a", 2);
+        },
+    ),
+    (
+        "a read of other data",
+        "znodes",
+        "answer-does-not-fit",
+        |story| {
+            made(story, "0x1", "/a", 1);
+            plain(story, "0x2", 2, 1);
+        },
+    ),
+    (
+        "a znode that was there before is deleted with a child",
+        "znodes",
+        "write-does-not-fit",
+        |story| {
+            made(story, "0x1", "/p/b", 1);
+            story.done(
+                2,
+                "delete",
+                "/p",
+                (NULL, NULL),
+                (NULL, in_session("0x2", 2)),
+            );
+        },
+    ),
+    (
+        "a znode that was there before does not list a child",
+        "znodes",
+        "answer-does-not-fit",
+        |story| {
+            made(story, "0x1", "/p/b", 1);
+            children(story, json!([]), 1);
+        },
+    ),
+    (
+        "a znode that was there before lists others too",
+        "znodes",
+        "valid",
+        |story| {
+            made(story, "0x1", "/p/b", 1);
+            children(story, json!(["a", "b"]), 1);
+        },
+    ),
+    (
+        "a transaction that failed in another part",
+        "znodes",
+        "answer-does-not-fit",
+        |story| {
+            made(story, "0x1", "/a", 1);
+            refused_multi(story, json!(["BadVersion", "RuntimeInconsistency"]));
+        },
+    ),
+    (
+        "a transaction that failed in its last part",
+        "znodes",
+        "valid",
+        |story| {
+            made(story, "0x1", "/a", 1);
+            refused_multi(story, json!([null, "BadVersion"]));
+        },
+    ),
+];
+
+#[test]
+fn the_order_of_all_writes() {
+    hold(&Parameters::default(), ORDER);
+}
+
+/// Session 0x2 watches `/a`, which is made anew while its connection is another one; then it is told of that.
+fn made_anew(story: &mut Story, told: &str) {
+    made(story, "0x1", "/a", 1);
+    let watched = (NULL, json!({ "watch": true }));
+    story.done(2, "get", "/a", watched, (json!(1), in_session("0x2", 1)));
+    story.ask(2, "connect", "", NULL, json!({ "session": "0x2" }));
+    let gone = (NULL, in_session("0x1", 2));
+    story.done(1, "delete", "/a", (NULL, NULL), gone);
+    made(story, "0x1", "/a", 3);
+    story.note_of(
+        "watcher",
+        "event",
+        "/a",
+        json!({ "session": "0x2", "zxid": 3, "event": told }),
+    );
+    story.answer(2, "connect", "", NULL, in_session("0x2", 3));
+    story.done(
+        2,
+        "exists",
+        "/a",
+        (NULL, NULL),
+        (NULL, in_session("0x2", 3)),
+    );
+}
+
+const RECONNECTED: &[Rule] = &[
+    (
+        "what was made anew is told as changed data",
+        "watch",
+        "valid",
+        |story| made_anew(story, "NodeDataChanged"),
+    ),
+    (
+        "a change of children is no sign of that",
+        "watch",
+        "missed-event unregistered-event",
+        |story| made_anew(story, "NodeChildrenChanged"),
+    ),
+    (
+        "nothing was made meanwhile, and changed data is told",
+        "watch",
+        "event-without-change",
+        |story| {
+            made(story, "0x1", "/a", 1);
+            let watched = (NULL, json!({ "watch": true }));
+            story.done(2, "get", "/a", watched, (json!(1), in_session("0x2", 1)));
+            story.ask(2, "connect", "", NULL, json!({ "session": "0x2" }));
+            let told = json!({ "session": "0x2", "zxid": 1, "event": "NodeDataChanged" });
+            story.note_of("watcher", "event", "/a", told);
+            story.answer(2, "connect", "", NULL, in_session("0x2", 1));
+            story.done(
+                2,
+                "exists",
+                "/a",
+                (NULL, NULL),
+                (NULL, in_session("0x2", 1)),
+            );
+        },
+    ),
+];
+
+#[test]
+fn events_around_a_connection() {
+    hold(&Parameters::default(), RECONNECTED);
+}
+
 const SESSIONS: &[Rule] = &[
     (
         "a lost write takes effect after its session's end was answered, without zxids",
