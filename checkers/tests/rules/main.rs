@@ -18,7 +18,10 @@ use serde_json::Value;
 
 /// What is shown, the checker, what it says (`valid`, `unknown: part of a reason`, `outside: ` and anomalies that are no breach of
 /// the contract, or anomalies), and the history.
-type Rule = (&'static str, &'static str, &'static str, fn(&mut Story));
+type Rule = (&'static str, &'static str, &'static str, Tell);
+
+/// Tells a history.
+type Tell = fn(&mut Story);
 
 /// Writes a history down; a millisecond passes with each line.
 #[derive(Default)]

@@ -121,6 +121,93 @@ const MODELS: &[Rule] = &[
         );
     }),
     (
+        "no transactions",
+        "list-append",
+        "unknown: no transactions",
+        |story| {
+            story.note("nemesis", "kill", json!({}));
+        },
+    ),
+    (
+        "nothing put and nothing out",
+        "total-queue",
+        "unknown: nothing was tested",
+        |story| {
+            story.failed(1, "enqueue", "", json!(1));
+        },
+    ),
+    (
+        "what only a register with cas has",
+        "register",
+        "unknown: cas",
+        |story| {
+            story.done(1, "write", "", (json!(1), NULL), (json!(1), NULL));
+            story.done(1, "cas", "", (json!([1, 2]), NULL), (json!([1, 2]), NULL));
+        },
+    ),
+    (
+        "one value written twice",
+        "read-atomic",
+        "unknown: written twice",
+        |story| {
+            let wrote = json!([["w", "x", 1]]);
+            story.done(1, "txn", "", (wrote.clone(), NULL), (wrote.clone(), NULL));
+            story.done(2, "txn", "", (wrote.clone(), NULL), (wrote, NULL));
+        },
+    ),
+    (
+        "one value written again by one who failed",
+        "read-atomic",
+        "valid",
+        |story| {
+            let wrote = json!([["w", "x", 1]]);
+            story.done(1, "txn", "", (wrote.clone(), NULL), (wrote.clone(), NULL));
+            story.failed(2, "txn", "", wrote);
+            story.done(
+                1,
+                "txn",
+                "",
+                (json!([["r", "x", null]]), NULL),
+                (json!([["r", "x", 1]]), NULL),
+            );
+        },
+    ),
+    (
+        "a drain that was refused",
+        "total-queue",
+        "unknown: Boom",
+        |story| {
+            story.done(1, "enqueue", "", (json!(1), NULL), (json!(1), NULL));
+            let error = json!({ "error": "Boom" });
+            story.done(1, "drain", "", (NULL, NULL), (json!([1]), error));
+        },
+    ),
+    (
+        "a cas of three values",
+        "znodes",
+        "unknown: expected [old, new]",
+        |story| {
+            story.done(1, "create", "/a", (json!(1), NULL), (json!(1), NULL));
+            story.done(
+                1,
+                "cas",
+                "/a",
+                (json!([1, 2, 3]), NULL),
+                (json!([1, 2, 3]), NULL),
+            );
+        },
+    ),
+    (
+        "a cas of one value to another one",
+        "znodes",
+        "valid",
+        |story| {
+            story.done(1, "create", "/a", (json!(1), NULL), (json!(1), NULL));
+            story.done(1, "cas", "/a", (json!([1, 2]), NULL), (json!([1, 2]), NULL));
+            story.done(2, "get", "/a", (NULL, NULL), (json!(2), NULL));
+        },
+    ),
+    (
         "no read of a bank",
         "bank",
         "unknown: nothing was tested",

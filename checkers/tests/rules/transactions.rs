@@ -1,6 +1,6 @@
 //! Transactions: versions that are told, and what is lost without an order of versions.
 
-use crate::{Rule, Story, hold, said};
+use crate::{Rule, Story, Tell, hold, said};
 use keelhaul_checkers::{Budget, Parameters, by_name};
 use serde_json::{Value, json};
 
@@ -91,6 +91,16 @@ const LISTS: &[Rule] = &[
                 json!([["append", "x", 1, 1], ["append", "x", 2, 1]]),
             );
             read_list(story, 3, json!(["r", "x", [1, 2], 1]));
+        },
+    ),
+    (
+        "a transaction's appends in another order than its own",
+        "list-append",
+        "incompatible-order",
+        |story| {
+            wrote(story, 1, json!([["append", "x", 1], ["append", "x", 2]]));
+            wrote(story, 1, json!([["append", "x", 3]]));
+            read_list(story, 3, json!(["r", "x", [2, 1, 3]]));
         },
     ),
     (
@@ -185,6 +195,86 @@ const REGISTERS: &[Rule] = &[
         },
     ),
 ];
+
+/// One reads `x`, and writes it and `y`; another one sees `y`, and `x` as it was before.
+fn updated(story: &mut Story) {
+    wrote(story, 1, json!([["w", "x", 1]]));
+    txn(
+        story,
+        2,
+        json!([["r", "x", null], ["w", "x", 2], ["w", "y", 1]]),
+        json!([["r", "x", 1], ["w", "x", 2], ["w", "y", 1]]),
+    );
+    txn(
+        story,
+        3,
+        json!([["r", "y", null], ["r", "x", null]]),
+        json!([["r", "y", 1], ["r", "x", 1]]),
+    );
+}
+
+/// The same, but for the read of who writes; the other one asks before that.
+fn written_again(story: &mut Story, process: u64) {
+    wrote(story, 1, json!([["w", "x", 1]]));
+    let asked = json!([["r", "y", null], ["r", "x", null]]);
+    story.ask(3, "txn", "", asked, Value::Null);
+    wrote(story, process, json!([["w", "x", 2], ["w", "y", 1]]));
+    let told = json!([["r", "y", 1], ["r", "x", 1]]);
+    story.answer(3, "txn", "", told, Value::Null);
+}
+
+/// What is assumed of the order of versions, what is told without it, and what with it.
+#[test]
+fn what_may_be_assumed_of_versions() {
+    let cases: [(&str, Tell); 3] = [
+        ("wfr-keys", updated),
+        ("sequential-keys", |story| written_again(story, 1)),
+        ("linearizable-keys", |story| written_again(story, 2)),
+    ];
+    for (assumption, tell) in cases {
+        for (assumed, expected) in [("none", "valid"), (assumption, "G-single-item")] {
+            let parameters = Parameters {
+                consistency: vec!["serializable".to_owned()],
+                assume: vec![assumed.to_owned()],
+                ..Parameters::default()
+            };
+            hold(&parameters, &[(assumption, "rw-register", expected, tell)]);
+        }
+    }
+}
+
+/// A read of a list without what was appended to it before: by the same process, and by another one.
+#[test]
+fn each_strength_of_serializability_has_an_order_of_its_own() {
+    let own: Tell = |story| {
+        wrote(story, 1, json!([["append", "x", 1]]));
+        read_list(story, 1, json!(["r", "x", []]));
+        read_list(story, 2, json!(["r", "x", [1]]));
+    };
+    let others: Tell = |story| {
+        wrote(story, 1, json!([["append", "x", 1]]));
+        read_list(story, 2, json!(["r", "x", []]));
+        read_list(story, 3, json!(["r", "x", [1]]));
+    };
+    let (process, realtime) = ("G-single-item-process", "G-single-item-realtime");
+    let (not_owed, neither) = (
+        "outside: G-single-item-process",
+        "outside: G-single-item-realtime",
+    );
+    for (model, expected) in [
+        ("serializable", [not_owed, neither]),
+        ("strong-session-serializable", [process, neither]),
+        ("strict-serializable", [process, realtime]),
+    ] {
+        let parameters = Parameters {
+            consistency: vec![model.to_owned()],
+            ..Parameters::default()
+        };
+        for (expected, tell) in expected.into_iter().zip([own, others]) {
+            hold(&parameters, &[(model, "list-append", expected, tell)]);
+        }
+    }
+}
 
 /// Ten who find nothing in `x`, ten who put something there that nobody sees, and what `between` tells.
 ///

@@ -905,6 +905,24 @@ const STATS: &[Rule] = &[
         },
     ),
     (
+        "two writes of one zxid",
+        "zxid-audit",
+        "zxid-reused",
+        |story| {
+            made(story, "0x1", "/a", 1);
+            made(story, "0x2", "/b", 1);
+        },
+    ),
+    (
+        "a later write of a smaller zxid",
+        "zxid-audit",
+        "zxid-against-real-time",
+        |story| {
+            made(story, "0x1", "/a", 2);
+            made(story, "0x2", "/b", 1);
+        },
+    ),
+    (
         "what a correct server says",
         "zxid-audit",
         "valid",
