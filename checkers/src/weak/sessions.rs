@@ -1,7 +1,7 @@
 //! Session guarantees (Terry et al., 1994), key by key.
 
 use super::cycles::{Arrow, cycles};
-use super::reads::{Facts, INITIAL, Place, Txn, UNSEEN, counts};
+use super::reads::{Facts, INITIAL, Place, Txn, counts};
 use super::{direct_anomalies, nothing_read, nothing_tested, transactions, witness};
 use crate::describe;
 use crate::history::History;
@@ -219,8 +219,7 @@ fn goes_back(facts: &Facts<'_, '_>, step: &Step) -> bool {
     if step.to == INITIAL {
         return true;
     }
-    let (from, to) = (facts.rank[step.from as usize], facts.rank[step.to as usize]);
-    from > to || (from == to && from != UNSEEN)
+    facts.rank[step.from as usize] > facts.rank[step.to as usize]
 }
 
 /// The anomaly's name.

@@ -1,0 +1,265 @@
+//! What a checker cannot read: it says so, and of what, instead of judging the rest.
+
+use crate::common::judge_with;
+use crate::{Rule, hold, said};
+use keelhaul_checkers::{History, Parameters, list};
+use serde_json::{Value, json};
+
+const NULL: Value = Value::Null;
+
+/// Those that begin with something of a kind; the others take any value, or none.
+const BEGIN: [&str; 13] = [
+    "multi-register",
+    "mutex",
+    "fenced-mutex",
+    "reentrant-mutex",
+    "semaphore",
+    "fifo-queue",
+    "unordered-queue",
+    "stack",
+    "priority-queue",
+    "counter",
+    "set",
+    "list-append",
+    "bank",
+];
+
+#[test]
+fn a_beginning_that_cannot_be_is_refused() {
+    let parameters = Parameters {
+        initial: Some(json!(-0.5)),
+        ..Parameters::default()
+    };
+    let known = list();
+    for name in BEGIN {
+        let info = known.iter().find(|info| info.name == name).unwrap();
+        let mut invoke: Value = serde_json::from_str(info.example).unwrap();
+        let answer = invoke.to_string();
+        invoke["type"] = json!("invoke");
+        let lines = format!("{invoke}\n{answer}\n");
+        let (history, _) = History::read(lines.as_bytes()).unwrap();
+        let said = said(&judge_with(name, &parameters, &history));
+        assert!(
+            said.starts_with("unknown: ") && said.contains("-0.5"),
+            "{name}: {said}"
+        );
+    }
+}
+
+const MODELS: &[Rule] = &[
+    (
+        "a read that was refused",
+        "cas-register",
+        "unknown: Boom",
+        |story| {
+            story.done(1, "write", "", (json!(1), NULL), (json!(1), NULL));
+            story.done(
+                1,
+                "read",
+                "",
+                (NULL, NULL),
+                (json!(1), json!({ "error": "Boom" })),
+            );
+        },
+    ),
+    (
+        "a put that was refused",
+        "fifo-queue",
+        "unknown: Boom",
+        |story| {
+            story.done(
+                1,
+                "enqueue",
+                "",
+                (json!(1), NULL),
+                (json!(1), json!({ "error": "Boom" })),
+            );
+            story.done(1, "dequeue", "", (NULL, NULL), (json!(1), NULL));
+        },
+    ),
+    (
+        "what no queue has",
+        "fifo-queue",
+        "unknown: dance",
+        |story| {
+            story.done(1, "enqueue", "", (json!(1), NULL), (json!(1), NULL));
+            story.done(1, "dance", "", (NULL, NULL), (json!(1), NULL));
+        },
+    ),
+    (
+        "another path than the one that was asked for",
+        "znodes",
+        "unknown: /b",
+        |story| {
+            story.done(
+                1,
+                "create",
+                "/a",
+                (json!(1), NULL),
+                (json!(1), json!({ "path": "/b" })),
+            );
+        },
+    ),
+    ("a refused add", "set", "unknown: Boom", |story| {
+        story.done(
+            1,
+            "add",
+            "",
+            (json!(1), NULL),
+            (json!(1), json!({ "error": "Boom" })),
+        );
+        story.done(1, "read", "", (NULL, NULL), (json!([1]), NULL));
+    }),
+    ("a refused read", "set", "unknown: Boom", |story| {
+        story.done(1, "add", "", (json!(1), NULL), (json!(1), NULL));
+        story.done(
+            1,
+            "read",
+            "",
+            (NULL, NULL),
+            (NULL, json!({ "error": "Boom" })),
+        );
+    }),
+    (
+        "no transactions",
+        "list-append",
+        "unknown: no transactions",
+        |story| {
+            story.note("nemesis", "kill", json!({}));
+        },
+    ),
+    (
+        "nothing put and nothing out",
+        "total-queue",
+        "unknown: nothing was tested",
+        |story| {
+            story.failed(1, "enqueue", "", json!(1));
+        },
+    ),
+    (
+        "what only a register with cas has",
+        "register",
+        "unknown: cas",
+        |story| {
+            story.done(1, "write", "", (json!(1), NULL), (json!(1), NULL));
+            story.done(1, "cas", "", (json!([1, 2]), NULL), (json!([1, 2]), NULL));
+        },
+    ),
+    (
+        "one value written twice",
+        "read-atomic",
+        "unknown: written twice",
+        |story| {
+            let wrote = json!([["w", "x", 1]]);
+            story.done(1, "txn", "", (wrote.clone(), NULL), (wrote.clone(), NULL));
+            story.done(2, "txn", "", (wrote.clone(), NULL), (wrote, NULL));
+        },
+    ),
+    (
+        "one value written again by one who failed",
+        "read-atomic",
+        "valid",
+        |story| {
+            let wrote = json!([["w", "x", 1]]);
+            story.done(1, "txn", "", (wrote.clone(), NULL), (wrote.clone(), NULL));
+            story.failed(2, "txn", "", wrote);
+            story.done(
+                1,
+                "txn",
+                "",
+                (json!([["r", "x", null]]), NULL),
+                (json!([["r", "x", 1]]), NULL),
+            );
+        },
+    ),
+    (
+        "a drain that was refused",
+        "total-queue",
+        "unknown: Boom",
+        |story| {
+            story.done(1, "enqueue", "", (json!(1), NULL), (json!(1), NULL));
+            let error = json!({ "error": "Boom" });
+            story.done(1, "drain", "", (NULL, NULL), (json!([1]), error));
+        },
+    ),
+    (
+        "a cas of three values",
+        "znodes",
+        "unknown: expected [old, new]",
+        |story| {
+            story.done(1, "create", "/a", (json!(1), NULL), (json!(1), NULL));
+            story.done(
+                1,
+                "cas",
+                "/a",
+                (json!([1, 2, 3]), NULL),
+                (json!([1, 2, 3]), NULL),
+            );
+        },
+    ),
+    (
+        "a cas of one value to another one",
+        "znodes",
+        "valid",
+        |story| {
+            story.done(1, "create", "/a", (json!(1), NULL), (json!(1), NULL));
+            story.done(1, "cas", "/a", (json!([1, 2]), NULL), (json!([1, 2]), NULL));
+            story.done(2, "get", "/a", (NULL, NULL), (json!(2), NULL));
+        },
+    ),
+    (
+        "no read of a bank",
+        "bank",
+        "unknown: nothing was tested",
+        |story| {
+            story.lost(1, "read", "", NULL, NULL);
+        },
+    ),
+    (
+        "a debt does not hide that money is gone",
+        "bank",
+        "negative-balance wrong-total",
+        |story| {
+            story.done(
+                1,
+                "read",
+                "",
+                (NULL, NULL),
+                (json!({ "a": 101, "b": -2 }), NULL),
+            );
+        },
+    ),
+    (
+        "a line of the nemesis that cannot be read",
+        "coverage",
+        "unknown: cannot be read",
+        |story| {
+            story.note(
+                "nemesis",
+                "kill",
+                json!({ "episode": "none", "phase": "install" }),
+            );
+            story.done(1, "write", "", (json!(1), NULL), (json!(1), NULL));
+        },
+    ),
+    (
+        "a line of the controller that cannot be read",
+        "recovery",
+        "unknown: cannot be read",
+        |story| {
+            story.note("controller", "role", json!({ "node": 7 }));
+            story.done(1, "write", "", (json!(1), NULL), (json!(1), NULL));
+        },
+    ),
+];
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    let bank = Parameters {
+        initial: Some(json!({ "a": 50, "b": 50 })),
+        ..Parameters::default()
+    };
+    let (with, without): (Vec<Rule>, Vec<Rule>) = MODELS.iter().partition(|rule| rule.1 == "bank");
+    hold(&bank, &with);
+    hold(&Parameters::default(), &without);
+}

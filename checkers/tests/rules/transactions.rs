@@ -1,0 +1,496 @@
+//! Transactions: versions that are told, and what is lost without an order of versions.
+
+use crate::{Rule, Story, Tell, hold, said};
+use keelhaul_checkers::{Budget, Parameters, by_name};
+use serde_json::{Value, json};
+
+fn txn(story: &mut Story, process: u64, asked: Value, told: Value) {
+    story.done(
+        process,
+        "txn",
+        "",
+        (asked, Value::Null),
+        (told, Value::Null),
+    );
+}
+
+/// One that was answered as it was asked, but for versions.
+fn wrote(story: &mut Story, process: u64, told: Value) {
+    txn(story, process, told.clone(), told);
+}
+
+fn read_list(story: &mut Story, process: u64, told: Value) {
+    txn(story, process, json!([["r", "x", null]]), json!([told]));
+}
+
+const LISTS: &[Rule] = &[
+    (
+        "one version of two appends",
+        "list-append",
+        "version-contradiction",
+        |story| {
+            wrote(story, 1, json!([["append", "x", 1, 1]]));
+            wrote(story, 2, json!([["append", "x", 2, 1]]));
+            read_list(story, 3, json!(["r", "x", [1, 2]]));
+        },
+    ),
+    (
+        "an append that lists of later versions do not have",
+        "list-append",
+        "version-contradiction G0-realtime G-single-item-realtime",
+        |story| {
+            wrote(story, 1, json!([["append", "x", 1, 1]]));
+            wrote(story, 2, json!([["append", "x", 2, 2]]));
+            read_list(story, 3, json!(["r", "x", [2]]));
+        },
+    ),
+    (
+        "versions in another order than the list",
+        "list-append",
+        "version-contradiction",
+        |story| {
+            wrote(story, 1, json!([["append", "x", 1, 2]]));
+            wrote(story, 2, json!([["append", "x", 2, 1]]));
+            read_list(story, 3, json!(["r", "x", [1, 2]]));
+        },
+    ),
+    (
+        "a read tells another version than the append",
+        "list-append",
+        "version-contradiction",
+        |story| {
+            wrote(story, 1, json!([["append", "x", 1, 1]]));
+            read_list(story, 3, json!(["r", "x", [1], 2]));
+        },
+    ),
+    (
+        "versions order what no read shows",
+        "list-append",
+        "G0",
+        |story| {
+            wrote(
+                story,
+                1,
+                json!([["append", "x", 1, 1], ["append", "y", 1, 2]]),
+            );
+            wrote(
+                story,
+                2,
+                json!([["append", "x", 2, 2], ["append", "y", 2, 1]]),
+            );
+        },
+    ),
+    (
+        "one transaction makes several appends one version",
+        "list-append",
+        "valid",
+        |story| {
+            wrote(
+                story,
+                1,
+                json!([["append", "x", 1, 1], ["append", "x", 2, 1]]),
+            );
+            read_list(story, 3, json!(["r", "x", [1, 2], 1]));
+        },
+    ),
+    (
+        "a transaction's appends in another order than its own",
+        "list-append",
+        "incompatible-order",
+        |story| {
+            wrote(story, 1, json!([["append", "x", 1], ["append", "x", 2]]));
+            wrote(story, 1, json!([["append", "x", 3]]));
+            read_list(story, 3, json!(["r", "x", [2, 1, 3]]));
+        },
+    ),
+    (
+        "two append behind the same list",
+        "list-append",
+        "lost-update G-single-item",
+        |story| {
+            for (process, value) in [(1, 1), (2, 2)] {
+                let asked = json!([["r", "x", null], ["append", "x", value]]);
+                txn(
+                    story,
+                    process,
+                    asked,
+                    json!([["r", "x", []], ["append", "x", value]]),
+                );
+            }
+            read_list(story, 3, json!(["r", "x", [1, 2]]));
+        },
+    ),
+    (
+        "versions that agree with the list",
+        "list-append",
+        "valid",
+        |story| {
+            wrote(story, 1, json!([["append", "x", 1, 1]]));
+            wrote(story, 2, json!([["append", "x", 2, 2]]));
+            read_list(story, 3, json!(["r", "x", [1, 2], 2]));
+        },
+    ),
+];
+
+const REGISTERS: &[Rule] = &[
+    (
+        "one version of two values",
+        "rw-register",
+        "version-contradiction",
+        |story| {
+            wrote(story, 1, json!([["w", "x", 1, 1]]));
+            wrote(story, 2, json!([["w", "x", 2, 1]]));
+        },
+    ),
+    (
+        "a read tells another version than the write",
+        "rw-register",
+        "version-contradiction",
+        |story| {
+            wrote(story, 1, json!([["w", "x", 1, 1]]));
+            read_list(story, 3, json!(["r", "x", 1, 2]));
+        },
+    ),
+    (
+        "versions that agree with what was read",
+        "rw-register",
+        "valid",
+        |story| {
+            wrote(story, 1, json!([["w", "x", 1, 1]]));
+            read_list(story, 2, json!(["r", "x", 1, 1]));
+            wrote(story, 1, json!([["w", "x", 2, 2]]));
+            read_list(story, 2, json!(["r", "x", 2, 2]));
+        },
+    ),
+    (
+        "two update the same value",
+        "rw-register",
+        "lost-update",
+        |story| {
+            wrote(story, 1, json!([["w", "x", 1]]));
+            for (process, value) in [(2, 2), (3, 3)] {
+                let asked = json!([["r", "x", null], ["w", "x", value]]);
+                txn(
+                    story,
+                    process,
+                    asked,
+                    json!([["r", "x", 1], ["w", "x", value]]),
+                );
+            }
+        },
+    ),
+    (
+        "one updates a value that another one read",
+        "rw-register",
+        "valid",
+        |story| {
+            wrote(story, 1, json!([["w", "x", 1]]));
+            read_list(story, 2, json!(["r", "x", 1]));
+            txn(
+                story,
+                3,
+                json!([["r", "x", null], ["w", "x", 3]]),
+                json!([["r", "x", 1], ["w", "x", 3]]),
+            );
+        },
+    ),
+];
+
+/// One reads `x`, and writes it and `y`; another one sees `y`, and `x` as it was before.
+fn updated(story: &mut Story) {
+    wrote(story, 1, json!([["w", "x", 1]]));
+    txn(
+        story,
+        2,
+        json!([["r", "x", null], ["w", "x", 2], ["w", "y", 1]]),
+        json!([["r", "x", 1], ["w", "x", 2], ["w", "y", 1]]),
+    );
+    txn(
+        story,
+        3,
+        json!([["r", "y", null], ["r", "x", null]]),
+        json!([["r", "y", 1], ["r", "x", 1]]),
+    );
+}
+
+/// The same, but for the read of who writes; the other one asks before that.
+fn written_again(story: &mut Story, process: u64) {
+    wrote(story, 1, json!([["w", "x", 1]]));
+    let asked = json!([["r", "y", null], ["r", "x", null]]);
+    story.ask(3, "txn", "", asked, Value::Null);
+    wrote(story, process, json!([["w", "x", 2], ["w", "y", 1]]));
+    let told = json!([["r", "y", 1], ["r", "x", 1]]);
+    story.answer(3, "txn", "", told, Value::Null);
+}
+
+/// What is assumed of the order of versions, what is told without it, and what with it.
+#[test]
+fn what_may_be_assumed_of_versions() {
+    let cases: [(&str, Tell); 3] = [
+        ("wfr-keys", updated),
+        ("sequential-keys", |story| written_again(story, 1)),
+        ("linearizable-keys", |story| written_again(story, 2)),
+    ];
+    for (assumption, tell) in cases {
+        for (assumed, expected) in [("none", "valid"), (assumption, "G-single-item")] {
+            let parameters = Parameters {
+                consistency: vec!["serializable".to_owned()],
+                assume: vec![assumed.to_owned()],
+                ..Parameters::default()
+            };
+            hold(&parameters, &[(assumption, "rw-register", expected, tell)]);
+        }
+    }
+}
+
+/// A read of a list without what was appended to it before: by the same process, and by another one.
+#[test]
+fn each_strength_of_serializability_has_an_order_of_its_own() {
+    let own: Tell = |story| {
+        wrote(story, 1, json!([["append", "x", 1]]));
+        read_list(story, 1, json!(["r", "x", []]));
+        read_list(story, 2, json!(["r", "x", [1]]));
+    };
+    let others: Tell = |story| {
+        wrote(story, 1, json!([["append", "x", 1]]));
+        read_list(story, 2, json!(["r", "x", []]));
+        read_list(story, 3, json!(["r", "x", [1]]));
+    };
+    let (process, realtime) = ("G-single-item-process", "G-single-item-realtime");
+    let (not_owed, neither) = (
+        "outside: G-single-item-process",
+        "outside: G-single-item-realtime",
+    );
+    for (model, expected) in [
+        ("serializable", [not_owed, neither]),
+        ("strong-session-serializable", [process, neither]),
+        ("strict-serializable", [process, realtime]),
+    ] {
+        let parameters = Parameters {
+            consistency: vec![model.to_owned()],
+            ..Parameters::default()
+        };
+        for (expected, tell) in expected.into_iter().zip([own, others]) {
+            hold(&parameters, &[(model, "list-append", expected, tell)]);
+        }
+    }
+}
+
+/// Ten who find nothing in `x`, ten who put something there that nobody sees, and what `between` tells.
+///
+/// So many pairs of them are not drawn as edges one by one.
+fn crowd(story: &mut Story, put: &str, nothing: &Value, between: impl FnOnce(&mut Story)) {
+    for process in 0..10 {
+        txn(
+            story,
+            process,
+            json!([["r", "x", null]]),
+            json!([["r", "x", nothing]]),
+        );
+    }
+    between(story);
+    for process in 0..10 {
+        wrote(story, process, json!([[put, "x", 10 + process]]));
+    }
+}
+
+/// One of those who put something into `x` is seen by one who finds nothing there.
+fn seen_too_early(story: &mut Story, put: &str, nothing: &Value, seen: &Value) {
+    crowd(story, put, nothing, |story| {
+        wrote(story, 20, json!([[put, "x", 1], [put, "z", 1]]));
+        txn(
+            story,
+            21,
+            json!([["r", "z", null], ["r", "x", null]]),
+            json!([["r", "z", seen], ["r", "x", nothing]]),
+        );
+    });
+}
+
+/// One of those who put something into `x` found nothing there before.
+fn update(story: &mut Story, put: &str, nothing: &Value) {
+    crowd(story, put, nothing, |story| {
+        txn(
+            story,
+            20,
+            json!([["r", "x", null], [put, "x", 1]]),
+            json!([["r", "x", nothing], [put, "x", 1]]),
+        );
+    });
+}
+
+const CROWDS: &[Rule] = &[
+    (
+        "one of many appends is seen by one of many who do not see it",
+        "list-append",
+        "G-single-item",
+        |story| seen_too_early(story, "append", &json!([]), &json!([1])),
+    ),
+    (
+        "one of many writes is seen by one of many who do not see it",
+        "rw-register",
+        "G-single-item",
+        |story| seen_too_early(story, "w", &Value::Null, &json!(1)),
+    ),
+    (
+        "one of many appends comes after its own read",
+        "list-append",
+        "valid",
+        |story| update(story, "append", &json!([])),
+    ),
+    (
+        "one of many writes comes after its own read",
+        "rw-register",
+        "valid",
+        |story| update(story, "w", &Value::Null),
+    ),
+];
+
+#[test]
+fn many_who_come_before_many() {
+    let serializable = Parameters {
+        consistency: vec!["serializable".to_owned()],
+        assume: vec!["none".to_owned()],
+        ..Parameters::default()
+    };
+    hold(&serializable, CROWDS);
+}
+
+#[test]
+fn a_shape_that_was_not_searched_to_the_end_is_not_excluded() {
+    let mut story = Story::default();
+    let keys = ["x", "y", "z", "x"];
+    for (process, pair) in (0..).zip(keys.windows(2)) {
+        let told = json!([["r", pair[0], []], ["append", pair[1], process]]);
+        story.ask(process, "txn", "", told, Value::Null);
+    }
+    for (process, pair) in (0..).zip(keys.windows(2)) {
+        let told = json!([["r", pair[0], []], ["append", pair[1], process]]);
+        story.answer(process, "txn", "", told, Value::Null);
+    }
+    let under = |states| {
+        let budget = Budget {
+            states,
+            ..crate::common::PLENTY
+        };
+        let checker = by_name("list-append", &Parameters::default()).unwrap();
+        said(&checker.check(&story.history, &budget))
+    };
+    assert_eq!(under(1_000), "G2-item");
+    let said = under(0);
+    assert!(
+        said.starts_with("unknown: the budget of states was used up before ")
+            && said.contains("G2-item"),
+        "{said}"
+    );
+}
+
+const ELEMENTS: &[Rule] = &[
+    (
+        "a failed append of what another one appended does not count",
+        "list-append",
+        "valid",
+        |story| {
+            wrote(story, 1, json!([["append", "x", 1]]));
+            story.failed(2, "txn", "", json!([["append", "x", 1]]));
+            read_list(story, 3, json!(["r", "x", [1]]));
+        },
+    ),
+    (
+        "nor does one that failed before",
+        "list-append",
+        "valid",
+        |story| {
+            story.failed(2, "txn", "", json!([["append", "x", 1]]));
+            wrote(story, 1, json!([["append", "x", 1]]));
+            read_list(story, 3, json!(["r", "x", [1]]));
+        },
+    ),
+    (
+        "one element is appended twice",
+        "list-append",
+        "unknown: every element must be appended once only",
+        |story| {
+            wrote(story, 1, json!([["append", "x", 1]]));
+            wrote(story, 2, json!([["append", "x", 1]]));
+        },
+    ),
+    (
+        "a failed write of what another one wrote does not count",
+        "rw-register",
+        "valid",
+        |story| {
+            wrote(story, 1, json!([["w", "x", 1]]));
+            story.failed(2, "txn", "", json!([["w", "x", 1]]));
+            read_list(story, 3, json!(["r", "x", 1]));
+        },
+    ),
+    (
+        "nor does a write that failed before",
+        "rw-register",
+        "valid",
+        |story| {
+            story.failed(2, "txn", "", json!([["w", "x", 1]]));
+            wrote(story, 1, json!([["w", "x", 1]]));
+            read_list(story, 3, json!(["r", "x", 1]));
+        },
+    ),
+    (
+        "one value is written twice",
+        "rw-register",
+        "unknown: every value must be written once only",
+        |story| {
+            wrote(story, 1, json!([["w", "x", 1]]));
+            wrote(story, 2, json!([["w", "x", 1]]));
+        },
+    ),
+];
+
+const FORKS: &[Rule] = &[
+    (
+        "a fork of what nobody wrote",
+        "long-fork",
+        "garbage-read",
+        |story| {
+            wrote(story, 1, json!([["w", "x", 1]]));
+            let asked = json!([["r", "x", null], ["r", "y", null]]);
+            txn(
+                story,
+                2,
+                asked.clone(),
+                json!([["r", "x", 2], ["r", "y", null]]),
+            );
+            txn(story, 2, asked, json!([["r", "x", 1], ["r", "y", null]]));
+        },
+    ),
+    (
+        "nothing but what is there before anything was written",
+        "long-fork",
+        "valid",
+        |story| {
+            let asked = json!([["r", "x", null], ["r", "y", null]]);
+            txn(story, 2, asked.clone(), asked.clone());
+            txn(story, 2, asked.clone(), asked);
+        },
+    ),
+];
+
+#[test]
+fn forks() {
+    hold(&Parameters::default(), FORKS);
+}
+
+#[test]
+fn what_is_written_twice() {
+    hold(&Parameters::default(), ELEMENTS);
+}
+
+#[test]
+fn versions_that_are_told() {
+    hold(&Parameters::default(), LISTS);
+    let nothing_assumed = Parameters {
+        assume: vec!["none".to_owned()],
+        ..Parameters::default()
+    };
+    hold(&nothing_assumed, REGISTERS);
+}
