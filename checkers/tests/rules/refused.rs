@@ -226,6 +226,14 @@ const MODELS: &[Rule] = &[
         },
     ),
     (
+        "an account that is missing says nothing of the total",
+        "bank",
+        "missing-account",
+        |story| {
+            story.done(1, "read", "", (NULL, NULL), (json!({ "a": 50 }), NULL));
+        },
+    ),
+    (
         "a debt does not hide that money is gone",
         "bank",
         "negative-balance wrong-total",
