@@ -290,6 +290,8 @@ const ANSWERS: &[Answer] = &[
     ("set", "remove", || (json!(1), json!(1))),
     ("set", "contains", || (json!(1), json!(true))),
     ("set", "read", || (NULL, json!([]))),
+    ("set-full", "add", || (json!(1), json!(1))),
+    ("set-full", "read", || (NULL, json!([]))),
     ("fifo-queue", "enqueue", || (json!(1), json!(1))),
     ("fifo-queue", "dequeue", || (NULL, json!(1))),
     ("unordered-queue", "dequeue", || (NULL, json!(1))),
