@@ -641,6 +641,19 @@ fn rendered(checker: &str, history: &History) -> String {
     render(&anomalies[0])
 }
 
+/// The block walk would refuse it too, as a ring, which it is not.
+#[test]
+fn a_value_that_was_taken_twice_is_explained_by_who_took_it() {
+    let text = rendered(
+        "cas-register",
+        &golden("cas-register-one-value-taken-twice"),
+    );
+    assert!(
+        text.contains("two compare-and-sets found value 0"),
+        "{text}"
+    );
+}
+
 #[test]
 fn a_set_is_explained_once_and_in_words() {
     let expected = "\

@@ -89,6 +89,8 @@ impl Walk<'_> {
         None
     }
 
+    /// A read before an earlier layer has shown what was added later, or what a later read misses: both were looked for before, so
+    /// this finds nothing more. It stands here so that the layers are a proof by themselves.
     fn reads(&mut self, layer: &[&Read]) -> Option<Case> {
         let before = self.latest;
         for read in layer {

@@ -1,7 +1,7 @@
-//! Rules that nothing else holds a checker to: a small history for each, and what is said of it.
+//! Single rules: a small history for each, and what is said of it.
 //!
-//! Each stands here because a checker without the rule passed all other tests. Where a rule has an exception, the history that
-//! it excuses stands beside the one that it does not.
+//! Most stand here because a checker without the rule passed all other tests, or all but the long ones. Where a rule has an
+//! exception, the history that it excuses stands beside the one that it does not.
 
 #![allow(clippy::unwrap_used)] // A test that cannot go on fails.
 

@@ -1,7 +1,7 @@
 //! What a checker cannot read: it says so, and of what, instead of judging the rest.
 
 use crate::common::judge_with;
-use crate::{Rule, hold, said};
+use crate::{Rule, Story, hold, said};
 use keelhaul_checkers::{History, Parameters, list};
 use serde_json::{Value, json};
 
@@ -183,6 +183,16 @@ const MODELS: &[Rule] = &[
         },
     ),
     (
+        "a sequential znode that was made elsewhere",
+        "znodes",
+        "unknown: /q/m-0000000001",
+        |story| {
+            let asked = (json!(1), json!({ "sequential": true }));
+            let told = (json!(1), json!({ "path": "/q/m-0000000001" }));
+            story.done(1, "create", "/q/n-", asked, told);
+        },
+    ),
+    (
         "a cas of three values",
         "znodes",
         "unknown: expected [old, new]",
@@ -213,6 +223,14 @@ const MODELS: &[Rule] = &[
         "unknown: nothing was tested",
         |story| {
             story.lost(1, "read", "", NULL, NULL);
+        },
+    ),
+    (
+        "an account that is missing says nothing of the total",
+        "bank",
+        "missing-account",
+        |story| {
+            story.done(1, "read", "", (NULL, NULL), (json!({ "a": 50 }), NULL));
         },
     ),
     (
@@ -262,4 +280,104 @@ fn what_cannot_be_read_is_named() {
     let (with, without): (Vec<Rule>, Vec<Rule>) = MODELS.iter().partition(|rule| rule.1 == "bank");
     hold(&bank, &with);
     hold(&Parameters::default(), &without);
+}
+
+/// Checker and function, and argument and result of an answer that no model knows the error of.
+type Answer = (&'static str, &'static str, fn() -> (Value, Value));
+
+const ANSWERS: &[Answer] = &[
+    ("set", "add", || (json!(1), json!(1))),
+    ("set", "remove", || (json!(1), json!(1))),
+    ("set", "contains", || (json!(1), json!(true))),
+    ("set", "read", || (NULL, json!([]))),
+    ("set-full", "add", || (json!(1), json!(1))),
+    ("set-full", "read", || (NULL, json!([]))),
+    ("fifo-queue", "enqueue", || (json!(1), json!(1))),
+    ("fifo-queue", "dequeue", || (NULL, json!(1))),
+    ("unordered-queue", "dequeue", || (NULL, json!(1))),
+    ("stack", "push", || (json!(1), json!(1))),
+    ("stack", "pop", || (NULL, json!(1))),
+    ("priority-queue", "poll", || (NULL, json!(1))),
+    ("register", "read", || (NULL, json!(1))),
+    ("register", "write", || (json!(1), json!(1))),
+    ("cas-register", "read", || (NULL, json!(1))),
+    ("cas-register", "write", || (json!(1), json!(1))),
+    ("counter", "add", || (json!(1), json!(1))),
+    ("counter", "read", || (NULL, json!(1))),
+    ("kv", "put", || (json!("a"), json!("a"))),
+];
+
+#[test]
+fn an_error_that_no_model_knows_is_no_answer() {
+    for (checker, f, values) in ANSWERS {
+        let (asked, told) = values();
+        let mut story = Story::default();
+        let answer = (told, json!({ "error": "Boom" }));
+        story.done(1, f, "", (asked, NULL), answer);
+        // In a set something that only the general model judges.
+        if *checker == "set" {
+            story.done(1, "contains", "", (json!(7), NULL), (json!(false), NULL));
+        }
+        let said = said(&judge_with(checker, &Parameters::default(), &story.history));
+        let named = said.starts_with("unknown: ") && said.contains("Boom");
+        assert!(named, "{checker}, {f}: {said}");
+    }
+}
+
+const ABSENT: &[Rule] = &[
+    (
+        "removed, and it is not there",
+        "set",
+        "nonlinearizable",
+        |story| {
+            story.done(1, "add", "", (json!(1), NULL), (json!(1), NULL));
+            story.done(
+                1,
+                "remove",
+                "",
+                (json!(1), NULL),
+                (NULL, json!({ "error": "NoNode" })),
+            );
+        },
+    ),
+    (
+        "read, and there is no set",
+        "set",
+        "nonlinearizable",
+        |story| {
+            story.done(1, "add", "", (json!(1), NULL), (json!(1), NULL));
+            story.done(1, "contains", "", (json!(7), NULL), (json!(false), NULL));
+            story.done(
+                1,
+                "read",
+                "",
+                (NULL, NULL),
+                (NULL, json!({ "error": "NoNode" })),
+            );
+        },
+    ),
+    ("read, and there is no set yet", "set", "valid", |story| {
+        story.done(
+            1,
+            "read",
+            "",
+            (NULL, NULL),
+            (NULL, json!({ "error": "NoNode" })),
+        );
+        story.done(1, "contains", "", (json!(7), NULL), (json!(false), NULL));
+        story.done(1, "add", "", (json!(1), NULL), (json!(1), NULL));
+    }),
+    (
+        "a queue that holds nothing is put",
+        "fifo-queue",
+        "unknown: puts null",
+        |story| {
+            story.done(1, "enqueue", "", (NULL, NULL), (NULL, NULL));
+        },
+    ),
+];
+
+#[test]
+fn what_is_absent() {
+    hold(&Parameters::default(), ABSENT);
 }

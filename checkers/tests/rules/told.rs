@@ -1,7 +1,7 @@
-//! What runs are told to lack, sets, and models with an initial state.
+//! What runs are told to lack, what is counted, sets, versions of lost writes, and models with an initial state.
 
 use crate::common::{edit, judge_with};
-use crate::{Rule, hold, said};
+use crate::{Rule, Story, Tell, hold, said};
 use keelhaul_checkers::{Event, History, Kind, Nanos, Parameters, Process};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -115,6 +115,87 @@ const SETS: &[Rule] = &[
 #[test]
 fn elements_of_sets() {
     hold(&Parameters::default(), SETS);
+}
+
+/// A lost write of 7, and reads of it at these versions.
+fn read_at(story: &mut Story, versions: &[i32]) {
+    let version = |version| json!({ "version": version });
+    story.done(1, "create", "", (json!(1), NULL), (json!(1), version(0)));
+    story.lost(2, "write", "", json!(7), NULL);
+    for at in versions {
+        story.done(1, "read", "", (NULL, NULL), (json!(7), version(*at)));
+    }
+}
+
+const VERSIONS: &[Rule] = &[
+    (
+        "a lost write made one version",
+        "register-linearizable",
+        "valid",
+        |story| read_at(story, &[1, 1]),
+    ),
+    (
+        "a lost write made two versions",
+        "register-linearizable",
+        "nonlinearizable",
+        |story| read_at(story, &[1, 2]),
+    ),
+    (
+        "a lost write made the version that another one made",
+        "register-linearizable",
+        "nonlinearizable",
+        |story| read_at(story, &[0]),
+    ),
+];
+
+#[test]
+fn versions_of_lost_writes() {
+    hold(&Parameters::default(), VERSIONS);
+}
+
+/// What the checker counted of a history.
+fn counted(checker: &str, tell: Tell) -> Value {
+    let mut story = Story::default();
+    tell(&mut story);
+    judge_with(checker, &Parameters::default(), &story.history).details
+}
+
+#[test]
+fn details_count_what_was_done() {
+    let queue = counted("total-queue", |story| {
+        story.done(1, "enqueue", "", (json!(1), NULL), (json!(1), NULL));
+        story.lost(2, "enqueue", "", json!(2), NULL);
+        story.done(1, "drain", "", (NULL, NULL), (json!([1, 2]), NULL));
+    });
+    for (field, count) in [
+        ("attempted", 2),
+        ("acknowledged", 1),
+        ("dequeued", 2),
+        ("recovered", 1),
+    ] {
+        assert_eq!(queue[field], count, "{field} of {queue:#}");
+    }
+    let set = counted("set-full", |story| {
+        story.done(1, "add", "", (json!(1), NULL), (json!(1), NULL));
+        story.lost(2, "add", "", json!(2), NULL);
+        story.done(1, "read", "", (NULL, NULL), (json!([1, 2]), NULL));
+    });
+    for (field, count) in [("attempted", 2), ("acknowledged", 1), ("elements", 2)] {
+        assert_eq!(set[field], count, "{field} of {set:#}");
+    }
+    let numbers = counted("sequence", |story| {
+        let asked = (json!(1), json!({ "sequential": true }));
+        let told = json!({ "path": "/q/n-0000000003", "zxid": 1 });
+        story.done(1, "create", "/q/n-", asked, (json!(1), told));
+        story.done(
+            1,
+            "create",
+            "/q/a",
+            (json!(1), NULL),
+            (json!(1), json!({ "zxid": 2 })),
+        );
+    });
+    assert_eq!(numbers, json!({ "parents": 1, "numbers": 1, "gaps": 0 }));
 }
 
 /// An initial state, and the rules that hold with it.

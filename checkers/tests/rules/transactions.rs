@@ -1,5 +1,6 @@
 //! Transactions: versions that are told, and what is lost without an order of versions.
 
+use crate::common::judge;
 use crate::{Rule, Story, Tell, hold, said};
 use keelhaul_checkers::{Budget, Parameters, by_name};
 use serde_json::{Value, json};
@@ -276,40 +277,47 @@ fn each_strength_of_serializability_has_an_order_of_its_own() {
     }
 }
 
-/// Ten who find nothing in `x`, ten who put something there that nobody sees, and what `between` tells.
+/// Ten who find nothing under a key, ten who put something there that nobody sees, and what `between` tells.
 ///
 /// So many pairs of them are not drawn as edges one by one.
-fn crowd(story: &mut Story, put: &str, nothing: &Value, between: impl FnOnce(&mut Story)) {
+fn crowd(
+    story: &mut Story,
+    (put, key): (&str, &str),
+    nothing: &Value,
+    between: impl FnOnce(&mut Story),
+) {
     for process in 0..10 {
-        txn(
-            story,
-            process,
-            json!([["r", "x", null]]),
-            json!([["r", "x", nothing]]),
-        );
+        let told = json!([["r", key, nothing]]);
+        txn(story, process, json!([["r", key, null]]), told);
     }
     between(story);
     for process in 0..10 {
-        wrote(story, process, json!([[put, "x", 10 + process]]));
+        wrote(story, process, json!([[put, key, 10 + process]]));
     }
 }
 
-/// One of those who put something into `x` is seen by one who finds nothing there.
-fn seen_too_early(story: &mut Story, put: &str, nothing: &Value, seen: &Value) {
-    crowd(story, put, nothing, |story| {
-        wrote(story, 20, json!([[put, "x", 1], [put, "z", 1]]));
+/// One of those who put something there is seen, by what it wrote to another key, by one who finds nothing there.
+fn seen_too_early(
+    story: &mut Story,
+    put: &str,
+    (key, other): (&str, &str),
+    nothing: &Value,
+    seen: &Value,
+) {
+    crowd(story, (put, key), nothing, |story| {
+        wrote(story, 20, json!([[put, key, 1], [put, other, 1]]));
         txn(
             story,
             21,
-            json!([["r", "z", null], ["r", "x", null]]),
-            json!([["r", "z", seen], ["r", "x", nothing]]),
+            json!([["r", other, null], ["r", key, null]]),
+            json!([["r", other, seen], ["r", key, nothing]]),
         );
     });
 }
 
-/// One of those who put something into `x` found nothing there before.
+/// One of those who put something there found nothing before.
 fn update(story: &mut Story, put: &str, nothing: &Value) {
-    crowd(story, put, nothing, |story| {
+    crowd(story, (put, "x"), nothing, |story| {
         txn(
             story,
             20,
@@ -324,13 +332,13 @@ const CROWDS: &[Rule] = &[
         "one of many appends is seen by one of many who do not see it",
         "list-append",
         "G-single-item",
-        |story| seen_too_early(story, "append", &json!([]), &json!([1])),
+        |story| seen_too_early(story, "append", ("x", "z"), &json!([]), &json!([1])),
     ),
     (
         "one of many writes is seen by one of many who do not see it",
         "rw-register",
         "G-single-item",
-        |story| seen_too_early(story, "w", &Value::Null, &json!(1)),
+        |story| seen_too_early(story, "w", ("x", "z"), &Value::Null, &json!(1)),
     ),
     (
         "one of many appends comes after its own read",
@@ -354,6 +362,16 @@ fn many_who_come_before_many() {
         ..Parameters::default()
     };
     hold(&serializable, CROWDS);
+}
+
+#[test]
+fn each_crowd_is_searched() {
+    let mut story = Story::default();
+    for keys in [("x", "z"), ("v", "w")] {
+        seen_too_early(&mut story, "append", keys, &json!([]), &json!([1]));
+    }
+    let details = judge("list-append", &story.history).details;
+    assert_eq!(details["anomalies"]["G-single-item"], 2, "{details:#}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The promises of a ZooKeeper: numbers, ephemeral znodes, sessions, locks.
 
 use crate::common::judge;
-use crate::{Rule, Story, hold};
+use crate::{Rule, Story, hold, said};
 use keelhaul_checkers::Parameters;
 use serde_json::{Value, json};
 
@@ -615,6 +615,106 @@ const ORDER: &[Rule] = &[
     ),
 ];
 
+/// `/p` is made, gets a child, and is set once; then this Stat of it is answered.
+fn stat_of_p(story: &mut Story, field: &str, value: Value) {
+    made(story, "0x1", "/p", 1);
+    made(story, "0x1", "/p/c", 2);
+    let told = (json!(2), in_session("0x1", 3));
+    story.done(1, "set", "/p", (json!(2), NULL), told);
+    let mut stat = in_session("0x2", 3);
+    stat[field] = value;
+    story.done(2, "get", "/p", (NULL, NULL), (json!(2), stat));
+}
+
+#[test]
+fn each_field_of_a_stat_is_what_the_tree_says() {
+    let fields = [
+        ("czxid", json!(1), json!(2)),
+        ("mzxid", json!(3), json!(1)),
+        ("pzxid", json!(2), json!(1)),
+        ("version", json!(1), json!(0)),
+        ("cversion", json!(1), json!(2)),
+        ("numChildren", json!(1), json!(2)),
+        ("ephemeralOwner", json!(0), json!("0x1")),
+    ];
+    for (field, right, wrong) in fields {
+        for (value, expected) in [(right, "valid"), (wrong, "answer-does-not-fit")] {
+            let mut story = Story::default();
+            stat_of_p(&mut story, field, value);
+            let said = said(&judge("znodes", &story.history));
+            assert_eq!(said, expected, "{field}");
+        }
+    }
+}
+
+/// A transaction of one set, which made this version.
+fn set_made(story: &mut Story, version: i32) {
+    made(story, "0x1", "/a", 1);
+    let told = json!({ "session": "0x1", "zxid": 2, "results": [version] });
+    let asked = json!([["set", "/a", 2, -1]]);
+    story.done(1, "multi", "", (asked.clone(), NULL), (asked, told));
+}
+
+const PARTS: &[Rule] = &[
+    (
+        "a part of a transaction made another version",
+        "znodes",
+        "write-does-not-fit",
+        |story| set_made(story, 2),
+    ),
+    (
+        "a part of a transaction made the next version",
+        "znodes",
+        "valid",
+        |story| set_made(story, 1),
+    ),
+    (
+        "a child of an ephemeral znode",
+        "znodes",
+        "write-does-not-fit",
+        |story| {
+            ephemeral(story);
+            made(story, "0x1", "/e/c", 2);
+        },
+    ),
+    (
+        "a child of an ephemeral znode is refused",
+        "znodes",
+        "valid",
+        |story| {
+            ephemeral(story);
+            let told = json!({ "session": "0x2", "zxid": 2, "error": "NoChildrenForEphemerals" });
+            story.done(2, "create", "/e/c", (json!(1), NULL), (json!(1), told));
+        },
+    ),
+    (
+        "a child of another znode is refused",
+        "znodes",
+        "answer-does-not-fit",
+        |story| {
+            made(story, "0x1", "/a", 1);
+            let told = json!({ "session": "0x2", "zxid": 2, "error": "NoChildrenForEphemerals" });
+            story.done(2, "create", "/a/c", (json!(1), NULL), (json!(1), told));
+        },
+    ),
+    (
+        "a version that was there is refused with another error",
+        "znodes",
+        "answer-does-not-fit",
+        |story| {
+            made(story, "0x1", "/a", 1);
+            let asked = (json!(2), json!({ "expected": 7 }));
+            let told = json!({ "session": "0x2", "zxid": 2, "error": "NoNode" });
+            story.done(2, "set", "/a", asked, (json!(2), told));
+        },
+    ),
+];
+
+#[test]
+fn parts_and_errors_of_writes() {
+    hold(&Parameters::default(), PARTS);
+}
+
 #[test]
 fn the_order_of_all_writes() {
     hold(&Parameters::default(), ORDER);
@@ -680,6 +780,48 @@ const RECONNECTED: &[Rule] = &[
         },
     ),
 ];
+
+/// A watch of `/a`; zxid 5 is answered before a set of `/a` is asked for and lost. Then an event of this zxid.
+fn told_of_a_lost_set(story: &mut Story, zxid: i64) {
+    made(story, "0x1", "/a", 1);
+    let watched = (NULL, json!({ "watch": true }));
+    story.done(2, "get", "/a", watched, (json!(1), in_session("0x2", 1)));
+    made(story, "0x1", "/b", 5);
+    story.lost(3, "set", "/a", json!(2), json!({ "session": "0x3" }));
+    let told = json!({ "session": "0x2", "zxid": zxid, "event": "NodeDataChanged" });
+    story.note_of("watcher", "event", "/a", told);
+    story.done(
+        2,
+        "get",
+        "/b",
+        (NULL, NULL),
+        (json!(1), in_session("0x2", 9)),
+    );
+}
+
+const LOST_SETS: &[Rule] = &[
+    (
+        "a lost set is told at a zxid that was over before it was asked for",
+        "watch",
+        "event-without-change",
+        |story| told_of_a_lost_set(story, 3),
+    ),
+    (
+        "a lost set is told at a zxid that came later",
+        "watch",
+        "valid",
+        |story| {
+            // Not all that is no client's is an event.
+            story.note("controller", "phase", json!({ "phase": "work" }));
+            told_of_a_lost_set(story, 6);
+        },
+    ),
+];
+
+#[test]
+fn events_of_lost_sets() {
+    hold(&Parameters::default(), LOST_SETS);
+}
 
 #[test]
 fn events_around_a_connection() {
@@ -752,6 +894,40 @@ const SESSIONS: &[Rule] = &[
             story.ask(3, "get", "/a", NULL, own());
             story.answer(3, "get", "/a", json!(1), own());
             story.answer(1, "create", "/a", json!(1), own());
+        },
+    ),
+    (
+        "a session's requests that overlap and are answered in their order, without zxids",
+        "znodes",
+        "valid",
+        |story| {
+            let own = || json!({ "session": "0x1" });
+            story.ask(1, "create", "/a", json!(1), own());
+            story.ask(3, "get", "/a", NULL, own());
+            story.answer(1, "create", "/a", json!(1), own());
+            story.answer(3, "get", "/a", json!(1), own());
+        },
+    ),
+    (
+        "a plain read shows what has a greater zxid than it, and not all zxids are known",
+        "znodes",
+        "nonlinearizable",
+        |story| {
+            made(story, "0x1", "/a", 5);
+            let told = (json!(1), json!({ "session": "0x1" }));
+            story.done(1, "create", "/b", (json!(1), NULL), told);
+            plain(story, "0x2", 1, 3);
+        },
+    ),
+    (
+        "a plain read shows what has its own zxid, and not all zxids are known",
+        "znodes",
+        "valid",
+        |story| {
+            made(story, "0x1", "/a", 5);
+            let told = (json!(1), json!({ "session": "0x1" }));
+            story.done(1, "create", "/b", (json!(1), NULL), told);
+            plain(story, "0x2", 1, 5);
         },
     ),
     (
