@@ -27,8 +27,11 @@ const REFUTING_IN_ALL: u64 = 4_000_000;
 /// Ways in which zxids that answers show can belong to indeterminate writes, tried at most.
 const WAYS: usize = 64;
 
-/// Ways in which lost creates may have made sequential znodes whose names are known, tried at most: in all, and for each part.
+/// Ways in which lost creates may have made sequential znodes whose names are known, tried at most.
 const NAMINGS: usize = 64;
+
+/// And of each part.
+const NAMINGS_OF_A_PART: usize = 256;
 
 /// The checker `znodes`.
 ///
@@ -41,8 +44,9 @@ const NAMINGS: usize = 64;
 ///
 /// Three layers. Where every answer has a zxid, one pass over the zxids decides. Where indeterminate writes leave it open, and a
 /// reply's zxid is that of the read exactly, which of them took effect, and at which of the zxids that are left, is searched for:
-/// all else stands at its own. Znodes that no operation connects are searched apart; zxids for all that was put in are then replayed
-/// together. Where zxids are missing, or a reply may be stamped later than the read, an order is searched for;
+/// all else stands at its own. Znodes that no operation connects are searched apart, each part with every name that lost creates of
+/// sequential znodes may have made in it. A part without a place for an answer has none in the whole history (the search's own
+/// documentation says why). Where all parts have an order, that is no proof: zxids for all that was put in are then replayed together. Where zxids are missing, or a reply may be stamped later than the read, an order is searched for;
 /// of a session without zxids it is only asked that it never goes back. What none decides is unknown, with the reason.
 ///
 /// The [shape of operations](super) says what a history must have.
@@ -191,7 +195,7 @@ impl Znodes {
                 return by_search(whole, why, tally, told);
             }
             let whole = first.unwrap_or(whole);
-            match effects.names().0.next(&picks, &all(&picks)) {
+            match effects.names().0.next(&picks, &all(&picks), picks.len()) {
                 Next::Picks(next) => (picks, first) = (next, Some(whole)),
                 Next::End => return by_search(whole, why, tally, told),
                 Next::GaveUp => break,
@@ -259,7 +263,7 @@ impl<'h> ByZxid<'_, 'h> {
             let found = self.exactly(&decoded, &effects);
             let is_valid = found == Verdict::Valid;
             verdict = either(verdict, found);
-            match effects.names().0.next(&picks, &all(&picks)) {
+            match effects.names().0.next(&picks, &all(&picks), picks.len()) {
                 Next::Picks(next) if !is_valid => picks = next,
                 Next::Picks(_) | Next::End => {
                     return verdict.unwrap_or(unknown(self.why.to_owned()));
@@ -288,9 +292,10 @@ impl<'h> ByZxid<'_, 'h> {
                     shown,
                     put_in,
                 }),
-                // An order of all is one of each part, too; but a part is searched by shortcuts, which are no proof: that is the exact
-                // search's part.
-                Placing::Nowhere(..) => return None,
+                // An order of all is one of each part, too.
+                Placing::Nowhere(at, text) => {
+                    return Some(invalid(replay::fits_nowhere(&decoded, &effects, at, &text)));
+                }
                 // The others may still tell.
                 Placing::Undecided(_) => {}
             }
@@ -304,7 +309,7 @@ impl<'h> ByZxid<'_, 'h> {
     fn part(&mut self, part: &Part, picks: &mut Picks) -> Placing {
         let begin = picks.clone();
         let mut first = None;
-        for _ in 0..NAMINGS {
+        for _ in 0..NAMINGS_OF_A_PART {
             let Some((decoded, effects)) = named(self.operations, picks) else {
                 break;
             };
@@ -316,8 +321,15 @@ impl<'h> ByZxid<'_, 'h> {
             if !matches!(searched.found, Placing::Nowhere(..)) {
                 return searched.found;
             }
+            let (names, _) = effects.names();
+            // What matters only after the place where it is stuck does not help.
+            let stuck = match &searched.found {
+                Placing::Nowhere(at, _) => decoded.ops[*at].zxid.unwrap_or(Zxid::MAX),
+                _ => Zxid::MAX,
+            };
+            let first_ones = names.up_to(stuck, &part.names);
             let nowhere = first.unwrap_or(searched.found);
-            match effects.names().0.next(picks, &part.names) {
+            match names.next(picks, &part.names, first_ones) {
                 Next::Picks(next) => (*picks, first) = (next, Some(nowhere)),
                 Next::End => {
                     *picks = begin;

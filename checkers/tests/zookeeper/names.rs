@@ -242,9 +242,9 @@ fn records(rng: &mut ChaCha8Rng) -> (Vec<Record>, bool) {
         by_name: 0.4,
     };
     let mut records = Sim::run(rng, options).records;
-    let untouched = rng.random_bool(0.4);
+    let untouched = rng.random_bool(0.15);
     if !untouched {
-        for _ in 0..rng.random_range(1..3) {
+        for _ in 0..rng.random_range(1..5) {
             falsify(rng, &mut records);
         }
     }
@@ -329,6 +329,9 @@ fn the_checker_agrees_with_every_name_tried() {
         }
     }
     println!("znodes: {named} histories with names that are known, {undecided} left open");
-    assert!(named > HISTORIES / 5, "{named}");
+    assert!(
+        named > HISTORIES / 5 && undecided < 100,
+        "{named}, {undecided}"
+    );
     mix.report("znodes, with names");
 }

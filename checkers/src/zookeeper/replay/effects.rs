@@ -37,8 +37,8 @@ pub(in super::super) struct Doubt {
     pub(in super::super) zxid: Zxid,
     /// Indeterminate writes that may have it.
     pub(in super::super) fitting: Vec<usize>,
-    /// Or else it is older than the history.
-    is_perhaps_older: bool,
+    /// Or else it is older than the history, or of one that has another name.
+    is_open: bool,
 }
 
 /// The indeterminate writes: those with a zxid, and the pool of the others.
@@ -121,19 +121,20 @@ impl Effects {
                 .copied()
                 .filter(fits)
                 .collect();
-            let is_perhaps_older =
+            let is_older =
                 zxid < oldest && claims.iter().all(|claim| there[claim.about().0 as usize]);
             let first = fitting.iter().copied().find(|at| !used.contains(at));
             let made_by_name = claims.iter().any(|claim| match claim {
                 Claim::Made(path, _) => named.contains(path),
                 _ => false,
             });
-            // One that was given another zxid may have had this one; or one that has another name here.
-            let in_doubt = is_perhaps_older || made_by_name || fitting.len() > 1;
+            let is_open = is_older || made_by_name;
+            // One that was given another zxid may have had this one.
+            let in_doubt = is_open || fitting.len() > 1;
             shown.push(Doubt {
                 zxid,
                 fitting,
-                is_perhaps_older,
+                is_open,
             });
             let Some(at) = first else {
                 continue;
@@ -184,7 +185,7 @@ impl Effects {
                 let with = |at: usize| way.iter().copied().chain([(at, *zxid)]).collect();
                 next.extend(free.iter().copied().map(with));
                 // If nobody is left who may have it, what shows it fits nowhere.
-                if free.is_empty() || doubt.is_perhaps_older {
+                if free.is_empty() || doubt.is_open {
                     next.push(way);
                 }
             }
@@ -315,14 +316,14 @@ impl Effects {
 }
 
 /// Of the zxids that answers show, those about which it is not clear whose they are: several writes may have them, or one that may have
-/// several of them, or they are older.
+/// several of them, or they may be of none.
 fn doubtful(shown: Vec<Doubt>) -> Vec<Doubt> {
     let mut times: FxHashMap<usize, usize> = FxHashMap::default();
     for at in shown.iter().flat_map(|doubt| &doubt.fitting) {
         *times.entry(*at).or_default() += 1;
     }
     let clear = |doubt: &Doubt| match &doubt.fitting[..] {
-        [only] => times[only] == 1 && !doubt.is_perhaps_older,
+        [only] => times[only] == 1 && !doubt.is_open,
         fitting => fitting.is_empty(),
     };
     let mut doubtful = shown;

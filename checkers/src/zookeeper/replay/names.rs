@@ -26,12 +26,14 @@ struct Question {
     path: PathId,
     /// Who may have made it, the likeliest first; `None` is none of them.
     makers: Vec<Option<Maker>>,
+    /// Up to this zxid everything is the same, whatever the answer.
+    from: Zxid,
 }
 
 /// For each question, which of the answers it is.
 pub(in super::super) type Picks = Vec<usize>;
 
-/// All questions about names, in the order of the names' numbers.
+/// All questions about names, in the order in which their answers begin to matter.
 #[derive(Debug, Clone, Default)]
 pub(in super::super) struct Names {
     questions: Vec<Question>,
@@ -56,13 +58,17 @@ impl Names {
             .iter()
             .filter_map(|(path, mentions)| known.question(*path, mentions, &may_have))
             .collect();
-        questions.sort_unstable_by_key(|(number, question)| (*number, question.path));
+        questions
+            .sort_unstable_by_key(|(number, question)| (question.from, *number, question.path));
+        let questions = questions.into_iter().map(|(_, question)| question);
         Names {
-            questions: questions
-                .into_iter()
-                .map(|(_, question)| question)
-                .collect(),
+            questions: questions.collect(),
         }
+    }
+
+    /// How many of some questions, the first ones, may matter up to a zxid: they are in their order.
+    pub(in super::super) fn up_to(&self, zxid: Zxid, among: &[usize]) -> usize {
+        among.partition_point(|question| self.questions[*question].from < zxid)
     }
 
     fn open(&self) -> impl Iterator<Item = &Question> {
@@ -95,10 +101,10 @@ impl Names {
         picks
     }
 
-    /// The picks after these that differ in some questions only, as one counts.
-    pub(in super::super) fn next(&self, picks: &Picks, among: &[usize]) -> Next {
+    /// The picks after these that differ in some questions only, as one counts; and in one of so many of them, the first ones, for certain.
+    pub(in super::super) fn next(&self, picks: &Picks, among: &[usize], first: usize) -> Next {
         let mut tries = TRIES;
-        for place in (0..among.len()).rev() {
+        for place in (0..first).rev() {
             let (question, rest) = (among[place], &among[place + 1..]);
             let mut taken = self.taken(picks, &among[place..]);
             let mut next = picks.clone();
@@ -252,6 +258,8 @@ struct Known<'a, 'h> {
     given: FxHashSet<PathId>,
     /// Zxids of answered writes.
     taken: FxHashSet<Zxid>,
+    /// For each line at which a write was answered, the newest zxid of these by then.
+    answered: Vec<(u64, Zxid)>,
 }
 
 impl<'a, 'h> Known<'a, 'h> {
@@ -269,6 +277,7 @@ impl<'a, 'h> Known<'a, 'h> {
             lives: FxHashMap::default(),
             given: FxHashSet::default(),
             taken: FxHashSet::default(),
+            answered: Vec::new(),
         };
         if known.lost.is_empty() {
             return known;
@@ -290,13 +299,22 @@ impl<'a, 'h> Known<'a, 'h> {
                 Call::Other => {}
             }
         }
+        known.answered.sort_unstable();
+        let mut newest = 0;
+        for (_, zxid) in &mut known.answered {
+            newest = newest.max(*zxid);
+            *zxid = newest;
+        }
         known
     }
 
     /// Takes in what an operation tells of zxids.
     fn live(&mut self, op: &Op<'h>) {
-        if op.took_effect() {
-            self.taken.extend(op.zxid);
+        if op.took_effect()
+            && let (Some(zxid), Some(ret)) = (op.zxid, op.ret())
+        {
+            self.taken.insert(zxid);
+            self.answered.push((ret, zxid));
         }
         if let Some((path, stat)) = shown(op)
             && let (Some(made), true) = (stat.czxid, self.lost.contains_key(&path))
@@ -409,7 +427,17 @@ impl<'a, 'h> Known<'a, 'h> {
         } else if self.given.contains(&parent) || !mentions.by.iter().any(was_there) {
             makers.push(None);
         }
-        Some((number, Question { path, makers }))
+        let asked = makers
+            .iter()
+            .flatten()
+            .map(|(at, _)| self.decoded.ops[*at].inv())
+            .min();
+        let from = match asked {
+            Some(inv) if !self.given.contains(&parent) => self.newest(inv),
+            // It may have been there before all.
+            _ => Zxid::MIN,
+        };
+        Some((number, Question { path, makers, from }))
     }
 
     /// Whether an operation may be about what a lost create made under this name.
@@ -457,6 +485,12 @@ impl<'a, 'h> Known<'a, 'h> {
             .filter(greater)
             .filter(earlier)
             .any(|(other, _)| one_life(other))
+    }
+
+    /// The newest zxid of a write that was answered before a line.
+    fn newest(&self, line: u64) -> Zxid {
+        let before = self.answered.partition_point(|(ret, _)| *ret < line);
+        self.answered[..before].last().map_or(0, |(_, zxid)| *zxid)
     }
 
     /// When the greatest number below this one was asked for.

@@ -8,6 +8,22 @@
 //! Where all answers have zxids, and a read that of the prefix it shows, only the places of indeterminate writes are searched for:
 //! all else stands at its own.
 //!
+//! # What the search of a part proves
+//!
+//! That a part has *no* place for an answer, with any of the names that lost creates may have made, is a proof: whatever order the whole
+//! history had, the search would have found it, for it restricts less than the zxids do.
+//! - The operations of other parts change nothing that this one's look at.
+//! - An indeterminate write whose zxid answers show stands there if no other can have that zxid, and if nothing says that it may be older than
+//!   the history; else it may stand there, or at any other that it may have made, or have a zxid that nobody saw.
+//! - One that nobody saw is put in just before the next operation to which it matters, or to which another one matters that is put in there:
+//!   what stands between is the same before it and after it.
+//! - It must have had a zxid between that operation and the last one before it that tells *for certain* whether it had happened, and one
+//!   that no other write has. What tells for certain is a write that has to do with the same znodes, and a look at a Stat that it must
+//!   have changed; the end of a session need not have changed the parents of znodes that others may have deleted.
+//!
+//! That it *has* places is none: two writes may need the same zxid, and parts do not ask each other. Zxids are given out afterwards, and
+//! all is replayed; where that fails, the search of all at once decides, or nothing does.
+//!
 //! - `trie`: trees that share what they have in common; `state`: a state of the search;
 //! - `parts`: what has nothing to do with each other; `gaps`: whether a zxid is left;
 //! - `calls`: what is to be known of each operation; `model`: the [`Model`](crate::linear::Model).
@@ -90,7 +106,7 @@ pub(super) fn search_by_zxid<'h>(
 }
 
 /// The same for a part of the history, whosever the zxids are that answers show, and without asking whether enough of the others are
-/// left for the other indeterminate writes: much quicker, but neither answer of it is a proof.
+/// left for the other indeterminate writes: much quicker, but only that there is no place is a proof, with these names.
 pub(super) fn search_without_room<'h>(
     decoded: &Decoded<'h>,
     operations: &[Operation<'h>],
