@@ -157,3 +157,22 @@ fn a_read_of_nil_may_be_said_to_say_nothing() {
     let output = command.arg(&file).output().unwrap();
     assert_eq!(code(&output), 64, "{}", said(&output));
 }
+
+#[test]
+fn a_history_that_cannot_be_generated_leaves_the_file_that_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["h.jsonl", "h.jsonl.zst"] {
+        let file = folder.path().join(name);
+        std::fs::write(&file, "mine").unwrap();
+        let mut command = keelhaul(&["generate", "--model", "register", "--ops", "10", "-o"]);
+        command.arg(&file);
+        let output = command.args(["--break", "everything"]).output().unwrap();
+        assert_eq!(code(&output), 64, "{}", said(&output));
+        assert!(said(&output).contains("stale-read"), "{}", said(&output));
+        assert_eq!(std::fs::read(&file).unwrap(), b"mine");
+        let mut command = keelhaul(&["generate", "--model", "register", "--ops", "10", "-o"]);
+        let output = command.arg(&file).output().unwrap();
+        assert_eq!(code(&output), 0, "{}", said(&output));
+        assert_eq!(code(&check(&file)), 0);
+    }
+}

@@ -8,8 +8,8 @@ use clap::Args;
 use keelhaul_checkers::generate::{GenerateError, Options, Report, generate as write, models};
 use serde_json::json;
 use std::fs::File;
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("Models:\n{}", catalogue()))]
@@ -80,10 +80,18 @@ pub(super) fn generate(args: GenerateArgs, json: bool) -> Result<Exit, Failure> 
         isolation: args.isolation,
         zxids: !args.no_zxids,
     };
+    let to = args
+        .output
+        .as_ref()
+        .map(|path| format!(" to {}", path.display()));
+    let to = to.unwrap_or_default();
     let report = match args.output {
         None => write(&options, &mut io::stdout().lock()),
         Some(path) => {
-            let mut file = File::create(&path).map_err(Failure::input("create", &path))?;
+            let mut file = Output {
+                path: &path,
+                file: None,
+            };
             match path.extension().is_some_and(|end| end == "zst") {
                 false => write(&options, &mut file),
                 true => packed(&options, &mut file),
@@ -100,13 +108,33 @@ pub(super) fn generate(args: GenerateArgs, json: bool) -> Result<Exit, Failure> 
             Ok(Exit::Valid)
         }
         Err(GenerateError::Io(error)) => Err(Failure::Machinery(format!(
-            "could not write the history: {error}; what was written is incomplete"
+            "could not write the history{to}: {error}; what was written is incomplete"
         ))),
         Err(error) => Err(Failure::Usage(error.to_string())),
     }
 }
 
-fn packed(options: &Options, file: &mut File) -> Result<Report, GenerateError> {
+/// A file that is made when there is something to write: options that make no sense leave what stood there.
+struct Output<'a> {
+    path: &'a Path,
+    file: Option<File>,
+}
+
+impl Write for Output<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(File::create(self.path)?),
+        };
+        file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), Write::flush)
+    }
+}
+
+fn packed(options: &Options, file: &mut Output<'_>) -> Result<Report, GenerateError> {
     let mut encoder = zstd::Encoder::new(file, 3)?;
     let report = write(options, &mut encoder)?;
     encoder.finish()?;
