@@ -218,10 +218,22 @@ fn picture(all: &[(&str, Vec<Cost>)]) -> String {
         2.0 * (LEFT + WIDTH) + 32.0,
         TOP + HEIGHT + 44.0 + 18.0 * all.len() as f64
     );
-    plot(&mut svg, all, LEFT, "seconds", (-2, 2), |cost| cost.seconds);
-    plot(&mut svg, all, 2.0 * LEFT + WIDTH, "MiB", (0, 4), |cost| {
-        cost.mebibytes
-    });
+    plot(
+        &mut svg,
+        all,
+        LEFT,
+        "seconds, by operations",
+        (-2, 2),
+        |cost| cost.seconds,
+    );
+    plot(
+        &mut svg,
+        all,
+        2.0 * LEFT + WIDTH,
+        "MiB, by operations",
+        (0, 4),
+        |cost| cost.mebibytes,
+    );
     for (place, (title, _)) in all.iter().enumerate() {
         let y = TOP + HEIGHT + 44.0 + 18.0 * place as f64;
         let colour = COLOURS[place % COLOURS.len()];
@@ -272,10 +284,7 @@ fn plot(
             at + 4.0
         ));
     }
-    for (size, label) in SIZES
-        .into_iter()
-        .zip(["10⁴", "10⁵", "10⁶", "10⁷ operations"])
-    {
+    for (size, label) in SIZES.into_iter().zip(["10⁴", "10⁵", "10⁶", "10⁷"]) {
         let at = x(size);
         line(format!(
             "<line x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{}\" stroke=\"#d4d4d8\"/><text x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{label}</text>",
