@@ -524,6 +524,17 @@ const ORDER: &[Rule] = &[
         "znodes",
         "future-read",
         |story| {
+            made(story, "0x1", "/a", 1);
+            plain(story, "0x2", 2, 2);
+            let asked = (json!(2), json!({ "session": "0x1" }));
+            story.done(1, "set", "/a", asked, (json!(2), in_session("0x1", 2)));
+        },
+    ),
+    (
+        "what was there before the history is not made in it",
+        "znodes",
+        "write-does-not-fit",
+        |story| {
             plain(story, "0x2", 1, 1);
             made(story, "0x1", "/a", 1);
         },
