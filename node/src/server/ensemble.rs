@@ -45,14 +45,20 @@ impl Engine {
         self.choose_dials();
     }
 
+    /// Whether others may not count this server among the members yet: it may be one that is to join.
+    pub(super) fn may_be_unknown(&self) -> bool {
+        let view = self.replica.view();
+        let is_known = view.version.0 > 0 && view.knows(self.config.id);
+        self.config.reconfig.enabled && !is_known
+    }
+
     /// Says whom to connect to: as a member, to those with smaller ids, since of two the one with the greater id dials; as
     /// one whom they may not know, to everybody who has not connected. They may not know a member either that does not serve: it can have
     /// left without having heard of it.
     pub(super) fn choose_dials(&mut self) {
         let me = self.config.id;
-        let view = self.replica.view();
-        let is_known = view.version.0 > 0 && view.knows(me);
-        let dials_all = self.config.reconfig.enabled && !(is_known && self.status.serving());
+        let left = self.config.reconfig.enabled && !self.status.serving();
+        let dials_all = left || self.may_be_unknown();
         let mut wanted = self.servers_of(&self.newest);
         wanted.retain(|id, _| *id != me && (*id < me || dials_all) && !self.peers.contains_key(id));
         self.dials.send_if_modified(|before| {

@@ -27,7 +27,8 @@ impl Engine {
         }
         tracing::info!(peer = peer.0, "connected");
         self.peers.insert(peer, link);
-        self.lookout.observe(Observation::PeerUp(peer));
+        let knows_us = !self.may_be_unknown();
+        self.lookout.observe(Observation::PeerUp { peer, knows_us });
         self.choose_dials();
         self.step(Input::PeerUp(peer));
     }

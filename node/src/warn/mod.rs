@@ -159,7 +159,9 @@ impl Lookout {
         let now = self.awake;
         match observation {
             Observation::Members { voters, observers } => self.members(&voters, &observers),
-            Observation::PeerUp(peer) => self.peer(peer, |peer| peer.up(now)),
+            Observation::PeerUp { peer, knows_us } => {
+                self.peer(peer, |peer| peer.up(now, knows_us));
+            }
             Observation::PeerDown(peer) => self.peer(peer, Peer::down),
             Observation::Beat {
                 from,

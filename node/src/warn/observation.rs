@@ -82,7 +82,12 @@ pub enum Observation {
         observers: Vec<NodeId>,
     },
     /// A connection to a member stands.
-    PeerUp(NodeId),
+    PeerUp {
+        /// The member.
+        peer: NodeId,
+        /// Whether it certainly counts this server among the members.
+        knows_us: bool,
+    },
     /// The connection is gone.
     PeerDown(NodeId),
     /// A member's beat.

@@ -32,7 +32,7 @@ pub(super) struct Peer {
     voter: bool,
     beats: Accrual,
     since: Millis,
-    /// It has sent a beat. Who greets and sends none does not count this server among the members yet.
+    /// It counts this server among the members, and so owes it beats. A member that is joining is greeted, and gets none yet.
     met: bool,
     connected: bool,
     /// Since when it says that it does not hear us.
@@ -74,8 +74,10 @@ impl Peer {
         self.voter = voter;
     }
 
-    pub(super) fn up(&mut self, now: Millis) {
+    /// It has answered a greeting. `knows_us`: it is certain that this server is one of its members.
+    pub(super) fn up(&mut self, now: Millis, knows_us: bool) {
         self.connected = true;
+        self.met |= knows_us;
         self.deaf_since = None;
         self.beats.restart(now);
     }
@@ -210,9 +212,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_greets_and_sends_no_beats_is_not_silent_until_the_connection_breaks() {
+    fn who_may_not_know_this_server_and_sends_no_beats_is_not_silent_until_the_connection_breaks() {
         let mut peer = Peer::new(Millis(0), 100, true);
-        peer.up(Millis(10));
+        peer.up(Millis(10), false);
         let later = Millis(FIRST_MS + 60_000);
         assert_eq!(
             peer.silence(later).sign,
@@ -223,5 +225,12 @@ mod tests {
         peer.down();
         assert_eq!(peer.silence(later).sign, Sign::Critical);
         assert_eq!(peer.silence(Millis(FIRST_MS - 1)).sign, Sign::Calm);
+        let mut peer = Peer::new(Millis(0), 100, true);
+        peer.up(Millis(10), true);
+        assert_ne!(
+            peer.silence(Millis(2000)).sign,
+            Sign::Calm,
+            "it owes beats from the first moment on"
+        );
     }
 }

@@ -65,7 +65,10 @@ impl World {
                 observers: vec![],
             });
             for peer in ids.iter().filter(|peer| **peer != me) {
-                lookout.observe(Observation::PeerUp(*peer));
+                lookout.observe(Observation::PeerUp {
+                    peer: *peer,
+                    knows_us: true,
+                });
             }
             Server {
                 lookout,
