@@ -262,7 +262,8 @@ impl Store {
             tracing::warn!(
                 directory = %f.path("").display(),
                 "without memory: no vote and no acknowledgement until a leader has brought this member up to date. \
-                 If this is a new member, stop it, and run `keelhaul-node format FILE` once"
+                 If it was a member before, there is nothing to do; if it is a new one that was never formatted, stop it, and run \
+                 `keelhaul-node format FILE` once"
             );
         }
         remove_leftovers(f, promises.history)?;

@@ -169,7 +169,10 @@ impl Lookout {
                 received,
             } => {
                 let mut beat = *beat;
-                if let Some(alerts) = beat.alerts.take() {
+                // One that was removed, and has not heard of it yet, misses everybody.
+                if let Some(alerts) = beat.alerts.take()
+                    && self.peers.contains_key(&from)
+                {
                     self.board.told(now, from, alerts);
                 }
                 self.peer(from, |peer| peer.beat(now, beat, received));
