@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::process::Command;
+use std::str::SplitAsciiWhitespace;
 
 /// A process that cannot be mistaken for a later one of the same id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,11 +73,16 @@ fn look(pid: u32) -> Option<Look> {
     }
 }
 
-/// `pid (name) state ppid …`: the name may hold spaces and parentheses, so everything counts from the last `)`.
-/// The state is field 3 and the start time field 22 of proc(5).
-fn parse_stat(stat: &str) -> Option<Look> {
+/// `pid (name) state ppid …`, from the state on, which is field 3 of proc(5): the name may hold spaces and parentheses, so everything
+/// counts from the last `)`.
+pub(crate) fn stat_fields(stat: &str) -> Option<SplitAsciiWhitespace<'_>> {
     let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_ascii_whitespace();
+    Some(fields.split_ascii_whitespace())
+}
+
+/// The start time is field 22.
+fn parse_stat(stat: &str) -> Option<Look> {
+    let mut fields = stat_fields(stat)?;
     let letter = fields.next()?.chars().next()?;
     let started = fields.nth(18)?.to_owned();
     Some(Look { letter, started })

@@ -176,3 +176,11 @@ fn a_history_that_cannot_be_generated_leaves_the_file_that_was_there() {
         assert_eq!(code(&check(&file)), 0);
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_made_is_the_users_to_name_anew() {
+    let mut command = keelhaul(&["generate", "--model", "register", "--ops", "10", "-o"]);
+    let output = command.arg("/no/such/folder/h.jsonl").output().unwrap();
+    assert_eq!(code(&output), 64, "{}", said(&output));
+    assert!(said(&output).contains("name another file with -o"));
+}

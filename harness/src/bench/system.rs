@@ -5,6 +5,7 @@
 //! on connections per address, and its admin server on a fixed port.
 
 use crate::failure::Failure;
+use crate::identity::stat_fields;
 use crate::ports::{Lease, local};
 use crate::supervisor::Supervisor;
 use crate::supervisor::protocol::NodeSignal;
@@ -405,9 +406,9 @@ fn resident(pid: u32) -> Result<f64, Failure> {
 fn processor_time(pid: u32) -> Result<f64, Failure> {
     let path = PathBuf::from(format!("/proc/{pid}/stat"));
     let stat = std::fs::read_to_string(&path).map_err(Failure::file("read", &path))?;
-    // The name, which may hold anything, is in brackets; utime and stime are the 12th and 13th field after it.
-    let ticks = stat.rsplit_once(')').and_then(|(_, rest)| {
-        let mut fields = rest.split_ascii_whitespace().skip(11);
+    // utime and stime are the fields 14 and 15.
+    let ticks = stat_fields(&stat).and_then(|fields| {
+        let mut fields = fields.skip(11);
         let mut next = || fields.next()?.parse::<f64>().ok();
         Some(next()? + next()?)
     });

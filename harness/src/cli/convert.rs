@@ -122,7 +122,7 @@ pub(super) fn convert(args: ConvertArgs, json: bool) -> Result<Exit, Failure> {
 }
 
 /// The file was named on the command line, unless the disk is to blame.
-fn unwritten(path: &Path, error: &io::Error) -> Failure {
+pub(super) fn unwritten(path: &Path, error: &io::Error) -> Failure {
     let text = format!(
         "could not write {}: {error}; name another file with -o",
         path.display()

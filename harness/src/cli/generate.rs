@@ -1,5 +1,6 @@
 //! `keelhaul generate`.
 
+use super::convert::unwritten;
 use super::{print, print_json};
 use crate::aside;
 use crate::exit::Exit;
@@ -80,18 +81,10 @@ pub(super) fn generate(args: GenerateArgs, json: bool) -> Result<Exit, Failure> 
         isolation: args.isolation,
         zxids: !args.no_zxids,
     };
-    let to = args
-        .output
-        .as_ref()
-        .map(|path| format!(" to {}", path.display()));
-    let to = to.unwrap_or_default();
-    let report = match args.output {
+    let report = match &args.output {
         None => write(&options, &mut io::stdout().lock()),
         Some(path) => {
-            let mut file = Output {
-                path: &path,
-                file: None,
-            };
+            let mut file = Output { path, file: None };
             match path.extension().is_some_and(|end| end == "zst") {
                 false => write(&options, &mut file),
                 true => packed(&options, &mut file),
@@ -107,9 +100,12 @@ pub(super) fn generate(args: GenerateArgs, json: bool) -> Result<Exit, Failure> 
         Err(GenerateError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             Ok(Exit::Valid)
         }
-        Err(GenerateError::Io(error)) => Err(Failure::Machinery(format!(
-            "could not write the history{to}: {error}; what was written is incomplete"
-        ))),
+        Err(GenerateError::Io(error)) => Err(match &args.output {
+            Some(path) => unwritten(path, &error),
+            None => Failure::Machinery(format!(
+                "could not write the history: {error}; what was written is incomplete"
+            )),
+        }),
         Err(error) => Err(Failure::Usage(error.to_string())),
     }
 }
