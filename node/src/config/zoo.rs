@@ -168,9 +168,7 @@ impl Reader<'_> {
         let tick_ms = self.number("tickTime", 3000)?;
         let members = self.members()?;
         let own = members.iter().find(|member| member.id == id);
-        let at = |key: &str, address: &Address| {
-            self.resolve(key, address.host(), &address.port().to_string())
-        };
+        let at = |key: &str, address: &Address| self.look_up(key, address.host(), address.port());
         let peer_address = match own {
             Some(own) => at(&format!("server.{id}"), &own.peer_address)?,
             // An ensemble of one is not reached by anybody, but listens.
@@ -378,16 +376,25 @@ impl Reader<'_> {
 
     fn resolve(&self, key: &str, host: &str, port: &str) -> Result<SocketAddr, ConfigError> {
         let host = host.trim_matches(['[', ']']);
-        let value = || format!("{host}:{port}");
-        let port: u16 = port
-            .trim()
-            .parse()
-            .map_err(|_| self.illegal(key, &value(), "a port is 1 to 65535"))?;
+        match port.trim().parse() {
+            Ok(port) => self.look_up(key, host, port),
+            Err(_) => Err(self.illegal(key, &format!("{host}:{port}"), "a port is 1 to 65535")),
+        }
+    }
+
+    /// Where a host is, now.
+    fn look_up(&self, key: &str, host: &str, port: u16) -> Result<SocketAddr, ConfigError> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(SocketAddr::from((address, port)));
         }
         let first = (self.resolver)(host, port);
-        first.ok_or_else(|| self.illegal(key, &value(), "the host must have an address"))
+        first.ok_or_else(|| {
+            self.illegal(
+                key,
+                &format!("{host}:{port}"),
+                "the host must have an address",
+            )
+        })
     }
 
     fn id(&self, key: &str, text: &str) -> Result<NodeId, ConfigError> {

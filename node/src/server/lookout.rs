@@ -165,9 +165,7 @@ fn line(said: &[Alert]) -> String {
     let worst = said
         .clone()
         .max_by_key(|alert| (alert.severity, Reverse(alert.raised_ms)));
-    let (Some(first), Some(worst)) = (first, worst) else {
-        return String::new();
-    };
+    let (first, worst) = first.zip(worst).expect("somebody says it");
     let by: BTreeSet<u64> = said.clone().map(|alert| alert.subject.by.0).collect();
     let by: Vec<String> = by.iter().map(u64::to_string).collect();
     let state = match said.filter_map(|alert| alert.cleared_ms).max() {

@@ -14,7 +14,7 @@ use super::forward::Envelope;
 use super::lookout::wall_clock;
 use super::stream::{ReadHalf, Stream, WriteHalf};
 use super::wire::{FrameReader, FrameWriter, WireError};
-use crate::config::{Member, NodeConfig};
+use crate::config::{Address, Member, NodeConfig};
 use crate::ensemble::Servers;
 use crate::tls::{PeerSecurity, names};
 use crate::txn::Incarnation;
@@ -273,7 +273,7 @@ async fn dial_while_wanted(
             return id;
         };
         let address = peers.config.dial_address(&member);
-        if let Err(problem) = dial(&peers, &member).await {
+        if let Err(problem) = dial(&peers, &member, &address).await {
             // A peer that is away is dialled many times; the same problem is said once.
             let problem = problem.to_string();
             if problem != said {
@@ -285,8 +285,7 @@ async fn dial_while_wanted(
     }
 }
 
-async fn dial(peers: &Peers, member: &Member) -> Result<(), LinkError> {
-    let address = peers.config.dial_address(member);
+async fn dial(peers: &Peers, member: &Member, address: &Address) -> Result<(), LinkError> {
     // A name is looked up anew each time: what it stands for may have changed.
     let connecting = TcpStream::connect((address.host(), address.port()));
     let stream = timeout(PATIENCE, connecting)
