@@ -252,7 +252,7 @@ struct Fit {
 impl<'h> ByZxid<'_, 'h> {
     /// Part by part, and where that does not tell, all at once; with these names first for what lost creates made, and then with others.
     fn judge(&mut self, mut picks: Picks) -> Verdict {
-        if let Some(verdict) = self.by_parts(picks.clone()) {
+        if let Some(verdict) = self.by_parts(&picks) {
             return verdict;
         }
         let mut verdict = None;
@@ -278,11 +278,11 @@ impl<'h> ByZxid<'_, 'h> {
     }
 
     /// Each part by itself, with the names that suit it.
-    fn by_parts(&mut self, mut picks: Picks) -> Option<Verdict> {
-        let (decoded, effects) = named(self.operations, &picks)?;
+    fn by_parts(&mut self, picks: &Picks) -> Option<Verdict> {
+        let mut now = named(self.operations, picks)?;
         let mut fits = Vec::new();
-        for part in &parts(&decoded, effects.names().0) {
-            match self.part(part, &mut picks) {
+        for part in &parts(&now.0, now.1.names().0) {
+            match self.part(part, &mut now) {
                 Placing::Fits {
                     order,
                     shown,
@@ -294,51 +294,54 @@ impl<'h> ByZxid<'_, 'h> {
                 }),
                 // An order of all is one of each part, too.
                 Placing::Nowhere(at, text) => {
-                    return Some(invalid(replay::fits_nowhere(&decoded, &effects, at, &text)));
+                    return Some(invalid(replay::fits_nowhere(&now.0, &now.1, at, &text)));
                 }
                 // The others may still tell.
                 Placing::Undecided(_) => {}
             }
         }
-        let (decoded, effects) = named(self.operations, &picks)?;
-        self.fit_together(&decoded, &effects, &fits)
+        let (decoded, effects) = &now;
+        self.fit_together(decoded, effects, &fits)
             .then_some(Verdict::Valid)
     }
 
-    /// A part with the first names that suit it: these are picked.
-    fn part(&mut self, part: &Part, picks: &mut Picks) -> Placing {
-        let begin = picks.clone();
-        let mut first = None;
+    /// A part with the first names that suit it, which the history has from `now` on; where none does, those that it had.
+    fn part(&mut self, part: &Part, now: &mut (Decoded<'h>, Effects)) -> Placing {
+        let mut first: Option<(Placing, (Decoded<'h>, Effects))> = None;
         for _ in 0..NAMINGS_OF_A_PART {
-            let Some((decoded, effects)) = named(self.operations, picks) else {
-                break;
-            };
+            let (decoded, effects) = &*now;
             let budget = self.share(REFUTING_IN_ALL);
             let clear = effects.settled(&[]);
             let searched =
-                search_without_room(&decoded, self.operations, self.rules, &clear, part, &budget);
+                search_without_room(decoded, self.operations, self.rules, &clear, part, &budget);
             self.spend(&searched);
-            if !matches!(searched.found, Placing::Nowhere(..)) {
+            let Placing::Nowhere(at, _) = &searched.found else {
                 return searched.found;
-            }
-            let (names, _) = effects.names();
-            // What matters only after the place where it is stuck does not help.
-            let stuck = match &searched.found {
-                Placing::Nowhere(at, _) => decoded.ops[*at].zxid.unwrap_or(Zxid::MAX),
-                _ => Zxid::MAX,
             };
+            // What matters only after the place where it is stuck does not help.
+            let stuck = decoded.ops[*at].zxid.unwrap_or(Zxid::MAX);
+            let (names, picks) = effects.names();
             let first_ones = names.up_to(stuck, &part.names);
-            let nowhere = first.unwrap_or(searched.found);
-            match names.next(picks, &part.names, first_ones) {
-                Next::Picks(next) => (*picks, first) = (next, Some(nowhere)),
+            let next = match names.next(picks, &part.names, first_ones) {
+                Next::Picks(next) => named(self.operations, &next),
                 Next::End => {
-                    *picks = begin;
+                    let Some((nowhere, begin)) = first else {
+                        return searched.found;
+                    };
+                    *now = begin;
                     return nowhere;
                 }
-                Next::GaveUp => break,
-            }
+                Next::GaveUp => None,
+            };
+            let Some(next) = next else {
+                break;
+            };
+            let before = std::mem::replace(now, next);
+            first.get_or_insert((searched.found, before));
         }
-        *picks = begin;
+        if let Some((_, begin)) = first {
+            *now = begin;
+        }
         Placing::Undecided(uncertain_names(self.why))
     }
 

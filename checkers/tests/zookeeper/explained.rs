@@ -1,7 +1,8 @@
 //! An oracle for `znodes`: tries every zxid, and none, for every indeterminate write.
 
+use crate::common::text;
 use crate::sim::{Answer, Record, Request, Step, Tree, Znode};
-use keelhaul_checkers::Kind;
+use keelhaul_checkers::{Finding, History, Kind};
 
 /// Whether the zxids can be an order that explains everything: tries every free zxid, and none, for every indeterminate write.
 pub(crate) fn explained(records: &[Record]) -> bool {
@@ -269,4 +270,13 @@ pub(crate) fn same_but_for(has: &Answer, said: &Answer, zxids: bool) -> bool {
         && has.children == said.children
         && has.results == said.results
         && (said.stat.is_none() || counts(has) == counts(said))
+}
+
+/// What the checker says of a history beside what the oracle says of it.
+pub(crate) fn beside(seed: u64, oracle: bool, finding: &Finding, history: &History) -> String {
+    format!(
+        "seed {seed}: oracle {oracle}, {:?}\n{}",
+        finding.verdict,
+        text(history)
+    )
 }

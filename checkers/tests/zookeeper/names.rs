@@ -2,7 +2,7 @@
 
 use crate::common::random::Mix;
 use crate::common::{Script, judge, judge_with, text, validity};
-use crate::explained::explained_with_some_names;
+use crate::explained::{beside, explained_with_some_names};
 use crate::search::without_zxids;
 use crate::sim::{Options, Record, Request, Sim, Step, history};
 use crate::znodes::{exact, falsify};
@@ -303,13 +303,7 @@ fn the_checker_agrees_with_every_name_tried() {
         let said = validity(&finding);
         let known = known(&records);
         let oracle = explained_with_some_names(&records, &known);
-        let shows = || {
-            format!(
-                "seed {seed}: oracle {oracle}, {:?}\n{}",
-                finding.verdict,
-                text(&history)
-            )
-        };
+        let shows = || beside(seed, oracle, &finding, &history);
         assert!(!untouched || oracle, "{}", shows());
         // The oracle gives names that nobody knows without gaps only: what it does not explain may be right.
         assert!(said != Some(false) || !oracle, "{}", shows());

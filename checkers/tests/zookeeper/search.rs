@@ -2,7 +2,7 @@
 
 use crate::common::random::{Mix, pick};
 use crate::common::{Script, judge, text, validity};
-use crate::explained::same_but_for;
+use crate::explained::{beside, same_but_for};
 use crate::sim::{Answer, Options, Record, Request, Sim, Step, Tree, history};
 use crate::znodes::{exact_options, falsify};
 use keelhaul_checkers::{History, Kind, Verdict};
@@ -246,13 +246,7 @@ fn the_search_agrees_with_every_order_tried() {
         let history = without_zxids(&history(&records), |_| false);
         let finding = judge("znodes", &history);
         let oracle = explained(&records);
-        let shows = || {
-            format!(
-                "seed {seed}: oracle {oracle}, {:?}\n{}",
-                finding.verdict,
-                text(&history)
-            )
-        };
+        let shows = || beside(seed, oracle, &finding, &history);
         assert!(!untouched || oracle, "{}", shows());
         // Some are no histories any more: a list of children that is null.
         if finding.details.get("misfit").is_some() {

@@ -2,7 +2,7 @@
 
 use crate::common::random::{Mix, pick};
 use crate::common::{judge_with, text, validity};
-use crate::explained::explained;
+use crate::explained::{beside, explained};
 use crate::search::lost_its_name;
 use crate::sim::{Answer, Options, Record, Request, Sim, Step, history, parent, set_path};
 use keelhaul_checkers::Parameters;
@@ -159,13 +159,7 @@ fn the_replay_agrees_with_every_zxid_tried() {
             nameless += 1;
             continue;
         }
-        let shows = || {
-            format!(
-                "seed {seed}: oracle {oracle}, {:?}\n{}",
-                finding.verdict,
-                text(&history)
-            )
-        };
+        let shows = || beside(seed, oracle, &finding, &history);
         assert!(!untouched || oracle, "{}", shows());
         assert!(said.is_none_or(|said| said == oracle), "{}", shows());
         // Some answers were changed into what no answer is: a list of children that is none.

@@ -21,6 +21,10 @@
 //!   that no other write has. What tells for certain is a write that has to do with the same znodes, and a look at a Stat that it must
 //!   have changed; the end of a session need not have changed the parents of znodes that others may have deleted.
 //!
+//! It rests on what is held to have been there before the history ([`given`]), and that can be wrong: of a znode that was seen while a create of
+//! it was under way, or that was made again; of one that only a lost delete names; of an ephemeral one whose owner nothing tells. A sound
+//! history with such a one may be called invalid.
+//!
 //! That it *has* places is none: two writes may need the same zxid, and parts do not ask each other. Zxids are given out afterwards, and
 //! all is replayed; where that fails, the search of all at once decides, or nothing does.
 //!
