@@ -4,11 +4,13 @@
 //! no code with what judges it.
 
 pub mod acl;
+pub mod belonging;
 pub mod config;
 pub mod ensemble;
 mod flat;
 pub mod hard;
 pub mod jute;
+pub mod offline;
 pub mod prep;
 pub mod request;
 pub mod sasl;

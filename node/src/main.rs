@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser, Subcommand};
 use keelhaul_node::config::{EXAMPLE, NodeConfig, Zoo};
-use keelhaul_node::{server, storage::Store, zab};
+use keelhaul_node::{offline, server, zab};
 use std::future::Future;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -60,6 +60,21 @@ enum Command {
         #[arg(long, value_name = "FILE", conflicts_with = "file")]
         config: Option<PathBuf>,
     },
+    /// Make a stopped server the only member of its ensemble, when a majority of the members is lost for good
+    ///
+    /// What that majority acknowledged without this server is lost. The members of before must not run on their disks any more: move
+    /// their data directories away. The server leads what it holds from its next start on; others can then be added to it.
+    Recover {
+        /// The configuration: TOML, or ZooKeeper's own if its name ends in .cfg
+        #[arg(value_name = "FILE", required_unless_present = "config")]
+        file: Option<PathBuf>,
+        /// The same
+        #[arg(long, value_name = "FILE", conflicts_with = "file")]
+        config: Option<PathBuf>,
+        /// Also if this server may have forgotten what it acknowledged
+        #[arg(long)]
+        without_memory: bool,
+    },
     /// Print the digest of a name and password, for access control lists and `security.super_digest`
     Digest {
         /// The name and the password
@@ -110,6 +125,14 @@ fn try_main(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Format { file, config }) => {
             let path = config.as_ref().or(file.as_ref());
             return format(path.expect("one of them is required"));
+        }
+        Some(Command::Recover {
+            file,
+            config,
+            without_memory,
+        }) => {
+            let path = config.as_ref().or(file.as_ref());
+            return recover(path.expect("one of them is required"), *without_memory);
         }
         Some(Command::Digest { secret }) => {
             println!("{}", keelhaul_node::acl::digest(secret));
@@ -164,13 +187,48 @@ fn read_config(path: &Path) -> anyhow::Result<(NodeConfig, Vec<String>)> {
 
 fn format(path: &Path) -> anyhow::Result<()> {
     let (config, _) = read_config(path)?;
-    std::fs::create_dir_all(&config.data_dir).with_context(|| {
-        format!(
-            "cannot make the data directory {}",
-            config.data_dir.display()
-        )
-    })?;
-    Ok(Store::format(&config.data_dir)?)
+    offline::format(&config)?;
+    println!(
+        "formatted {} for server {} of cluster {:?}",
+        config.data_dir.display(),
+        config.id,
+        config.cluster
+    );
+    Ok(())
+}
+
+fn recover(path: &Path, even_amnesiac: bool) -> anyhow::Result<()> {
+    let (config, _) = read_config(path)?;
+    log_to_stderr();
+    let recovery = offline::recover(&config, even_amnesiac)?;
+    let (id, dir) = (config.id, config.data_dir.display());
+    println!(
+        "server {id} is the only member of its ensemble from version {} on; before, by its log: {}",
+        recovery.version, recovery.before
+    );
+    println!(
+        "It goes on from {}, the last transaction in {dir}; what the others acknowledged after it is lost.",
+        recovery.last
+    );
+    if recovery.was_amnesiac {
+        println!(
+            "It was without memory: what it acknowledged itself before it lost it is lost as well, if no other has told it."
+        );
+    }
+    println!(
+        "Start it. Move the data directories of the others away, start those that are to come back on empty ones, and add them one by one \
+         (reconfig -add)."
+    );
+    if !config.reconfig.enabled {
+        println!(
+            "For that the configuration needs {} on every server.",
+            match Zoo::is_meant(path) {
+                true => "reconfigEnabled=true",
+                false => "reconfig.enabled = true",
+            }
+        );
+    }
+    Ok(())
 }
 
 fn log_to_stderr() {

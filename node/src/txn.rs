@@ -163,20 +163,24 @@ impl Txn {
 
     /// The transaction that activates a change. It says nothing itself: the change has said all.
     pub fn activation() -> Bytes {
+        Txn::of_nobody(Body::Activate).encode()
+    }
+
+    /// A transaction that no server proposes for a client, or by itself.
+    pub fn of_nobody(body: Body) -> Txn {
         let nobody = Origin {
             node: NodeId(0),
             incarnation: Incarnation(0),
             number: 0,
         };
-        let activation = Txn {
+        Txn {
             origin: nobody,
             session: SessionId::NONE,
             cxid: 0,
             time_ms: 0,
             state: None,
-            body: Body::Activate,
-        };
-        activation.encode()
+            body,
+        }
     }
 
     /// The transaction in the log's bytes.

@@ -134,7 +134,7 @@ impl Engine {
             next_count: Millis::default(),
             disk_asked: 0,
             reads: Vec::new(),
-            newest: View::default(),
+            newest: View::initial(config.zab_members()),
             dials: watch::Sender::new(Servers::new()),
             number: 0,
             touched: FxHashSet::default(),

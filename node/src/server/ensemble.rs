@@ -2,13 +2,31 @@
 
 use super::engine::Engine;
 use crate::acl::{self, Permission};
+use crate::config::{Member, NodeConfig};
 use crate::ensemble::{self, Servers, Wanted};
 use crate::prep::{Changes, Prepared};
 use crate::request::{ErrorCode, Identity, SessionId};
 use crate::tree::path;
 use crate::txn::Body;
 use crate::warn::Observation;
-use crate::zab::{Members, Refusal, View, Zxid};
+use crate::zab::{Members, Refusal, Replica, View, Zxid};
+
+/// Says it where the log and the configuration file do not agree on who the members are, and which of them counts.
+pub(super) fn compare_with_file(config: &NodeConfig, replica: &Replica) {
+    let view = replica.view();
+    if view.version == Zxid::ZERO || view.next.is_some() {
+        return;
+    }
+    let known = |member: &Member| (member.id, member.role, member.peer_address.clone());
+    let by_log = ensemble::servers(&view.members);
+    if !by_log.values().map(known).eq(config.members.values().map(known)) {
+        let in_a_line = |servers| ensemble::text(servers).trim_end().replace('\n', ", ");
+        tracing::warn!(
+            version = %view.version, log = in_a_line(&by_log), file = in_a_line(&config.members),
+            "the members are those that the log says, not those of the configuration file: they change by reconfig"
+        );
+    }
+}
 
 impl Engine {
     /// The servers of the configuration in force, by this server's log.
@@ -33,6 +51,14 @@ impl Engine {
         if view.version.0 > 0 {
             tracing::info!(version = %view.version, members = %view.members, changing = view.next.is_some(), "ensemble");
         }
+        let me = self.config.id;
+        if self.newest.knows(me) && !view.knows(me) {
+            tracing::warn!(
+                version = %view.version,
+                "this server is not one of the members: it serves clients as an observer does, counts for nothing, and says nothing of the \
+                 others. If it was removed, stop it; if it is to join, add it (reconfig -add)"
+            );
+        }
         let observers = |members: &Members| members.observers.clone();
         let mut others = observers(&view.members);
         others.extend(view.next.iter().flat_map(observers));
@@ -43,6 +69,12 @@ impl Engine {
         });
         self.newest = view;
         self.choose_dials();
+    }
+
+    /// The version of the configuration in force, if this server is not in it.
+    pub(super) fn outside_of(&self) -> Option<Zxid> {
+        let (view, me) = (&self.newest, self.config.id);
+        (!view.knows(me)).then_some(view.version)
     }
 
     /// Whether others may not count this server among the members yet: it may be one that is to join.

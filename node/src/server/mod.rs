@@ -17,14 +17,13 @@
 //! - `peer`, `wire`: connections between members, and their frames. `disk`: the disk thread.
 //! - `canary`, `lookout`: what the lookout is told, and what comes of it (see [`crate::warn`]). `alerts`: its alerts as znodes.
 //! - `divergence`, `jury`: what is done about a state that is not the others'.
-//! - `restoring`: a leader's snapshot becomes the tree. `read_only`: serving without a leader. `belonging`: whose data directory it is.
+//! - `restoring`: a leader's snapshot becomes the tree. `read_only`: serving without a leader.
 //! - `words`, `listings`: the four-letter words. `admin`: the admin server. `metrics`: what is counted. `facts`: what is seen by
 //!   looking.
 //! - `ensemble`: whom this server connects to, and how the ensemble changes. `seats`: changes that the leader makes by itself.
 
 mod admin;
 mod alerts;
-mod belonging;
 mod canary;
 mod client;
 mod complaints;
@@ -59,6 +58,7 @@ mod words;
 
 pub use peer::{peer_message, peer_stream};
 
+use crate::belonging;
 use crate::config::{Member, NodeConfig, Role};
 use crate::storage::{StorageError, Store, StoreOptions};
 use crate::tls::{self, TlsError};
@@ -280,6 +280,7 @@ async fn run_once(
     #[cfg(feature = "bugs")]
     let bug = zab.bug;
     let replica = Replica::new(zab, recovered, clock.now());
+    ensemble::compare_with_file(&config, &replica);
     let (events, inbox) = mpsc::channel(4096);
     let (disk, disk_thread) = disk::start(store, patience, metrics.clone(), events.clone())?;
     canary::start(&config.data_dir, events.clone())?;

@@ -67,12 +67,16 @@ impl Engine {
     fn srvr(&self, clients: Option<String>) -> String {
         let latency = self.metrics.latency.read();
         let (ms, clients) = (|us: u64| us / 1000, clients.unwrap_or_default());
-        let warning = match self.is_read_only() {
-            true => "READ-ONLY mode; serving only read-only clients\n",
-            false => "",
-        };
+        let mut warnings = String::new();
+        if self.is_read_only() {
+            warnings.push_str("READ-ONLY mode; serving only read-only clients\n");
+        }
+        if let Some(version) = self.outside_of() {
+            let line = format_args!("NOT A MEMBER of the configuration of version {version}\n");
+            put(&mut warnings, line);
+        }
         let mut out = format!(
-            "Zookeeper version: {VERSION}\n{warning}{clients}\
+            "Zookeeper version: {VERSION}\n{warnings}{clients}\
              Latency min/avg/max: {}/{}/{}\n\
              Received: {}\nSent: {}\nConnections: {}\nOutstanding: {}\nZxid: {}\nMode: {}\nNode count: {}\n",
             ms(latency.min),

@@ -186,6 +186,11 @@ impl Store {
         Store::open_on(lock(dir)?, options)
     }
 
+    /// Whether a directory was formatted, or a server was started on it.
+    pub fn is_begun(dir: &Path) -> bool {
+        dir.join(promises::NAME).exists()
+    }
+
     /// [`Store::open`], and `hear` is told how long the disk takes.
     pub fn open_timed(
         dir: &Path,

@@ -58,7 +58,7 @@ use post::{Post, Reading};
 use requests::Requests;
 use space::Space;
 use stall::Stall;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How much of a gap between two turns counts as time, in milliseconds.
 const STEP_MS: u64 = 50;
@@ -91,7 +91,11 @@ pub struct Lookout {
     awake: Millis,
     judged: Millis,
     voter: bool,
+    /// Whether this server is one of the members: nobody owes beats to one that is not.
+    belongs: bool,
     peers: BTreeMap<NodeId, Peer>,
+    /// Who is connected, members or not: one that is may become one.
+    connected: BTreeSet<NodeId>,
     standing: Standing,
     ever_led: bool,
     progress: Progress,
@@ -122,7 +126,9 @@ impl Lookout {
             awake,
             judged: awake,
             voter: false,
+            belongs: true,
             peers: BTreeMap::new(),
+            connected: BTreeSet::new(),
             standing: Standing::default(),
             ever_led: false,
             progress: Progress::default(),
@@ -160,9 +166,13 @@ impl Lookout {
         match observation {
             Observation::Members { voters, observers } => self.members(&voters, &observers),
             Observation::PeerUp { peer, knows_us } => {
+                self.connected.insert(peer);
                 self.peer(peer, |peer| peer.up(now, knows_us));
             }
-            Observation::PeerDown(peer) => self.peer(peer, Peer::down),
+            Observation::PeerDown(peer) => {
+                self.connected.remove(&peer);
+                self.peer(peer, Peer::down);
+            }
             Observation::Beat {
                 from,
                 beat,
@@ -205,14 +215,23 @@ impl Lookout {
     fn members(&mut self, voters: &[NodeId], observers: &[NodeId]) {
         let (me, now, beat_ms) = (self.options.id, self.awake, self.options.beat_ms);
         self.voter = voters.contains(&me);
+        let belongs = self.voter || observers.contains(&me);
+        if belongs != self.belongs {
+            self.belongs = belongs;
+            self.peers.values_mut().for_each(|peer| peer.estrange(now));
+        }
         self.peers
             .retain(|id, _| voters.contains(id) || observers.contains(id));
         for id in voters.iter().chain(observers).filter(|id| **id != me) {
             let voter = voters.contains(id);
-            let peer = self
-                .peers
-                .entry(*id)
-                .or_insert_with(|| Peer::new(now, beat_ms, voter));
+            let connected = self.connected.contains(id);
+            let peer = self.peers.entry(*id).or_insert_with(|| {
+                let mut peer = Peer::new(now, beat_ms, voter);
+                if connected {
+                    peer.up(now, false);
+                }
+                peer
+            });
             peer.set_voter(voter);
         }
     }
@@ -283,7 +302,7 @@ impl Lookout {
     fn readings(&mut self) -> Vec<(Kind, NodeId, Reading)> {
         let (me, now) = (self.options.id, self.awake);
         let mut readings = Vec::new();
-        for (id, peer) in &self.peers {
+        for (id, peer) in self.peers.iter().filter(|_| self.belongs) {
             readings.push((Kind::PeerSilent, *id, peer.silence(now)));
             readings.push((Kind::PeerDeaf, *id, peer.deafness(now)));
         }
@@ -338,7 +357,7 @@ impl Lookout {
     fn margin(&self, now: Millis) -> Option<Reading> {
         let leads = self.standing.leader == Some(self.options.id);
         let starts = !self.ever_led && now.0 < FIRST_LEADER_MS;
-        if starts || !(leads || self.standing.leader.is_none()) {
+        if !self.belongs || starts || !(leads || self.standing.leader.is_none()) {
             return None;
         }
         let me = self.options.id;

@@ -82,6 +82,12 @@ impl Peer {
         self.beats.restart(now);
     }
 
+    /// It may have forgotten this server, or not have met it yet: what was heard of it up to now tells nothing of its silence.
+    pub(super) fn estrange(&mut self, now: Millis) {
+        (self.met, self.since, self.deaf_since) = (false, now, None);
+        self.certain.clear();
+    }
+
     pub(super) fn down(&mut self) {
         self.connected = false;
         self.acks.forget();

@@ -4,7 +4,7 @@
 //! sense. `crowds`: many who want nothing, or do not listen. `observers`: what those owe that do not vote. `watches`: events, and when they come. `access`: who may do what.
 //! `metrics`: what is counted. `admin`: the admin server. `operations`: what there is beside create, read and write.
 //! `warn`: what a server says of itself and its peers. `read_only`: what is served without a majority.
-//! `reconfig`: members that come and go. `sasl`: who is let in by a password. `tls`: who is let in by a certificate of an `authority`.
+//! `reconfig`: members that come and go. `recovery`: going on when most of them are lost. `sasl`: who is let in by a password. `tls`: who is let in by a certificate of an `authority`.
 //! `proxy`: links that are cut one way. `divergence`: states that are not what they should be. `damage`: disks that do not hold what was written to them.
 //! Every wait has a condition and a generous limit; every process is ended by its handle.
 
@@ -28,6 +28,7 @@ mod prometheus;
 mod proxy;
 mod read_only;
 mod reconfig;
+mod recovery;
 mod sasl;
 mod snapshots;
 mod stories;

@@ -13,11 +13,11 @@ const NEW_CONFIG_NO_QUORUM: i32 = -13;
 const NO_AUTH: i32 = -102;
 
 /// `root:r`.
-const ENABLED: &str =
+pub(crate) const ENABLED: &str =
     "[reconfig]\nenabled = true\n[security]\nsuper_digest = \"root:gIN1qIOiR6J+O9R96nNDsKRfDDM=\"";
 
 /// Asks for a change: what joins, what leaves, from which version. Returns the new configuration's text and its Stat.
-fn reconfig(
+pub(crate) fn reconfig(
     client: &mut Client,
     joining: &str,
     leaving: &str,
@@ -35,14 +35,14 @@ fn reconfig(
         .map(|mut body| (body.text(), body.stat()))
 }
 
-fn as_root(cluster: &Cluster, n: usize) -> Client {
+pub(crate) fn as_root(cluster: &Cluster, n: usize) -> Client {
     let mut client = Client::connect(cluster.address(n));
     client.show("root:r");
     client
 }
 
 /// The configuration that a server serves, once it has one, and its version.
-fn config(client: &mut Client) -> (String, i64) {
+pub(crate) fn config(client: &mut Client) -> (String, i64) {
     eventually("a configuration", || {
         client.sync(CONFIG).unwrap();
         let text = String::from_utf8(client.get(CONFIG).unwrap().0).unwrap();
@@ -95,6 +95,14 @@ fn a_server_joins_leads_and_the_others_leave() {
         reconfig(&mut at_newcomer, "", "1,2,3", -1).ok()
     });
     assert_eq!(last.lines().count(), 2, "{last}");
+    for n in 0..3 {
+        eventually("that it hears that it was removed", || {
+            let srvr = word(cluster.address(n), "srvr")?;
+            srvr.contains("NOT A MEMBER").then_some(())
+        });
+        let log = cluster.servers[n].log();
+        assert!(log.contains("is not one of the members"), "{log}");
+    }
     (0..3).for_each(|n| cluster.servers[n].kill());
     let mut alone = eventually("the newcomer as leader", || {
         (cluster.servers[newcomer].mode()? == "leader").then(|| as_root(&cluster, newcomer))

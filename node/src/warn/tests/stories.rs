@@ -246,3 +246,25 @@ fn everybody_knows_everybodys_alerts() {
         "what is over is forgotten"
     );
 }
+
+#[test]
+fn who_was_removed_accuses_nobody_and_is_accused_by_nobody_until_it_belongs_again() {
+    let mut world = World::new(4, 11);
+    world.run(20_000);
+    world.members_are(&[1, 2, 3]);
+    world.run(30_000);
+    assert_eq!(world.told(), "", "removed");
+    world.members_are(&[1, 2, 3, 4]);
+    world.run(30_000);
+    assert_eq!(world.told(), "", "back");
+    let since = world.now;
+    world.stopped.insert(id(2));
+    world.run(5_000);
+    assert!(world.raised(since, id(4), Kind::PeerSilent, id(2)).unwrap() < 700);
+    let since = world.now;
+    world.stopped.clear();
+    world.run(10_000);
+    world.stopped.insert(id(4));
+    world.run(5_000);
+    assert!(world.raised(since, id(1), Kind::PeerSilent, id(4)).is_some());
+}

@@ -99,6 +99,16 @@ impl World {
         }
     }
 
+    /// All servers, those that are gone too, hear that these are the voters.
+    pub(super) fn members_are(&mut self, ids: &[u64]) {
+        for server in self.servers.values_mut() {
+            server.lookout.observe(Observation::Members {
+                voters: ids.iter().copied().map(NodeId).collect(),
+                observers: vec![],
+            });
+        }
+    }
+
     pub(super) fn run(&mut self, ms: u64) {
         for _ in 0..ms / 10 {
             self.now += 10;

@@ -1,0 +1,127 @@
+//! A majority of the members is lost for good: what is left of the ensemble goes on from one server's disk.
+
+use crate::client::*;
+use crate::process::{BINARY, Cluster, eventually, word};
+use crate::reconfig::{ENABLED, as_root, config, reconfig};
+use std::process::Command;
+
+/// Recovers from this server's disk; what it prints, or what it says is wrong.
+fn recover(cluster: &Cluster, n: usize, flags: &[&str]) -> Result<String, String> {
+    let (file, _) = cluster.servers[n].files();
+    let output = Command::new(BINARY)
+        .arg("recover")
+        .arg(file)
+        .args(flags)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    match output.status.success() {
+        true => Ok(text(output.stdout)),
+        false => Err(text(output.stderr)),
+    }
+}
+
+fn lose_disk(cluster: &Cluster, n: usize) {
+    std::fs::remove_dir_all(cluster.servers[n].files().1).unwrap();
+}
+
+#[test]
+fn the_ensemble_goes_on_from_the_one_disk_that_is_left_and_grows_again() {
+    let mut cluster = Cluster::start(3, ENABLED);
+    let leader = cluster.wait();
+    let [left, lost, last] = [1, 2, 0].map(|n| (leader + n) % 3);
+    let mut client = as_root(&cluster, left);
+    config(&mut client);
+    client.create("/kept", b"x", 0).unwrap();
+    let before = client.exists("/kept").unwrap().czxid;
+    let refused = recover(&cluster, left, &[]).unwrap_err();
+    assert!(refused.contains("another process uses"), "{refused}");
+
+    (0..3).for_each(|n| cluster.servers[n].kill());
+    [lost, last].map(|n| lose_disk(&cluster, n));
+    let refused = recover(&cluster, lost, &[]).unwrap_err();
+    assert!(refused.contains("nothing to go on from"), "{refused}");
+    let said = recover(&cluster, left, &[]).unwrap();
+    assert!(said.contains("before, by its log: voters 1, 2, 3"), "{said}");
+
+    cluster.servers[left].start();
+    let mut client = eventually("the leader that is left", || {
+        (cluster.servers[left].mode()? == "leader").then(|| as_root(&cluster, left))
+    });
+    assert_eq!(client.get("/kept").unwrap().0, b"x");
+    assert_eq!(config(&mut client).0.lines().count(), 2);
+    client.create("/after", b"", 0).unwrap();
+    let after = client.exists("/after").unwrap().czxid;
+    assert!(
+        after >> 32 > (before >> 32) + 100,
+        "greater than whatever the lost ones had: {after:x}"
+    );
+    let log = cluster.servers[left].log();
+    assert!(log.contains("not those of the configuration file"), "{log}");
+
+    // The others come back with nothing, and with the configuration files that they had.
+    for n in [lost, last] {
+        cluster.servers[n].start();
+        eventually("its service", || cluster.servers[n].mode());
+        let line = cluster.line(n, "participant");
+        eventually("its seat", || reconfig(&mut client, &line, "", -1).ok());
+    }
+    assert_eq!(config(&mut client).0.lines().count(), 4);
+    cluster.servers[left].kill();
+    let mut client = eventually("the others as a majority", || {
+        Client::try_connect(cluster.address(lost), 10_000).ok()
+    });
+    assert_eq!(client.get("/kept").unwrap().0, b"x");
+    client.create("/again", b"", 0).unwrap();
+    // Who was recovered is one of three now, and remembers it.
+    cluster.servers[left].start();
+    cluster.wait();
+    let srvr = word(cluster.address(left), "srvr").unwrap();
+    assert!(!srvr.contains("NOT A MEMBER"), "{srvr}");
+}
+
+#[test]
+fn who_may_have_forgotten_is_recovered_from_only_if_that_is_accepted() {
+    let mut cluster = Cluster::start(3, "");
+    let mut client = Client::connect(cluster.address(0));
+    client.create("/kept", b"x", 0).unwrap();
+    // The others come back with old copies of their disks, and hear from the first that they are old.
+    (0..3).for_each(|n| cluster.servers[n].kill());
+    let disks = [0, 1, 2].map(|n| cluster.servers[n].files().1);
+    let copies = disks.clone().map(|disk| disk.with_extension("copy"));
+    let duplicate = |from: &std::path::Path, to: &std::path::Path| {
+        let done = Command::new("cp").arg("-a").arg(from).arg(to).status();
+        assert!(done.unwrap().success());
+    };
+    for n in [1, 2] {
+        duplicate(&disks[n], &copies[n]);
+    }
+    (0..3).for_each(|n| cluster.servers[n].start());
+    cluster.wait();
+    (0..3).for_each(|n| cluster.servers[n].kill());
+    for n in [1, 2] {
+        lose_disk(&cluster, n);
+        duplicate(&copies[n], &disks[n]);
+    }
+    (0..3).for_each(|n| cluster.servers[n].start());
+    for n in [1, 2] {
+        eventually("that it has forgotten", || {
+            let log = cluster.servers[n].log();
+            log.contains("has forgotten what the server said").then_some(())
+        });
+    }
+    (0..3).for_each(|n| cluster.servers[n].kill());
+    lose_disk(&cluster, 0);
+    let refused = recover(&cluster, 1, &[]).unwrap_err();
+    assert!(refused.contains("--without-memory"), "{refused}");
+    let said = recover(&cluster, 1, &["--without-memory"]).unwrap();
+    assert!(said.contains("It was without memory"), "{said}");
+    assert!(said.contains("reconfig.enabled = true"), "{said}");
+    cluster.servers[1].start();
+    let mut client = eventually("the leader that is left", || {
+        cluster.servers[1].mode()?;
+        Client::try_connect(cluster.address(1), 10_000).ok()
+    });
+    assert_eq!(client.get("/kept").unwrap().0, b"x");
+    client.create("/after", b"", 0).unwrap();
+}
