@@ -186,6 +186,12 @@ pub fn digest(name_and_password: &str) -> String {
     format!("{name}:{}", STANDARD.encode(hash))
 }
 
+/// Whether it can be what [`digest`] makes of a name and a password.
+pub fn is_whole_digest(digest: &str) -> bool {
+    let hash = digest.split_once(':').map(|(_, hash)| hash);
+    hash.is_some_and(|hash| STANDARD.decode(hash).is_ok_and(|hash| hash.len() == 20))
+}
+
 /// Adds what a client shows to its identity; `super_digest` is the one that opens everything.
 pub fn authenticate(
     identity: &mut Identity,

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser, Subcommand};
-use keelhaul_node::config::{EXAMPLE, NodeConfig, Zoo};
+use keelhaul_node::config::{EXAMPLE, NodeConfig, Zoo, in_zookeepers_words};
 use keelhaul_node::{offline, server, zab};
 use std::future::Future;
 use std::io::IsTerminal;
@@ -53,24 +53,16 @@ struct Cli {
 enum Command {
     /// Make the data directory of a new member: once, before its first start
     Format {
-        /// The configuration: TOML, or ZooKeeper's own if its name ends in .cfg
-        #[arg(value_name = "FILE", required_unless_present = "config")]
-        file: Option<PathBuf>,
-        /// The same
-        #[arg(long, value_name = "FILE", conflicts_with = "file")]
-        config: Option<PathBuf>,
+        #[command(flatten)]
+        of: Of,
     },
     /// Make a stopped server the only member of its ensemble, when a majority of the members is lost for good
     ///
     /// What that majority acknowledged without this server is lost. The members of before must not run on their disks any more: move
     /// their data directories away. The server leads what it holds from its next start on; others can then be added to it.
     Recover {
-        /// The configuration: TOML, or ZooKeeper's own if its name ends in .cfg
-        #[arg(value_name = "FILE", required_unless_present = "config")]
-        file: Option<PathBuf>,
-        /// The same
-        #[arg(long, value_name = "FILE", conflicts_with = "file")]
-        config: Option<PathBuf>,
+        #[command(flatten)]
+        of: Of,
         /// Also if this server may have forgotten what it acknowledged
         #[arg(long)]
         without_memory: bool,
@@ -81,6 +73,35 @@ enum Command {
         #[arg(value_name = "NAME:PASSWORD")]
         secret: String,
     },
+}
+
+/// Which server it is about.
+#[derive(Debug, clap::Args)]
+struct Of {
+    /// The configuration: TOML, or ZooKeeper's own if its name ends in .cfg
+    #[arg(value_name = "FILE", required_unless_present = "config")]
+    file: Option<PathBuf>,
+    /// The same
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    config: Option<PathBuf>,
+}
+
+impl Of {
+    fn file(&self) -> &Path {
+        let path = self.config.as_deref().or(self.file.as_deref());
+        path.expect("one of them is required")
+    }
+}
+
+impl Cli {
+    /// The configuration file, if one is named.
+    fn file(&self) -> Option<&Path> {
+        match &self.command {
+            Some(Command::Format { of } | Command::Recover { of, .. }) => Some(of.file()),
+            Some(Command::Digest { .. }) => None,
+            None => self.config.as_deref().or(self.file.as_deref()),
+        }
+    }
 }
 
 #[cfg(feature = "bugs")]
@@ -100,10 +121,16 @@ fn bug(name: &str) -> Result<zab::Bug, String> {
 }
 
 fn main() -> ExitCode {
-    match try_main(Cli::parse()) {
+    let cli = Cli::parse();
+    let has_zookeepers = cli.file().is_some_and(|file| Zoo::is_meant(file));
+    match try_main(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("keelhaul-node: {}", in_words(&error));
+            let words = in_words(&error);
+            match has_zookeepers {
+                true => eprintln!("keelhaul-node: {}", in_zookeepers_words(&words)),
+                false => eprintln!("keelhaul-node: {words}"),
+            }
             ExitCode::FAILURE
         }
     }
@@ -122,17 +149,9 @@ fn try_main(cli: Cli) -> anyhow::Result<()> {
         return Ok(());
     }
     match &cli.command {
-        Some(Command::Format { file, config }) => {
-            let path = config.as_ref().or(file.as_ref());
-            return format(path.expect("one of them is required"));
-        }
-        Some(Command::Recover {
-            file,
-            config,
-            without_memory,
-        }) => {
-            let path = config.as_ref().or(file.as_ref());
-            return recover(path.expect("one of them is required"), *without_memory);
+        Some(Command::Format { of }) => return format(of.file()),
+        Some(Command::Recover { of, without_memory }) => {
+            return recover(of.file(), *without_memory);
         }
         Some(Command::Digest { secret }) => {
             println!("{}", keelhaul_node::acl::digest(secret));
@@ -140,7 +159,7 @@ fn try_main(cli: Cli) -> anyhow::Result<()> {
         }
         None => {}
     }
-    let Some(path) = cli.config.as_ref().or(cli.file.as_ref()) else {
+    let Some(path) = cli.file() else {
         bail!(
             "no configuration is given\n\n{}",
             Cli::command().render_usage()

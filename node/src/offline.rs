@@ -67,9 +67,11 @@ pub fn recover(config: &NodeConfig, even_amnesiac: bool) -> Result<Recovery, Sto
     }
     let options = StoreOptions {
         segment_bytes: config.log.segment_bytes,
-        mark: rand::rngs::SysRng
-            .try_next_u64()
-            .map_err(|e| refused(&format!("no random bytes for it from the operating system: {e}")))?,
+        mark: rand::rngs::SysRng.try_next_u64().map_err(|e| {
+            refused(&format!(
+                "no random bytes for it from the operating system: {e}"
+            ))
+        })?,
         ..StoreOptions::default()
     };
     let (mut store, recovered) = Store::open(dir, options)?;
@@ -91,7 +93,12 @@ pub fn recover(config: &NodeConfig, even_amnesiac: bool) -> Result<Recovery, Sto
             "it holds no transaction, so there is nothing to go on from",
         ));
     }
-    let Some(epoch) = accepted.max(last.epoch()).0.checked_add(LEFT_OUT).map(Epoch) else {
+    let Some(epoch) = accepted
+        .max(last.epoch())
+        .0
+        .checked_add(LEFT_OUT)
+        .map(Epoch)
+    else {
         return Err(refused("its epochs are used up"));
     };
     let entries = change(&view, alone, epoch);

@@ -149,7 +149,7 @@ impl Started {
         while Instant::now() < deadline {
             for member in &self.members {
                 let answer = probe::srvr(member.client, QUESTION).await;
-                if answer.is_ok_and(|srvr| srvr.mode == "leader") {
+                if answer.is_ok_and(|srvr| matches!(&*srvr.mode, "leader" | "standalone")) {
                     return Ok(member.name.clone());
                 }
             }

@@ -2,6 +2,7 @@
 
 use super::tls::check_tls;
 use super::{Address, Admin, File, Member, NodeConfig, Role, Sasl, shared_address};
+use crate::acl;
 use crate::jute::Word;
 use crate::sasl::jaas;
 use crate::zab::NodeId;
@@ -295,7 +296,7 @@ fn check_required(file: &File) -> Result<(), Illegal> {
 
 fn check_digest(digest: Option<&str>) -> Result<(), Illegal> {
     match digest {
-        Some(digest) if !digest.contains(':') => illegal(
+        Some(digest) if !acl::is_whole_digest(digest) => illegal(
             "security.super_digest",
             digest,
             "name:BASE64(SHA1(name:password)); `keelhaul-node digest name:password` prints it",

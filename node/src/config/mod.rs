@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 pub use tls::{ClientAuth, Keys, PeerTls, SecureClients, Tls};
-pub use zoo::Zoo;
+pub use zoo::{Zoo, in_zookeepers_words};
 
 /// The complete list of keys with comments and defaults, itself a legal configuration.
 pub const EXAMPLE: &str = include_str!("example.toml");
@@ -59,6 +59,9 @@ pub enum ConfigError {
         /// What and where.
         source: Box<toml::de::Error>,
     },
+    /// Several values are not legal.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Several(Vec<ConfigError>),
     /// A value is not legal.
     #[error("the configuration {path} has {key} = {value}: {legal}")]
     Value {

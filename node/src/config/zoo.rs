@@ -5,6 +5,7 @@
 //! What this cannot do: read ZooKeeper's data; the node keeps its own below `dataDir/keelhaul`.
 
 mod judge;
+mod names;
 mod secure;
 
 use super::{
@@ -12,6 +13,7 @@ use super::{
 };
 use crate::zab::NodeId;
 use judge::{OWN, OWN_CLUSTER};
+pub use names::in_zookeepers_words;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -25,6 +27,13 @@ struct Line {
     number: usize,
     key: String,
     value: String,
+}
+
+impl Line {
+    /// As it is named where something is wrong with it.
+    fn name(&self) -> String {
+        format!("{} (line {})", self.key, self.number)
+    }
 }
 
 /// A configuration, and what of it has no effect here.
@@ -161,11 +170,17 @@ fn look_up(host: &str, port: u16) -> Option<SocketAddr> {
 
 impl Reader<'_> {
     fn config(&self, id: NodeId, data_dir: PathBuf) -> Result<Zoo, ConfigError> {
-        let mut without_effect = Vec::new();
+        let (mut without_effect, mut refused) = (Vec::new(), Vec::new());
         for line in &self.lines {
-            self.judge(line, id, &mut without_effect)?;
+            refused.extend(self.judge(line, id, &mut without_effect).err());
+        }
+        match refused.len() {
+            0 => {}
+            1 => return Err(refused.remove(0)),
+            _ => return Err(ConfigError::Several(refused)),
         }
         let tick_ms = self.number("tickTime", 3000)?;
+        without_effect.extend(self.short_silence(tick_ms)?);
         let members = self.members()?;
         let own = members.iter().find(|member| member.id == id);
         let at = |key: &str, address: &Address| self.look_up(key, address.host(), address.port());
@@ -240,7 +255,10 @@ impl Reader<'_> {
                 let legal = format!("{}; {lines}", illegal.legal);
                 not_an_id(&data_dir.join("myid"), &illegal.value, &legal)
             }
-            _ => self.illegal(&illegal.key, &illegal.value, &illegal.legal),
+            key => {
+                let name = names::zookeepers(key).unwrap_or_else(|| key.to_owned());
+                self.illegal(&name, &illegal.value, &in_zookeepers_words(&illegal.legal))
+            }
         })?;
         Ok(Zoo {
             config,
@@ -298,6 +316,21 @@ impl Reader<'_> {
             init_limit_ms: init_limit.max(sync_limit_ms),
             ..default
         })
+    }
+
+    /// What is said of a `syncLimit` that is longer than what the node bears, unless the node's own option says how long that is.
+    fn short_silence(&self, tick_ms: u64) -> Result<Option<String>, ConfigError> {
+        let Some(line) = self.line("syncLimit") else {
+            return Ok(None);
+        };
+        let own = format!("{OWN}timing.sync_limit_ms");
+        let wanted = self.number("syncLimit", 0)?.saturating_mul(tick_ms);
+        let default = Timing::default().sync_limit_ms;
+        let is_shorter = wanted > default && self.line(&own).is_none();
+        Ok(is_shorter.then(|| {
+            let reason = format!("leader and followers bear silence for {default} ms and no longer, unless {own} says otherwise");
+            self.note(line, &reason)
+        }))
     }
 
     fn admin(&self) -> Result<Admin, ConfigError> {
@@ -404,13 +437,14 @@ impl Reader<'_> {
         }
     }
 
-    fn get(&self, key: &str) -> Option<&str> {
+    /// The line that counts for this key.
+    fn line(&self, key: &str) -> Option<&Line> {
         let is = |line: &&Line| line.key.strip_prefix("zookeeper.").unwrap_or(&line.key) == key;
-        self.lines
-            .iter()
-            .rev()
-            .find(is)
-            .map(|line| line.value.as_str())
+        self.lines.iter().rev().find(is)
+    }
+
+    fn get(&self, key: &str) -> Option<&str> {
+        self.line(key).map(|line| line.value.as_str())
     }
 
     fn need(&self, key: &str) -> Result<&str, ConfigError> {
@@ -430,20 +464,23 @@ impl Reader<'_> {
     }
 
     fn illegal(&self, key: &str, value: &str, legal: &str) -> ConfigError {
-        ConfigError::Value {
-            path: self.path.to_owned(),
-            key: key.to_owned(),
-            value: value.to_owned(),
-            legal: legal.to_owned(),
+        match self.line(key) {
+            Some(line) => self.wrong(line.name(), value, legal),
+            None => self.wrong(key.to_owned(), value, legal),
         }
     }
 
     fn refused(&self, line: &Line, reason: &str) -> ConfigError {
-        self.illegal(
-            &format!("{} (line {})", line.key, line.number),
-            &line.value,
-            reason,
-        )
+        self.wrong(line.name(), &line.value, reason)
+    }
+
+    fn wrong(&self, key: String, value: &str, legal: &str) -> ConfigError {
+        ConfigError::Value {
+            path: self.path.to_owned(),
+            key,
+            value: value.to_owned(),
+            legal: legal.to_owned(),
+        }
     }
 
     fn note(&self, line: &Line, reason: &str) -> String {

@@ -19,7 +19,11 @@ pub(super) fn compare_with_file(config: &NodeConfig, replica: &Replica) {
     }
     let known = |member: &Member| (member.id, member.role, member.peer_address.clone());
     let by_log = ensemble::servers(&view.members);
-    if !by_log.values().map(known).eq(config.members.values().map(known)) {
+    if !by_log
+        .values()
+        .map(known)
+        .eq(config.members.values().map(known))
+    {
         let in_a_line = |servers| ensemble::text(servers).trim_end().replace('\n', ", ");
         tracing::warn!(
             version = %view.version, log = in_a_line(&by_log), file = in_a_line(&config.members),

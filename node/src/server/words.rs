@@ -58,10 +58,16 @@ impl Engine {
     pub(super) fn mode(&self) -> &'static str {
         match self.status {
             _ if self.is_read_only() => "read-only",
+            Status::Leading { .. } if self.is_standalone() => "standalone",
             Status::Leading { .. } => "leader",
             _ if self.replica.is_voter() => "follower",
             _ => "observer",
         }
+    }
+
+    /// One server that was never meant to be more, as its file and its log say.
+    fn is_standalone(&self) -> bool {
+        self.config.members.len() == 1 && self.servers().len() == 1
     }
 
     fn srvr(&self, clients: Option<String>) -> String {
@@ -90,7 +96,7 @@ impl Engine {
             self.mode(),
             self.tree.znode_count(),
         );
-        if self.leader.is_some() {
+        if self.mode() == "leader" {
             let sizes = &self.passing.proposal_sizes;
             put(
                 &mut out,

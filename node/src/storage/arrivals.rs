@@ -30,7 +30,7 @@ fn all(files: &dyn Files) -> Result<Vec<String>, StorageError> {
 pub(super) fn find(files: &mut dyn Files) -> Result<Option<(Arriving, Arrival)>, StorageError> {
     let mut found = None;
     for name in all(files)? {
-        let good = snapshots::good_beginning(files, &name)?;
+        let good = snapshots::good_beginning(files, &name)?.ok();
         let good = good.filter(|good| found.is_none() && name == self::name(good.stored.zxid));
         let Some(Good {
             stored,

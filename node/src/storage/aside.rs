@@ -66,18 +66,19 @@ pub(super) fn set_aside(files: &mut dyn Files, damage: &Damage) -> Result<(), St
     begin_history(files, epochs, next_history)
 }
 
-/// Sets one file aside, without which the others are whole.
+/// Sets one file aside, without which the others are whole; returns the folder where it is.
 pub(super) fn set_one_aside(
     files: &mut dyn Files,
     in_folder: &str,
     name: &str,
-) -> Result<(), StorageError> {
+) -> Result<String, StorageError> {
     let aside = next(&list(files, "")?);
     StorageError::io("make", files.path(&aside), files.make_dir(&aside))?;
     move_to(files, &format!("{in_folder}/{name}"), &aside, name)?;
     sync(files, &aside)?;
     sync(files, in_folder)?;
-    sync(files, "")
+    sync(files, "")?;
+    Ok(aside)
 }
 
 fn next(names: &[String]) -> String {

@@ -7,7 +7,7 @@
 //! It is written to a temporary file, synced, renamed, and the folder synced.
 
 use super::files::{Files, remove_if_there};
-use super::{StorageError, aside};
+use super::{Damage, StorageError, aside};
 use crate::zab::{Piece, Snapshot, Stored, Zxid};
 use bytes::Bytes;
 use std::io::{self, Read};
@@ -312,35 +312,46 @@ pub(super) struct Good {
     pub(super) pieces: u32,
     /// Where they end.
     pub(super) end: u64,
-    /// Nothing is missing, and nothing stands behind.
-    pub(super) is_whole: bool,
+    /// Why it does not go on; `None` if nothing is missing, and nothing stands behind.
+    pub(super) damage: Option<Damage>,
 }
 
-/// Reads a file as far as it is good; `None` if not even its first piece is.
-pub(super) fn good_beginning(files: &dyn Files, name: &str) -> Result<Option<Good>, StorageError> {
+/// Reads a file as far as it is good; the damage if not even its first piece is.
+pub(super) fn good_beginning(
+    files: &dyn Files,
+    name: &str,
+) -> Result<Result<Good, Damage>, StorageError> {
     let mut reader = match SnapshotReader::open(files, name) {
-        Err(StorageError::Damaged(_)) => return Ok(None),
+        Err(StorageError::Damaged(damage)) => return Ok(Err(damage)),
         reader => reader?,
     };
     let (mut beginning, mut pieces, mut end) = (None, 0, reader.offset);
-    let is_whole = loop {
+    let damage = loop {
         match reader.next() {
             Some(Ok(bytes)) => {
                 beginning.get_or_insert(bytes);
                 (pieces, end) = (reader.number, reader.offset);
             }
-            None => break true,
-            Some(Err(StorageError::Damaged(_))) => break false,
+            None => break None,
+            Some(Err(StorageError::Damaged(damage))) => break Some(damage),
             Some(Err(error)) => return Err(error),
         }
     };
     let zxid = reader.zxid;
-    Ok(beginning.map(|beginning| Good {
-        stored: Stored { zxid, beginning },
-        pieces,
-        end,
-        is_whole,
-    }))
+    Ok(match (beginning, damage) {
+        (Some(beginning), damage) => Ok(Good {
+            stored: Stored { zxid, beginning },
+            pieces,
+            end,
+            damage,
+        }),
+        (None, Some(damage)) => Err(damage),
+        (None, None) => Err(Damage {
+            path: reader.path,
+            offset: HEADER as u64,
+            problem: "it holds nothing".to_owned(),
+        }),
+    })
 }
 
 /// A piece of the snapshot at this zxid, or the first of the newest if that is not there; `None` if there is none that is good.
@@ -370,7 +381,14 @@ pub(super) fn piece(
             number,
             bytes,
         })),
-        None => refuse(files, folder, &name).map(|()| None),
+        None => {
+            let damage = Damage {
+                path: files.path(&name),
+                offset: file.map_or(0, |file| file.offset(number)),
+                problem: "a piece is not as it was written".to_owned(),
+            };
+            refuse(files, folder, &name, &damage).map(|()| None)
+        }
     }
 }
 
@@ -391,6 +409,11 @@ impl Pieces<'_> {
         Ok(header.map(|(_, size)| Pieces { name, size }))
     }
 
+    /// Where a piece begins, if those before it are as long as they may be.
+    fn offset(&self, number: u32) -> u64 {
+        HEADER as u64 + u64::from(number) * (FRAME + self.size) as u64
+    }
+
     /// The piece of this number in the frame at this offset, if there is a good one.
     fn at(
         &self,
@@ -408,7 +431,7 @@ impl Pieces<'_> {
 
     /// A piece, empty behind the last; `None` if the file does not hold what was written to it.
     fn piece(&self, files: &dyn Files, number: u32) -> Result<Option<Bytes>, StorageError> {
-        let offset = |number: u32| HEADER as u64 + u64::from(number) * (FRAME + self.size) as u64;
+        let offset = |number| self.offset(number);
         if let Some(bytes) = self.at(files, offset(number), number)? {
             return Ok(Some(bytes));
         }
@@ -466,20 +489,39 @@ pub(super) fn list(files: &dyn Files, folder: &str) -> Result<Vec<Zxid>, Storage
 pub(super) fn newest(files: &mut dyn Files, folder: &str) -> Result<Option<Stored>, StorageError> {
     for zxid in list(files, folder)?.into_iter().rev() {
         let name = name(folder, zxid);
-        let good = good_beginning(files, &name)?;
-        if let Some(good) = good.filter(|good| good.is_whole && good.stored.zxid == zxid) {
-            return Ok(Some(good.stored));
-        }
-        refuse(files, folder, &name)?;
+        let damage = match good_beginning(files, &name)? {
+            Ok(good) if good.damage.is_none() && good.stored.zxid == zxid => {
+                return Ok(Some(good.stored));
+            }
+            Ok(Good {
+                damage: Some(damage),
+                ..
+            })
+            | Err(damage) => damage,
+            Ok(good) => Damage {
+                path: files.path(&name),
+                offset: 0,
+                problem: format!("it says that it is the state at {}", good.stored.zxid),
+            },
+        };
+        refuse(files, folder, &name, &damage)?;
     }
     Ok(None)
 }
 
-fn refuse(files: &mut dyn Files, folder: &str, name: &str) -> Result<(), StorageError> {
-    let path = files.path(name);
-    tracing::error!(file = %path.display(), "damaged snapshot set aside; the log goes back to the one before it");
+fn refuse(
+    files: &mut dyn Files,
+    folder: &str,
+    name: &str,
+    damage: &Damage,
+) -> Result<(), StorageError> {
     let short = name.rsplit('/').next().unwrap_or(name);
-    aside::set_one_aside(files, folder, short)
+    let aside = aside::set_one_aside(files, folder, short)?;
+    tracing::error!(
+        file = %damage.path.display(), offset = damage.offset, problem = damage.problem, aside = %files.path(&aside).display(),
+        "damaged snapshot set aside; the log goes back to the one before it"
+    );
+    Ok(())
 }
 
 /// Drops all but the newest two; returns the zxid of the older one of these, if there are two.

@@ -82,7 +82,46 @@ fn a_damaged_log_is_set_aside_and_its_server_counts_for_nothing_until_it_is_up_t
     client.create("/counted", b"", 0).unwrap();
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+#[test]
+fn a_damaged_snapshot_is_named_with_what_is_wrong_and_where_and_the_log_makes_good_for_it() {
+    let mut cluster = Cluster::start(1, "[log]\nsnapshot_every = 50");
+    let mut client = Client::connect(cluster.address(0));
+    for n in 0..120 {
+        client.create(&format!("/n{n}"), b"x", 0).unwrap();
+    }
+    let folder = cluster.servers[0].files().1.join("history-0");
+    let newest = eventually("two snapshots", || {
+        let names = fs::read_dir(&folder).unwrap();
+        let mut names: Vec<PathBuf> = names.map(|entry| entry.unwrap().path()).collect();
+        names.retain(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            name.starts_with("snapshot-") && !name.ends_with(".tmp")
+        });
+        names.sort();
+        names.pop().filter(|_| !names.is_empty())
+    });
+    cluster.servers[0].kill();
+    let mut bytes = fs::read(&newest).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&newest, &bytes).unwrap();
+    cluster.servers[0].start();
+    cluster.wait();
+    let log = cluster.servers[0].log();
+    let line = log.lines().find(|line| line.contains("damaged snapshot"));
+    let line = line.expect(&log);
+    for part in [
+        newest.to_str().unwrap(),
+        "offset=24",
+        "a piece is not as it was written",
+        "damaged-0",
+    ] {
+        assert!(line.contains(part), "{part} is not in {line}");
+    }
+    let mut client = Client::connect(cluster.address(0));
+    assert_eq!(client.get("/n119").unwrap().0, b"x");
+}
+
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

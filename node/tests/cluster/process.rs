@@ -234,6 +234,7 @@ impl Cluster {
                 .arg("format")
                 .arg("--config")
                 .arg(&config)
+                .stdout(Stdio::null())
                 .status()
                 .unwrap();
             assert!(formatted.success());
@@ -286,6 +287,7 @@ impl Cluster {
                 .arg("format")
                 .arg("--config")
                 .arg(&config)
+                .stdout(Stdio::null())
                 .status()
                 .unwrap()
                 .success()
@@ -312,7 +314,7 @@ impl Cluster {
                 .collect();
             let leaders: Vec<usize> = modes?
                 .into_iter()
-                .filter(|(_, mode)| mode == "leader")
+                .filter(|(_, mode)| mode == "leader" || mode == "standalone")
                 .map(|(n, _)| n)
                 .collect();
             if let [leader] = leaders[..] {

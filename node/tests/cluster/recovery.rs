@@ -1,6 +1,7 @@
 //! A majority of the members is lost for good: what is left of the ensemble goes on from one server's disk.
 
 use crate::client::*;
+use crate::damage::copy_folder;
 use crate::process::{BINARY, Cluster, eventually, word};
 use crate::reconfig::{ENABLED, as_root, config, reconfig};
 use std::process::Command;
@@ -38,11 +39,15 @@ fn the_ensemble_goes_on_from_the_one_disk_that_is_left_and_grows_again() {
     assert!(refused.contains("another process uses"), "{refused}");
 
     (0..3).for_each(|n| cluster.servers[n].kill());
-    [lost, last].map(|n| lose_disk(&cluster, n));
+    lose_disk(&cluster, lost);
+    lose_disk(&cluster, last);
     let refused = recover(&cluster, lost, &[]).unwrap_err();
     assert!(refused.contains("nothing to go on from"), "{refused}");
     let said = recover(&cluster, left, &[]).unwrap();
-    assert!(said.contains("before, by its log: voters 1, 2, 3"), "{said}");
+    assert!(
+        said.contains("before, by its log: voters 1, 2, 3"),
+        "{said}"
+    );
 
     cluster.servers[left].start();
     let mut client = eventually("the leader that is left", || {
@@ -89,25 +94,22 @@ fn who_may_have_forgotten_is_recovered_from_only_if_that_is_accepted() {
     (0..3).for_each(|n| cluster.servers[n].kill());
     let disks = [0, 1, 2].map(|n| cluster.servers[n].files().1);
     let copies = disks.clone().map(|disk| disk.with_extension("copy"));
-    let duplicate = |from: &std::path::Path, to: &std::path::Path| {
-        let done = Command::new("cp").arg("-a").arg(from).arg(to).status();
-        assert!(done.unwrap().success());
-    };
     for n in [1, 2] {
-        duplicate(&disks[n], &copies[n]);
+        copy_folder(&disks[n], &copies[n]);
     }
     (0..3).for_each(|n| cluster.servers[n].start());
     cluster.wait();
     (0..3).for_each(|n| cluster.servers[n].kill());
     for n in [1, 2] {
         lose_disk(&cluster, n);
-        duplicate(&copies[n], &disks[n]);
+        copy_folder(&copies[n], &disks[n]);
     }
     (0..3).for_each(|n| cluster.servers[n].start());
     for n in [1, 2] {
         eventually("that it has forgotten", || {
             let log = cluster.servers[n].log();
-            log.contains("has forgotten what the server said").then_some(())
+            log.contains("has forgotten what the server said")
+                .then_some(())
         });
     }
     (0..3).for_each(|n| cluster.servers[n].kill());

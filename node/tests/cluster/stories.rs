@@ -178,7 +178,7 @@ fn four_letter_words_have_zookeepers_shape() {
     assert_eq!(word(address, "isro").unwrap(), "rw");
     let srvr = word(address, "srvr").unwrap();
     assert!(
-        srvr.contains("\nZxid: 0x100000002\nMode: leader\nNode count: 5\n"),
+        srvr.contains("\nZxid: 0x100000002\nMode: standalone\nNode count: 5\n"),
         "{srvr}"
     );
     let mntr = word(address, "mntr").unwrap();
@@ -239,7 +239,7 @@ fn words_list_connections_sessions_and_watches_where_they_are_allowed() {
     assert_eq!(ask("wchc"), format!("{session}\n\t/\n\t/e\n\n"));
     let stat = ask("stat");
     assert!(
-        stat.contains("Clients:\n /127.0.0.1:") && stat.contains("Mode: leader"),
+        stat.contains("Clients:\n /127.0.0.1:") && stat.contains("Mode: standalone"),
         "{stat}"
     );
     let cons = ask("cons");
@@ -393,6 +393,45 @@ fn a_data_directory_of_another_server_or_cluster_or_in_use_is_refused() {
         error.contains("this is server 1 of cluster \"other\""),
         "{error}"
     );
+    std::fs::write(data.join("belongs-to"), "server 1 of clu").unwrap();
+    let error = start("id = 1");
+    assert!(
+        error.contains("belongs-to: it is damaged") && error.contains("remove that file"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_directory_that_was_formatted_belongs_to_its_server_from_then_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |words: &[&str], id: u64| {
+        let file = dir.path().join("n.toml");
+        let data = dir.path().join("data");
+        let text = format!(
+            "id = {id}\ndata_dir = {data:?}\nclient_address = \"127.0.0.1:0\"\npeer_address = \"127.0.0.2:0\"\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let output = Command::new(BINARY)
+            .args(words)
+            .arg(&file)
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
+    };
+    let (done, said) = run(&["format"], 1);
+    assert!(
+        done && said.starts_with("formatted ")
+            && said.contains("for server 1 of cluster \"keelhaul\""),
+        "{said}"
+    );
+    for words in [&["format"][..], &[], &["recover"]] {
+        let (done, said) = run(words, 2);
+        assert!(
+            !done && said.contains("it belongs to server 1"),
+            "{words:?}: {said}"
+        );
+    }
 }
 
 #[test]

@@ -26,7 +26,10 @@ const WITHOUT_EFFECT: [(&str, &str); 21] = [
         "the peer port of this server's own line is listened on",
     ),
     ("localSessions", "all sessions are global"),
-    ("fsync.warningthresholdms", "a slow disk is not warned of"),
+    (
+        "fsync.warningthresholdms",
+        "the alert disk-stalled learns what is slow for this disk",
+    ),
     ("maxResponseCacheSize", "answers are not cached"),
     ("maxGetChildrenResponseCacheSize", "answers are not cached"),
     ("skipACL", "access control lists are always enforced"),
@@ -146,16 +149,17 @@ impl Reader<'_> {
         }
         if let Some(own) = key.strip_prefix(OWN) {
             let section = own.split_once('.').map_or("", |(section, _)| section);
-            return match key == OWN_CLUSTER || OWN_SECTIONS.contains(&section) {
-                true => Ok(()),
-                false => Err(self.refused(
-                    line,
-                    &format!(
-                        "{OWN_CLUSTER} is legal, and keelhaul.SECTION.KEY with the keys of TOML's sections {}",
-                        OWN_SECTIONS.join(", ")
-                    ),
-                )),
+            if key == OWN_CLUSTER || OWN_SECTIONS.contains(&section) {
+                return Ok(());
+            }
+            let legal = match super::names::zookeepers(own) {
+                Some(name) => format!("ZooKeeper's own option for it is {name}"),
+                None => format!(
+                    "{OWN_CLUSTER} is legal, and keelhaul.SECTION.KEY with the keys of TOML's sections {}",
+                    OWN_SECTIONS.join(", ")
+                ),
             };
+            return Err(self.refused(line, &legal));
         }
         let off = matches!(line.value.as_str(), "false" | "no" | "0");
         match secure::judge(key, &line.value) {

@@ -266,5 +266,9 @@ fn who_was_removed_accuses_nobody_and_is_accused_by_nobody_until_it_belongs_agai
     world.run(10_000);
     world.stopped.insert(id(4));
     world.run(5_000);
-    assert!(world.raised(since, id(1), Kind::PeerSilent, id(4)).is_some());
+    assert!(
+        world
+            .raised(since, id(1), Kind::PeerSilent, id(4))
+            .is_some()
+    );
 }
