@@ -2,10 +2,13 @@
 
 use super::engine::Engine;
 use super::event::ConnectionId;
+use super::lookout::wall_clock;
 use super::pipeline::Client;
 use super::words::put;
 use crate::request::SessionId;
+use crate::warn::Wall;
 use crate::watches::Watcher;
+use chrono::DateTime;
 
 impl Engine {
     pub(super) fn clients_in_short(&self) -> String {
@@ -22,22 +25,7 @@ impl Engine {
         for (_, client) in self.clients.all() {
             out.push_str(&in_short(client));
             if let Some(session) = client.session() {
-                put(
-                    &mut out,
-                    format_args!(",sid={session},to={}", client.timeout_ms),
-                );
-            }
-            if let Some((name, xid, zxid, at, took)) = client.traffic.last {
-                let latency = &client.traffic.latency;
-                let (min, average, max) = (latency.min, latency.average(), latency.max);
-                put(
-                    &mut out,
-                    format_args!(
-                        ",lop={name},lcxid=0x{xid:x},lzxid={zxid},lresp={},llat={took},minlat={min},\
-                         avglat={average:.0},maxlat={max}",
-                        at.0
-                    ),
-                );
+                put_session(&mut out, session, client);
             }
             out.push_str(")\n");
         }
@@ -56,20 +44,19 @@ impl Engine {
                 format_args!("Session Sets ({})/({all}):\n", sets.len()),
             );
             for (at, ids) in sets {
-                let left = at.since(self.now);
-                put(
-                    &mut out,
-                    format_args!("{} expire in {left} ms:\n", ids.len()),
-                );
+                let (left, now) = (at.since(self.now), wall_clock());
+                let at = java_date(Wall(now.0 + 1000 * left as i64));
+                put(&mut out, format_args!("{} expire at {at}:\n", ids.len()));
                 for id in ids {
                     put(&mut out, format_args!("\t{id}\n"));
                 }
             }
         } else {
-            let all: Vec<SessionId> = self.tree.sessions().map(|(id, _)| id).collect();
-            put(&mut out, format_args!("Global Sessions({}):\n", all.len()));
-            for id in all {
-                put(&mut out, format_args!("{id}\n"));
+            let count = self.tree.sessions().count();
+            put(&mut out, format_args!("Global Sessions({count}):\n"));
+            for (id, session) in self.tree.sessions() {
+                let timeout_ms = session.timeout_ms;
+                put(&mut out, format_args!("{id}\t{timeout_ms}ms\n"));
             }
         }
         self.put_ephemerals(&mut out);
@@ -146,11 +133,42 @@ impl Engine {
     }
 }
 
+/// What a connection's line has of its session.
+fn put_session(out: &mut String, session: SessionId, client: &Client) {
+    let (latency, last) = (&client.traffic.latency, client.traffic.last);
+    let name = last.map_or("NA", |(name, ..)| name);
+    let (established, timeout_ms) = (client.established_ms, client.timeout_ms);
+    put(
+        out,
+        format_args!(",sid={session},lop={name},est={established},to={timeout_ms}"),
+    );
+    // Pings and events have numbers below zero.
+    if let Some((_, xid, ..)) = last.filter(|(_, xid, ..)| *xid >= 0) {
+        put(out, format_args!(",lcxid=0x{xid:x}"));
+    }
+    let (zxid, at, took) = last.map_or((u64::MAX, 0, 0), |(_, _, zxid, at, took)| {
+        (zxid.0, at.0, took)
+    });
+    let (min, average, max) = (latency.min, latency.average(), latency.max);
+    put(
+        out,
+        format_args!(
+            ",lzxid=0x{zxid:x},lresp={at},llat={took},minlat={min},avglat={average:.0},maxlat={max}"
+        ),
+    );
+}
+
+/// A time as Java prints it.
+fn java_date(time: Wall) -> String {
+    let time = DateTime::from_timestamp_micros(time.0).unwrap_or_default();
+    time.format("%a %b %d %H:%M:%S UTC %Y").to_string()
+}
+
 /// As ZooKeeper begins a connection's line: its interest is always to read.
 fn in_short(client: &Client) -> String {
     let (queued, traffic) = (client.outstanding(), &client.traffic);
     format!(
         " /{}[1](queued={queued},recved={},sent={}",
-        client.link.address, traffic.received, traffic.latency.count
+        client.link.address, traffic.received, traffic.sent
     )
 }

@@ -156,7 +156,7 @@ impl Client {
             established_ms: wall_clock_ms(),
             queue: VecDeque::new(),
             unbegun: VecDeque::new(),
-            traffic: Traffic::default(),
+            traffic: Traffic::of_connect(),
             replies: ReplyBuffer::default(),
             answered: 0,
             last: false,
@@ -363,6 +363,8 @@ impl Client {
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     pub(super) received: u64,
+    /// Answers and events.
+    pub(super) sent: u64,
     pub(super) latency: Latency,
     /// The last request that was answered: ZooKeeper's short name for it, the client's number, the zxid of the answer, when,
     /// and how long it took, in milliseconds.
@@ -370,7 +372,17 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
+    /// The request to connect, and its answer.
+    fn of_connect() -> Traffic {
+        Traffic {
+            received: 1,
+            sent: 1,
+            ..Traffic::default()
+        }
+    }
+
     fn answered(&mut self, item: &Item, took: u64, common: &Common<'_>) {
+        self.sent += 1;
         self.latency.add(took);
         let name = item.waiting.short_name();
         self.last = Some((name, item.xid, common.tree.zxid(), common.now, took));

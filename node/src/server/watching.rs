@@ -117,6 +117,7 @@ impl Clients {
             {
                 let before = client.replies().len();
                 client.replies().event(kind, path);
+                client.traffic.sent += 1;
                 let bytes = client.replies().len() - before;
                 metrics.watch_bytes.add(bytes as u64);
                 metrics.packets_sent.inc();

@@ -3,9 +3,10 @@
 use super::engine::Engine;
 use super::facts::environment;
 use super::metrics::{java_float, mntr_lines};
+use crate::config::Member;
 use crate::jute::Word;
 use crate::zab::Status;
-use std::fmt::{Arguments, Write};
+use std::fmt::{Arguments, Display, Write};
 
 /// The version of ZooKeeper whose protocol is spoken, and ours.
 pub(super) const VERSION: &str = concat!(
@@ -70,6 +71,11 @@ impl Engine {
         self.config.members.len() == 1 && self.servers().len() == 1
     }
 
+    /// The number of znodes as ZooKeeper tells it: it counts the root twice, by its names "" and "/".
+    pub(super) fn node_count(&self) -> usize {
+        self.tree.znode_count() + 1
+    }
+
     fn srvr(&self, clients: Option<String>) -> String {
         let latency = self.metrics.latency.read();
         let (ms, clients) = (|us: u64| us / 1000, clients.unwrap_or_default());
@@ -94,7 +100,7 @@ impl Engine {
             self.clients.outstanding(),
             self.tree.zxid(),
             self.mode(),
-            self.tree.znode_count(),
+            self.node_count(),
         );
         if self.mode() == "leader" {
             let sizes = &self.passing.proposal_sizes;
@@ -128,34 +134,41 @@ impl Engine {
     fn conf(&self) -> String {
         let (config, mut out) = (&self.config, String::new());
         let ticks = |ms: u64| ms.div_ceil(config.timing.tick_ms);
-        let mut line = |key: &str, value: String| put(&mut out, format_args!("{key}={value}\n"));
-        line("clientPort", config.client_address.port().to_string());
+        let (snapshots, log) = self.sizes_on_disk();
         let secure = config.tls.clients.as_ref();
-        let port = secure.map_or("-1".into(), |clients| clients.address.port().to_string());
-        line("secureClientPort", port);
-        line("dataDir", config.data_dir.display().to_string());
-        line("dataLogDir", config.data_dir.display().to_string());
-        line("tickTime", config.timing.tick_ms.to_string());
-        line(
-            "maxClientCnxns",
-            config.limits.connections_per_address.to_string(),
-        );
-        line(
-            "minSessionTimeout",
-            config.limits.session_timeout_min_ms.to_string(),
-        );
-        line(
-            "maxSessionTimeout",
-            config.limits.session_timeout_max_ms.to_string(),
-        );
-        line("serverId", config.id.to_string());
-        line("initLimit", ticks(config.timing.init_limit_ms).to_string());
-        line("syncLimit", ticks(config.timing.sync_limit_ms).to_string());
-        line("quorumPort", config.peer_address.port().to_string());
-        let observes = usize::from(!self.replica.is_voter());
-        line("peerType", observes.to_string());
-        line("membership", String::new());
-        out.push_str(&crate::ensemble::text(&self.servers()));
+        let secure = secure.map_or("-1".into(), |clients| clients.address.port().to_string());
+        let dir = config.data_dir.display();
+        let (timing, limits) = (&config.timing, &config.limits);
+        let mut line =
+            |key: &str, value: &dyn Display| put(&mut out, format_args!("{key}={value}\n"));
+        line("clientPort", &config.client_address.port());
+        line("secureClientPort", &secure);
+        line("dataDir", &dir);
+        line("dataDirSize", &snapshots);
+        line("dataLogDir", &dir);
+        line("dataLogSize", &log);
+        line("tickTime", &timing.tick_ms);
+        line("maxClientCnxns", &limits.connections_per_address);
+        line("minSessionTimeout", &limits.session_timeout_min_ms);
+        line("maxSessionTimeout", &limits.session_timeout_max_ms);
+        line("clientPortListenBacklog", &-1);
+        line("serverId", &config.id);
+        if self.is_standalone() {
+            return out;
+        }
+        let servers = self.servers();
+        let own = servers.get(&config.id);
+        let election = own.map_or(config.peer_address.port(), Member::election_port);
+        line("initLimit", &ticks(timing.init_limit_ms));
+        line("syncLimit", &ticks(timing.sync_limit_ms));
+        line("electionAlg", &3);
+        line("electionPort", &election);
+        line("quorumPort", &config.peer_address.port());
+        line("peerType", &usize::from(!self.replica.is_voter()));
+        out.push_str("membership: \n");
+        out.push_str(&crate::ensemble::text(&servers));
+        let version = self.replica.view().version.0;
+        put(&mut out, format_args!("version={version:x}"));
         out
     }
 

@@ -178,12 +178,12 @@ fn four_letter_words_have_zookeepers_shape() {
     assert_eq!(word(address, "isro").unwrap(), "rw");
     let srvr = word(address, "srvr").unwrap();
     assert!(
-        srvr.contains("\nZxid: 0x100000002\nMode: standalone\nNode count: 5\n"),
+        srvr.contains("\nZxid: 0x100000002\nMode: standalone\nNode count: 6\n"),
         "{srvr}"
     );
     let mntr = word(address, "mntr").unwrap();
     assert!(
-        mntr.lines().any(|line| line == "zk_znode_count\t5"),
+        mntr.lines().any(|line| line == "zk_znode_count\t6"),
         "{mntr}"
     );
     assert!(
@@ -206,10 +206,7 @@ fn four_letter_words_have_zookeepers_shape() {
         conf.contains(&format!("clientPort={}\n", address.port())),
         "{conf}"
     );
-    assert!(
-        conf.contains("serverId=1\n") && conf.contains("membership=\nserver.1="),
-        "{conf}"
-    );
+    assert!(conf.ends_with("serverId=1\n"), "{conf}");
     let dirs = word(address, "dirs").unwrap();
     let log: u64 = dirs
         .trim()
@@ -244,13 +241,13 @@ fn words_list_connections_sessions_and_watches_where_they_are_allowed() {
     );
     let cons = ask("cons");
     assert!(
-        cons.contains(&format!("recved=3,sent=3,sid={session}")),
+        cons.contains(&format!("recved=4,sent=4,sid={session},lop=GETC,est=")),
         "{cons}"
     );
-    assert!(cons.contains("lop=GETC,lcxid=0x3,"), "{cons}");
+    assert!(cons.contains(",lcxid=0x3,lzxid=0x"), "{cons}");
     let dump = ask("dump");
     assert!(
-        dump.contains("Session Sets (1)/(1):\n1 expire in "),
+        dump.contains("Session Sets (1)/(1):\n1 expire at "),
         "{dump}"
     );
     assert!(

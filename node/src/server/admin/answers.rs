@@ -338,7 +338,7 @@ impl Engine {
                 buffers(&self.passing.proposal_sizes),
             );
         }
-        all.insert("node_count".into(), self.tree.znode_count().into());
+        all.insert("node_count".into(), self.node_count().into());
         all
     }
 
@@ -431,7 +431,7 @@ fn brief(client: &Client) -> Map<String, Value> {
         "interest_ops": 1,
         "outstanding_requests": client.outstanding(),
         "packets_received": client.traffic.received,
-        "packets_sent": client.traffic.latency.count,
+        "packets_sent": client.traffic.sent,
     });
     match all {
         Value::Object(map) => map,

@@ -191,7 +191,7 @@ impl Engine {
                 "Milliseconds since this server began to serve.",
                 self.now.0,
             ),
-            whole("znode_count", "Znodes.", self.tree.znode_count()),
+            whole("znode_count", "Znodes, the root twice.", self.node_count()),
             whole("watch_count", "Watches.", clients.watches.len()),
             whole(
                 "ephemerals_count",
