@@ -1,5 +1,6 @@
 //! zkCli.sh, ZooKeeper's own command line.
 
+use crate::authority::Authority;
 use crate::process::Cluster;
 use crate::{answers, hosts, in_this_order, skipped};
 use std::path::Path;
@@ -73,6 +74,50 @@ fn zk_cli_by_sasl() {
     let input = "create /bob his\nsetAcl /bob sasl:bob:cdrwa\ngetAcl /bob\nget /bob\nquit\n";
     let text = answers("env", &arguments, input);
     in_this_order(&text, &["Created /bob\n", "'sasl,'bob\n: cdrwa\n", "his\n"]);
+}
+
+/// With the class path of its own that `zkCli.sh` of Debian's package does not have: TLS needs Netty.
+#[test]
+fn zk_cli_over_tls() {
+    const JARS: &str = "/usr/share/java";
+    let netty = Path::new(JARS).join("netty-all.jar");
+    if !Path::new(CLI).exists() || !netty.exists() {
+        return skipped(&format!(
+            "{CLI} or {} is not there: install Debian's packages zookeeper and libnetty-java",
+            netty.display()
+        ));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new("clients");
+    let store = |name| authority.store(dir.path(), name, &["127.0.0.1", "localhost"]);
+    let (server, client) = (store("server"), store("client"));
+    let trust = authority.trust(dir.path(), "trust.pem");
+    let cluster = Cluster::start(
+        1,
+        &format!(
+            "[tls.clients]\naddress = \"@ADMIN@\"\nkeys = {{ certificate = {server:?}, trust = {trust:?} }}"
+        ),
+    );
+    let option = |name: &str, value: &str| format!("-Dzookeeper.{name}={value}");
+    let flags = [
+        option("client.secure", "true"),
+        option(
+            "clientCnxnSocket",
+            "org.apache.zookeeper.ClientCnxnSocketNetty",
+        ),
+        option("ssl.keyStore.location", client.to_str().unwrap()),
+        option("ssl.trustStore.location", trust.to_str().unwrap()),
+    ];
+    let (jars, address) = (
+        format!("{JARS}/*"),
+        cluster.servers[0].admin_address.to_string(),
+    );
+    let mut arguments = vec!["-cp", &jars];
+    arguments.extend(flags.iter().map(String::as_str));
+    arguments.extend(["org.apache.zookeeper.ZooKeeperMain", "-server", &address]);
+    let input = "create /secret its\nget /secret\nwhoami\nquit\n";
+    let text = answers("java", &arguments, input);
+    in_this_order(&text, &["Created /secret\n", "its\n", "x509: CN=client"]);
 }
 
 #[test]
