@@ -122,7 +122,7 @@ fn bug(name: &str) -> Result<zab::Bug, String> {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let has_zookeepers = cli.file().is_some_and(|file| Zoo::is_meant(file));
+    let has_zookeepers = cli.file().is_some_and(Zoo::is_meant);
     match try_main(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
