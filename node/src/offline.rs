@@ -45,19 +45,13 @@ const LEFT_OUT: u32 = 1000;
 ///
 /// What a majority of the members acknowledged without this server is lost, and the members of before must not run on their disks any more: both is
 /// the operator's to know. The log gets the two transactions of a change of the members that nobody else agreed to, in an epoch that the
-/// ensemble never had; nothing is cut from it or set aside. If the machine dies on the way, it can be done again.
+/// ensemble never had; nothing is cut from it. If the machine dies on the way, it can be done again. What is damaged is set aside, as at every
+/// start, and then there is nothing to go on from.
 pub fn recover(config: &NodeConfig, even_amnesiac: bool) -> Result<Recovery, StorageError> {
     let dir = &config.data_dir;
     let refused = |problem: &str| StorageError::Refused {
         path: dir.clone(),
         problem: problem.to_owned(),
-    };
-    let alone = match &config.members[&config.id] {
-        own if own.role == Role::Voter => own.clone(),
-        own => Member {
-            role: Role::Voter,
-            ..own.clone()
-        },
     };
     belonging::check_id(config)?;
     if !Store::is_begun(dir) {
@@ -65,13 +59,14 @@ pub fn recover(config: &NodeConfig, even_amnesiac: bool) -> Result<Recovery, Sto
             "no server has used it, so there is nothing to go on from; a new ensemble begins with `keelhaul-node format FILE`",
         ));
     }
+    let mark = rand::rngs::SysRng.try_next_u64().map_err(|problem| {
+        refused(&format!(
+            "no random bytes for it from the operating system: {problem}"
+        ))
+    })?;
     let options = StoreOptions {
         segment_bytes: config.log.segment_bytes,
-        mark: rand::rngs::SysRng.try_next_u64().map_err(|e| {
-            refused(&format!(
-                "no random bytes for it from the operating system: {e}"
-            ))
-        })?,
+        mark,
         ..StoreOptions::default()
     };
     let (mut store, recovered) = Store::open(dir, options)?;
@@ -84,7 +79,6 @@ pub fn recover(config: &NodeConfig, even_amnesiac: bool) -> Result<Recovery, Sto
     }
     let known = recovered.lives.known.values().flatten();
     let promised = known.map(|life| life.promised).max().unwrap_or_default();
-    let accepted = recovered.epochs.accepted.max(promised);
     // Pure: it only tells who counts by the log.
     let replica = Replica::new(config.zab(), recovered, Millis::default());
     let (view, last) = (replica.view().clone(), replica.last_logged());
@@ -93,13 +87,13 @@ pub fn recover(config: &NodeConfig, even_amnesiac: bool) -> Result<Recovery, Sto
             "it holds no transaction, so there is nothing to go on from",
         ));
     }
-    let Some(epoch) = accepted
-        .max(last.epoch())
-        .0
-        .checked_add(LEFT_OUT)
-        .map(Epoch)
-    else {
-        return Err(refused("its epochs are used up"));
+    let had = replica.epochs();
+    let greatest = promised.max(had.accepted).max(last.epoch());
+    let epoch = greatest.0.checked_add(LEFT_OUT).map(Epoch);
+    let epoch = epoch.ok_or_else(|| refused("its epochs are used up"))?;
+    let alone = Member {
+        role: Role::Voter,
+        ..config.members[&config.id].clone()
     };
     let entries = change(&view, alone, epoch);
     let version = entries.last().expect("a change is two of them").zxid;
@@ -110,7 +104,7 @@ pub fn recover(config: &NodeConfig, even_amnesiac: bool) -> Result<Recovery, Sto
     };
     let mut operations = vec![DiskOp::SaveEpochs(Epochs {
         amnesiac: was_amnesiac,
-        ..epochs(replica.epochs().current)
+        ..epochs(had.current)
     })];
     operations.extend(entries.into_iter().map(DiskOp::Append));
     operations.push(DiskOp::SaveEpochs(epochs(epoch)));
