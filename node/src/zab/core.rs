@@ -102,6 +102,9 @@ impl Core {
             .entries
             .into_iter()
             .for_each(|entry| core.remember(entry));
+        // Of the views that the log went through only the last is news.
+        core.outputs.clear();
+        core.told_view = None;
         core.tell_view(core.view().clone());
         core
     }

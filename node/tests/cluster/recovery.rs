@@ -83,6 +83,12 @@ fn the_ensemble_goes_on_from_the_one_disk_that_is_left_and_grows_again() {
     cluster.wait();
     let srvr = word(cluster.address(left), "srvr").unwrap();
     assert!(!srvr.contains("NOT A MEMBER"), "{srvr}");
+    // Each of the others said once that it was no member yet; it does not say it again of what its log went through.
+    cluster.servers[last].kill();
+    cluster.servers[last].start();
+    cluster.wait();
+    let log = cluster.servers[last].log();
+    assert_eq!(log.matches("is not one of the members").count(), 1, "{log}");
 }
 
 #[test]
