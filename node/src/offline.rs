@@ -1,4 +1,4 @@
-//! What is done to a data directory while no server uses it: [`format`] makes a new member's; [`recover`] goes on from one server's when
+//! What is done to a data directory while no server uses it: [`format()`] makes a new member's; [`recover`] goes on from one server's when
 //! a majority of the members is lost for good.
 
 use crate::belonging;
