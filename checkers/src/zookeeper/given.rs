@@ -183,9 +183,7 @@ pub(super) fn doubts(decoded: &Decoded<'_>) -> Vec<(PathId, Vec<Before>)> {
         by_close: Removed::NEVER,
         ..Gone::of(decoded)
     };
-    let is_asked: Vec<bool> = (by.iter().zip(&gone.by_path))
-        .map(|(by, gone)| *by < u64::MAX || *gone != Removed::NEVER)
-        .collect();
+    let is_asked = asked(decoded, &by);
     let mut absent = absent(decoded, &gone, &is_asked);
     made_at_first(decoded, &gone, &mut absent);
     let mut enders: Vec<SessionId> = (decoded.ops.iter())
@@ -214,6 +212,29 @@ pub(super) fn doubts(decoded: &Decoded<'_>) -> Vec<(PathId, Vec<Before>)> {
         }
     }
     doubts
+}
+
+/// By path: whether the history fits otherwise if it was there: it is shown, or a lost write that can be seen elsewhere needs it.
+fn asked(decoded: &Decoded<'_>, by: &[u64]) -> Vec<bool> {
+    let mut asked: Vec<bool> = by.iter().map(|by| *by < u64::MAX).collect();
+    for op in decoded.ops.iter().filter(|op| op.may_take_effect()) {
+        let Call::Write(write) = &op.call else {
+            continue;
+        };
+        let steps = write.steps();
+        for step in steps {
+            let needed = match step {
+                Step::Create { parent, .. } => *parent,
+                step => step.path(),
+            };
+            let is_seen = steps.len() > 1 || matches!(step, Step::Delete { .. });
+            needed
+                .iter()
+                .filter(|_| is_seen)
+                .for_each(|path| asked[path.0 as usize] = true);
+        }
+    }
+    asked
 }
 
 /// By path: whether it had a child before anything can have made it again, so that it was no ephemeral one.

@@ -358,6 +358,48 @@ fn a_zxid_may_be_older_than_the_history() {
     );
 }
 
+/// A lost create of what was there before is not the write of the `czxid` that is shown, however old that is.
+#[test]
+fn a_lost_create_of_what_was_there_before_made_nothing() {
+    let begin = [create("/k", 2), lost("create", "/g")];
+    let with = |line: Line| said(&[&begin[..], &[line]].concat());
+    assert_eq!(with(get("/g", 3, (1, 1), 0, 0)), Some(true));
+    assert_eq!(with(get("/g", 3, (3, 3), 0, 0)), Some(true));
+    let of_another = [&begin[..], &[get("/g", 3, (2, 2), 0, 0)]].concat();
+    assert_eq!(judged_by_zxid(&of_another), Some(false));
+}
+
+/// What a lost multi needs was there if the multi took effect, although nothing else tells of it.
+#[test]
+fn what_only_a_lost_multi_names_may_have_been_there_before() {
+    let stat = json!({ "value": 2, "version": 1, "czxid": 1, "mzxid": 2, "pzxid": 1 });
+    let seen = ("get", "/b", json!({}), Some((2, stat)));
+    let multi = |first: Value| {
+        let parts = json!([first, ["set", "/b", 2, -1]]);
+        ("multi", "/b", json!({ "value": parts }), None)
+    };
+    let gone = (
+        "exists",
+        "/a",
+        json!({}),
+        Some((1, json!({ "error": "NoNode" }))),
+    );
+    for part in [
+        json!(["check", "/a", -1]),
+        json!(["set", "/a", 3, -1]),
+        json!(["create", "/a/c", 3, {}]),
+        json!(["delete", "/a", -1]),
+    ] {
+        let lines = [create("/b", 1), multi(part.clone()), seen.clone()];
+        assert_eq!(said(&lines), Some(true), "{part}");
+        assert_eq!(
+            said(&[&[gone.clone()][..], &lines[..]].concat()),
+            Some(false),
+            "{part}"
+        );
+    }
+}
+
 /// The end of a session takes what is left of its znodes: of the parent of one that another had deleted, nothing tells of it.
 #[test]
 fn a_lost_close_changes_only_what_was_still_there() {
