@@ -3,11 +3,11 @@
 //! A znode was there for certain if an answer shows it, or something below it, before anything can have made it. Another one may have been
 //! there all the same: one that was seen while a create of it was under way, or that only a lost delete names. It was not, for certain, if
 //! it was seen not to be there before anything can have taken it away, or with a `czxid` of the history.
-//! What is doubtful is presumed not to be there; where the history does not fit so, it is presumed otherwise ([`doubts`]), but never as
-//! what the end of a session took away before anything showed whose it was.
+//! What is doubtful is presumed not to be there; where the history does not fit so, it is presumed otherwise ([`doubts`]): to have been there,
+//! or to have been an ephemeral one of a session that ends. Only what was an ephemeral one of before and was seen by nobody is never presumed.
 
 use super::call::{Answer, Call, Code, Op, Outcome, PathId, SessionId, Step, Write, Zxid};
-use super::decode::Decoded;
+use super::decode::{Decoded, number};
 use super::tree::Node;
 use rustc_hash::FxHashMap;
 
@@ -174,18 +174,54 @@ fn shown_by_refusal(
     }
 }
 
-/// Znodes of which it is doubtful whether they were there before, and ephemeral ones perhaps, whose owners nothing tells; each with every
-/// other way in which it may have been there. None is taken to be both.
+/// Znodes of which it is doubtful whether, or how, they were there before; each with every other way in which it may have been there.
 pub(super) fn doubts(decoded: &Decoded<'_>) -> Vec<(PathId, Vec<Before>)> {
     let Shown { by, made, given } = shown(decoded);
     let owners = owners(decoded, &made);
-    let gone = Gone {
+    let gone = Gone::of(decoded);
+    let by_no_end = Gone {
         by_close: Removed::NEVER,
-        ..Gone::of(decoded)
+        ..gone.clone()
     };
-    let is_asked = asked(decoded, &by);
-    let mut absent = absent(decoded, &gone, &is_asked);
-    made_at_first(decoded, &gone, &mut absent);
+    let asked = asked(decoded, &by);
+    let absent_for = |gone: &Gone| {
+        let mut absent = absent(decoded, gone, &asked);
+        made_at_first(decoded, gone, &mut absent);
+        absent
+    };
+    let (absent, never_own) = (absent_for(&by_no_end), absent_for(&gone));
+    let answered = answered(decoded);
+    let again = made_again_by_number(decoded, &gone);
+    let of_sessions = of_sessions(decoded);
+    let parents = parents(decoded, &made, &given);
+    let mut may_be_there = vec![false; by.len()];
+    let mut doubts = Vec::new();
+    for at in 0..by.len() {
+        let path = PathId(at as u32);
+        let above = decoded.paths.parent(path);
+        let below_something = above.is_none_or(|above| may_be_there[above.0 as usize]);
+        may_be_there[at] = below_something && (given[at] || (asked[at] && !absent[at]));
+        let mut ways = Vec::new();
+        if may_be_there[at] && (!given[at] || again[at]) {
+            ways.push(Before::There);
+        }
+        let may_be_own = match given[at] {
+            true => !owners.contains_key(&path),
+            // It was seen before any create of it was answered.
+            false => by[at] < answered[at] && !never_own[at],
+        };
+        if may_be_own && below_something && !parents[at] && above.is_some() {
+            ways.extend_from_slice(&of_sessions);
+        }
+        if !ways.is_empty() {
+            doubts.push((path, ways));
+        }
+    }
+    doubts
+}
+
+/// One way for each session that may end in the history.
+fn of_sessions(decoded: &Decoded<'_>) -> Vec<Before> {
     let mut enders: Vec<SessionId> = (decoded.ops.iter())
         .filter(|op| op.took_effect() || op.may_take_effect())
         .filter(|op| matches!(op.call, Call::Write(Write::Close)))
@@ -193,25 +229,62 @@ pub(super) fn doubts(decoded: &Decoded<'_>) -> Vec<(PathId, Vec<Before>)> {
         .collect();
     enders.sort_unstable();
     enders.dedup();
-    let parents = parents(decoded, &made, &given);
-    let mut may_be_there = vec![false; by.len()];
-    let mut doubts = Vec::new();
-    for at in 0..by.len() {
-        let path = PathId(at as u32);
-        let above = decoded.paths.parent(path);
-        let may_be = given[at] || (is_asked[at] && !absent[at]);
-        may_be_there[at] = may_be && above.is_none_or(|above| may_be_there[above.0 as usize]);
-        if !may_be_there[at] {
+    enders.into_iter().map(Before::Of).collect()
+}
+
+/// By path: the first line with which a create of it was answered.
+fn answered(decoded: &Decoded<'_>) -> Vec<u64> {
+    let mut answered = vec![u64::MAX; decoded.paths.len()];
+    for op in decoded.ops.iter().filter(|op| op.took_effect()) {
+        let (Call::Write(write), Some(ret)) = (&op.call, op.ret()) else {
             continue;
-        }
-        if !given[at] {
-            doubts.push((path, vec![Before::There]));
-        } else if !parents[at] && above.is_some() && !owners.contains_key(&path) {
-            let ways = enders.iter().map(|session| Before::Of(*session));
-            doubts.push((path, ways.collect()));
+        };
+        for step in write.steps() {
+            if let Step::Create {
+                path: Some(path), ..
+            } = step
+            {
+                let first = &mut answered[path.0 as usize];
+                *first = ret.min(*first);
+            }
         }
     }
-    doubts
+    answered
+}
+
+/// By path: whether a lost create of a sequential znode may have made it after it and its parent were deleted.
+fn made_again_by_number(decoded: &Decoded<'_>, gone: &Gone) -> Vec<bool> {
+    let mut again = vec![false; decoded.paths.len()];
+    let may_go = |path: PathId| gone.by_path[path.0 as usize] != Removed::NEVER;
+    let paths = (0..again.len() as u32).map(PathId);
+    let children: Vec<(PathId, PathId)> = paths
+        .filter_map(|path| Some((path, decoded.paths.parent(path)?)))
+        .filter(|(path, above)| may_go(*path) && may_go(*above))
+        .collect();
+    if children.is_empty() {
+        return again;
+    }
+    for op in decoded.ops.iter().filter(|op| op.may_take_effect()) {
+        let Call::Write(write) = &op.call else {
+            continue;
+        };
+        for step in write.steps() {
+            if let Step::Create {
+                asked,
+                path: None,
+                parent,
+                ..
+            } = step
+            {
+                let of_it = |(path, above): &&(PathId, PathId)| {
+                    Some(*above) == *parent && number(asked, decoded.paths.name(*path)).is_some()
+                };
+                let made = children.iter().filter(of_it);
+                made.for_each(|(path, _)| again[path.0 as usize] = true);
+            }
+        }
+    }
+    again
 }
 
 /// By path: whether the history fits otherwise if it was there: it is shown, or a lost write that can be seen elsewhere needs it.
@@ -289,6 +362,7 @@ impl Removed {
 }
 
 /// What can have taken znodes away.
+#[derive(Debug, Clone)]
 struct Gone {
     by_path: Vec<Removed>,
     /// The end of any session.

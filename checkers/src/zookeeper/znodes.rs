@@ -127,6 +127,17 @@ impl Znodes {
             let Ok(mut decoded) = decode(operations) else {
                 break;
             };
+            let below_one_s_own = |(path, _): &(PathId, Before)| {
+                let above = decoded.paths.parent(*path);
+                let own = |(other, before): &(PathId, Before)| {
+                    Some(*other) == above && matches!(before, Before::Of(_))
+                };
+                presumed.iter().any(own)
+            };
+            // An ephemeral znode has no children.
+            if presumed.iter().any(below_one_s_own) {
+                continue;
+            }
             decoded.presumed.clone_from(&presumed);
             let mut otherwise = self.judge(&mut decoded, operations, &budget);
             match otherwise.verdict {

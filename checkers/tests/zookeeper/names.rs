@@ -400,6 +400,39 @@ fn what_only_a_lost_multi_names_may_have_been_there_before() {
     }
 }
 
+/// A name with a number can be made again by a lost create where its parent was made again.
+#[test]
+fn a_number_that_was_there_before_can_be_made_again() {
+    let child = "/q/n-0000000000";
+    let delete =
+        |path: &'static str, zxid: i64| ("delete", path, json!({}), Some((zxid, json!({}))));
+    let begin = [lost("create", "/q/n-"), get(child, 3, (1, 1), 0, 0)];
+    let remade = [delete(child, 4), delete("/q", 5), create("/q", 6)];
+    let again = get(child, 8, (7, 7), 0, 0);
+    let with = |lines: &[Line]| said(&[&begin[..], lines, &[again.clone()]].concat());
+    assert_eq!(with(&remade), Some(true));
+    assert_eq!(with(&remade[..1]), Some(false));
+}
+
+/// What was seen while a create of it was under way may have been an ephemeral one of before, which its session took with it.
+#[test]
+fn what_may_be_made_now_may_have_been_another_session_s() {
+    let gone = |zxid: i64| {
+        let refused = json!({ "error": "NoNode" });
+        ("exists", "/g", json!({}), Some((zxid, refused)))
+    };
+    let seen = |zxid: i64| ("exists", "/g", json!({}), Some((zxid, json!({}))));
+    let session = json!({ "session": "0x2" });
+    let close = ("close", "", session.clone(), Some((5, session)));
+    let made = lost("create", "/g");
+    let all = [made.clone(), seen(4), close.clone(), gone(5), seen(7)];
+    assert_eq!(said(&all), Some(true));
+    let without = [made.clone(), seen(4), gone(5), seen(7)];
+    assert_eq!(said(&without), Some(false));
+    let seen_before = [gone(3), made, seen(4), close, gone(5), seen(7)];
+    assert_eq!(said(&seen_before), Some(false));
+}
+
 /// The end of a session takes what is left of its znodes: of the parent of one that another had deleted, nothing tells of it.
 #[test]
 fn a_lost_close_changes_only_what_was_still_there() {

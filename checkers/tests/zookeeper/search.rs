@@ -3,7 +3,9 @@
 use crate::common::random::{Mix, pick};
 use crate::common::{Script, judge, text, validity};
 use crate::explained::{beside, same_but_for};
-use crate::sim::{Answer, Options, Record, Request, Sim, Step, Tree, history};
+use crate::sim::{
+    Answer, Options, Record, Request, Sim, Step, Tree, history, history_from_nothing,
+};
 use crate::znodes::{exact_options, falsify, presumes};
 use keelhaul_checkers::{History, Kind, Verdict};
 use rand::{RngExt, SeedableRng};
@@ -243,7 +245,12 @@ fn the_search_agrees_with_every_order_tried() {
         if records.iter().any(lost_its_name) || !records.iter().any(Record::is_ok) {
             continue;
         }
-        let history = without_zxids(&history(&records), |_| false);
+        let from_nothing = seed % 8 != 0;
+        let history = match from_nothing {
+            true => history_from_nothing(&records),
+            false => history(&records),
+        };
+        let history = without_zxids(&history, |_| false);
         let finding = judge("znodes", &history);
         let oracle = explained(&records);
         let shows = || beside(seed, oracle, &finding, &history);
@@ -254,7 +261,7 @@ fn the_search_agrees_with_every_order_tried() {
             continue;
         }
         if presumes(&finding) {
-            assert!(!oracle, "{}", shows());
+            assert!(!oracle && !from_nothing, "{}", shows());
             presumed += 1;
             continue;
         }
@@ -264,7 +271,8 @@ fn the_search_agrees_with_every_order_tried() {
         mix.count(&history, oracle);
     }
     mix.report("znodes, without zxids");
-    assert!(presumed < HISTORIES / 20, "{presumed}");
+    println!("znodes: {presumed} more that fit only if something was there before");
+    assert!(presumed > 0, "none");
     assert!(mix.all >= 100_000, "{mix:?}");
 }
 
@@ -280,7 +288,7 @@ fn zxids_of_some_answers_are_no_more_and_no_less_than_that() {
             continue;
         }
         let share = rng.random_range(0.1..0.9);
-        let whole = history(&records);
+        let whole = history_from_nothing(&records);
         let kept: Vec<bool> = (0..whole.len()).map(|_| rng.random_bool(share)).collect();
         let history = without_zxids(&whole, |at| kept[at]);
         let finding = judge("znodes", &history);
@@ -289,7 +297,7 @@ fn zxids_of_some_answers_are_no_more_and_no_less_than_that() {
         if untouched {
             sound += 1;
             assert_ne!(said, Some(false), "{}", shows());
-        } else if said == Some(true) && !presumes(&finding) {
+        } else if said == Some(true) {
             assert!(explained(&records), "{}", shows());
         }
         broken += u32::from(said == Some(false));

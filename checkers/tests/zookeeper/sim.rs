@@ -3,7 +3,7 @@
 
 use crate::common::Script;
 use crate::common::random::pick;
-use keelhaul_checkers::{History, Kind};
+use keelhaul_checkers::{History, Kind, Nanos};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
@@ -638,6 +638,28 @@ pub(crate) fn history(records: &[Record]) -> History {
             value,
             Value::Object(fields),
         );
+    }
+    script.history
+}
+
+/// The same after somebody saw that nothing was there but `/t`: of no znode it is doubtful whether it was.
+pub(crate) fn history_from_nothing(records: &[Record]) -> History {
+    let mut script = Script::default();
+    let seen = json!({ "ephemeralOwner": "0x0", "zxid": -2 });
+    let top = Some("/t");
+    script.client(
+        u64::MAX,
+        Kind::Invoke,
+        "children",
+        top,
+        Value::Null,
+        Value::Null,
+    );
+    script.client(u64::MAX, Kind::Ok, "children", top, json!([]), seen);
+    for mut event in history(records).to_events() {
+        event.index += 2;
+        event.time = Nanos(event.time.0 + 2_000_000);
+        script.history.push(&event);
     }
     script.history
 }

@@ -4,7 +4,9 @@ use crate::common::random::{Mix, pick};
 use crate::common::{judge_with, text, validity};
 use crate::explained::{beside, explained};
 use crate::search::lost_its_name;
-use crate::sim::{Answer, Options, Record, Request, Sim, Step, history, parent, set_path};
+use crate::sim::{
+    Answer, Options, Record, Request, Sim, Step, history, history_from_nothing, parent, set_path,
+};
 use keelhaul_checkers::{Finding, Parameters};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -150,7 +152,11 @@ fn the_replay_agrees_with_every_zxid_tried() {
         if !records.iter().any(Record::is_ok) {
             continue;
         }
-        let history = history(&records);
+        let from_nothing = seed % 8 != 0;
+        let history = match from_nothing {
+            true => history_from_nothing(&records),
+            false => history(&records),
+        };
         let finding = judge_with("znodes", &exact(), &history);
         let oracle = explained(&records);
         let said = validity(&finding);
@@ -168,7 +174,7 @@ fn the_replay_agrees_with_every_zxid_tried() {
         let shows = || beside(seed, oracle, &finding, &history);
         assert!(!untouched || oracle, "{}", shows());
         if presumes(&finding) {
-            assert!(!oracle, "{}", shows());
+            assert!(!oracle && !from_nothing, "{}", shows());
             presumed += 1;
             continue;
         }
@@ -188,7 +194,8 @@ fn the_replay_agrees_with_every_zxid_tried() {
         "znodes: {nameless} more with sequential znodes whose names were lost: nothing right is refused"
     );
     assert_eq!(open, 0, "left open");
-    assert!(presumed < HISTORIES / 100, "{presumed}");
+    println!("znodes: {presumed} more that fit only if something was there before");
+    assert!(presumed > 0, "none");
     assert!(
         shown > 1_000 && put_in > 1_000,
         "{shown} shown, {put_in} put in"
