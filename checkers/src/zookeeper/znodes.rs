@@ -4,7 +4,7 @@ use super::call::{PathId, Zxid};
 use super::decode::{Decoded, decode};
 use super::given::{Before, Presumed, doubts};
 use super::replay::{self, Effects, Misfit, Next, Picks, Replayed, Rules, Tally};
-use super::room::Room;
+use super::room::{Care, Room};
 use super::search::{
     ByZxid as Searched, Part, Placing, parts, search, search_by_zxid, search_without_room,
 };
@@ -470,9 +470,10 @@ impl<'h> ByZxid<'_, 'h> {
         let shown = fits.iter().flat_map(|fit| fit.shown.iter().copied());
         let shown: Vec<(usize, Zxid)> = shown.filter(|own| !clear.contains(own)).collect();
         let settled = effects.settled(&shown);
-        // What a session's end took is not known here: first as if it took all, then as if others had taken it before.
-        [true, false].into_iter().any(|is_careful| {
-            let room = Room::new(decoded, self.rules, &settled, is_careful);
+        // The nearer to where the search put each, the surer it fits, and the fewer zxids are left.
+        let cares = [Care::Refusals, Care::All, Care::Perhaps, Care::Certain];
+        cares.into_iter().any(|care| {
+            let room = Room::new(decoded, self.rules, &settled, care);
             let put_in = fits.iter().map(|fit| (&fit.order[..], &fit.put_in[..]));
             let Some(given) = room.make(put_in) else {
                 return false;

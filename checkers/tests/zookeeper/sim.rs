@@ -642,10 +642,20 @@ pub(crate) fn history(records: &[Record]) -> History {
     script.history
 }
 
+/// Whether somebody can have seen the tree before all of these writes: some are changed to have the zxid 0.
+pub(crate) fn begins_after_0(records: &[Record]) -> bool {
+    let writes = records.iter().filter(|record| record.took_effect());
+    let mut answers = writes.filter_map(Record::ok);
+    answers.all(|answer| {
+        let own = answer.stat.as_ref().map_or(answer.zxid, |stat| stat.mzxid);
+        own.min(answer.zxid) > 0
+    })
+}
+
 /// The same after somebody saw that nothing was there but `/t`: of no znode it is doubtful whether it was.
 pub(crate) fn history_from_nothing(records: &[Record]) -> History {
     let mut script = Script::default();
-    let seen = json!({ "ephemeralOwner": "0x0", "zxid": -2 });
+    let seen = json!({ "ephemeralOwner": "0x0", "zxid": 0 });
     let top = Some("/t");
     script.client(
         u64::MAX,
