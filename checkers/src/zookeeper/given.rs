@@ -191,6 +191,7 @@ pub(super) fn doubts(decoded: &Decoded<'_>) -> Vec<(PathId, Vec<Before>)> {
     };
     let (absent, never_own) = (absent_for(&by_no_end), absent_for(&gone));
     let answered = answered(decoded);
+    let vanished = vanished(decoded, &by_no_end, &by);
     let again = made_again_by_number(decoded, &gone);
     let of_sessions = of_sessions(decoded);
     let parents = parents(decoded, &made, &given);
@@ -207,8 +208,8 @@ pub(super) fn doubts(decoded: &Decoded<'_>) -> Vec<(PathId, Vec<Before>)> {
         }
         let may_be_own = match given[at] {
             true => !owners.contains_key(&path),
-            // It was seen before any create of it was answered.
-            false => by[at] < answered[at] && !never_own[at],
+            // It was seen before any create of it was answered, and was gone without a delete.
+            false => by[at] < answered[at] && vanished[at] && !never_own[at],
         };
         if may_be_own && below_something && !parents[at] && above.is_some() {
             ways.extend_from_slice(&of_sessions);
@@ -230,6 +231,20 @@ fn of_sessions(decoded: &Decoded<'_>) -> Vec<Before> {
     enders.sort_unstable();
     enders.dedup();
     enders.into_iter().map(Before::Of).collect()
+}
+
+/// By path: whether a read shows that it is not there any more, and no delete can have taken it away.
+fn vanished(decoded: &Decoded<'_>, gone: &Gone, by: &[u64]) -> Vec<bool> {
+    let mut vanished = vec![false; by.len()];
+    for op in &decoded.ops {
+        if let (Call::Read { path, .. }, Outcome::Refused(Code::NoNode, _)) =
+            (&op.call, &op.outcome)
+        {
+            let later = op.ret().is_some_and(|ret| ret > by[path.0 as usize]);
+            vanished[path.0 as usize] |= later && !gone.may_precede(*path, op);
+        }
+    }
+    vanished
 }
 
 /// By path: the first line with which a create of it was answered.
