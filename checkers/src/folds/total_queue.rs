@@ -90,11 +90,14 @@ impl<'h> Queue<'h> {
             "enqueue" => {
                 let fate = self.fate(operation.argument());
                 match operation.kind() {
-                    Kind::Ok if operation.error().is_none() => {
+                    Kind::Ok if refused(operation).is_some() => {
+                        return Err(unknown_error(operation, NAME, "none of an enqueue"));
+                    }
+                    Kind::Ok => {
                         fate.attempts += 1;
                         fate.acknowledged.push(*operation);
                     }
-                    Kind::Ok | Kind::Fail => fate.failed = Some(*operation),
+                    Kind::Fail => fate.failed = Some(*operation),
                     Kind::Info | Kind::Invoke => fate.attempts += 1,
                 }
             }

@@ -3,6 +3,7 @@
 use super::call::{
     Answer, Call, Code, DataId, Look, Op, Outcome, PathId, SessionId, StatSeen, Step, Write, Zxid,
 };
+use super::given::Presumed;
 use crate::history::{EventRef, Kind, Operation, Process, ValueRef};
 use crate::reads::ReadMode;
 use crate::verdict::Misfit;
@@ -67,6 +68,8 @@ pub(super) struct Decoded<'h> {
     /// The session that a process was last answered in.
     of_process: FxHashMap<u32, SessionId>,
     data: FxHashMap<ValueRef<'h>, DataId>,
+    /// What is presumed of the time before the history where that is doubtful.
+    pub(super) presumed: Presumed,
 }
 
 /// Decodes all operations; failed ones stay in their places, for they say that their session was alive.

@@ -36,7 +36,7 @@
 //!
 //! Znodes are taken to be absent at first, but for those that an answer shows (or something below them) and that nothing in the
 //! history can have made: these were there before, with data and a Stat that nobody knows. What happens below them must all be
-//! in the history.
+//! in the history. ([`Znodes`] presumes otherwise where the history fits only so, and nothing tells that a znode was not there.)
 //!
 //! ```text
 //! {"process":1,"type":"invoke","f":"create","key":"/q/n-","value":5,"sequential":true,…}

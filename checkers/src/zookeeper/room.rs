@@ -3,7 +3,7 @@
 //! Where each was put in tells between which zxids it may stand; who must be done first gets the least one that is left. Where it matters which of two comes first, the ends of their stretches are put into
 //! that order before: then this finds zxids wherever there are any.
 
-use super::call::Zxid;
+use super::call::{Op, Outcome, Zxid};
 use super::decode::Decoded;
 use super::effect::{Effect, Reach};
 use super::replay::{Effects, Rules, answered};
@@ -27,8 +27,20 @@ pub(super) struct Room<'a, 'h> {
     placed: FxHashMap<usize, Zxid>,
     /// The newest zxid that had been seen by each line.
     answered: Vec<(u64, Zxid)>,
-    /// Whether the end of a session has its place after all looks at what it may have taken, or only where they tell.
-    is_careful: bool,
+    care: Care,
+}
+
+/// After which of the operations before it a write that was put in has its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Care {
+    /// After all that have to do with its znodes: there it was put in.
+    All,
+    /// After those that tell whether it had happened, or may tell it, and after refusals of what has to do with its znodes.
+    Refusals,
+    /// After those that tell whether it had happened, or may tell it.
+    Perhaps,
+    /// After those that tell it for certain.
+    Certain,
 }
 
 impl<'a, 'h> Room<'a, 'h> {
@@ -36,7 +48,7 @@ impl<'a, 'h> Room<'a, 'h> {
         decoded: &'a Decoded<'h>,
         rules: Rules,
         effects: &'a Effects,
-        is_careful: bool,
+        care: Care,
     ) -> Self {
         Room {
             decoded,
@@ -44,7 +56,7 @@ impl<'a, 'h> Room<'a, 'h> {
             reach: Reach::of(decoded),
             placed: effects.placed.iter().copied().collect(),
             answered: answered(decoded, rules),
-            is_careful,
+            care,
         }
     }
 
@@ -97,12 +109,7 @@ impl<'a, 'h> Room<'a, 'h> {
             if zxid < from {
                 break;
             }
-            let mark = self.reach.mark(self.decoded, &self.decoded.ops[*earlier]);
-            let is_told = match self.is_careful {
-                true => effect.may_be_told_by(&mark),
-                false => effect.is_told_by(&mark),
-            };
-            if !is_told {
+            if !self.is_told(&effect, &self.decoded.ops[*earlier]) {
                 continue;
             }
             from = zxid + 1;
@@ -117,6 +124,19 @@ impl<'a, 'h> Room<'a, 'h> {
             op: at,
             from,
             to: next.min(end - 1),
+        }
+    }
+
+    /// Whether what a write does has its place after an operation before it.
+    fn is_told(&self, effect: &Effect, earlier: &Op<'_>) -> bool {
+        let mark = || self.reach.mark(self.decoded, earlier);
+        let meets = || effect.meets(&self.reach.effect(self.decoded, earlier));
+        let is_refused = matches!(earlier.outcome, Outcome::Refused(..));
+        match self.care {
+            Care::All => meets(),
+            Care::Refusals => effect.may_be_told_by(&mark()) || (is_refused && meets()),
+            Care::Perhaps => effect.may_be_told_by(&mark()),
+            Care::Certain => effect.is_told_by(&mark()),
         }
     }
 

@@ -1,9 +1,10 @@
 //! The tree of znodes: every answer to every operation fits one order of all writes.
 
-use super::call::Zxid;
+use super::call::{PathId, Zxid};
 use super::decode::{Decoded, decode};
+use super::given::{Before, Presumed, doubts};
 use super::replay::{self, Effects, Misfit, Next, Picks, Replayed, Rules, Tally};
-use super::room::Room;
+use super::room::{Care, Room};
 use super::search::{
     ByZxid as Searched, Part, Placing, parts, search, search_by_zxid, search_without_room,
 };
@@ -33,6 +34,9 @@ const NAMINGS: usize = 64;
 /// And of each part.
 const NAMINGS_OF_A_PART: usize = 256;
 
+/// Ways in which znodes may have been there before the history, tried at most, with that in which none was of which it is doubtful.
+const PRESUMPTIONS: usize = 32;
+
 /// The checker `znodes`.
 ///
 /// The tree of znodes: every answer to every operation fits one order of all writes.
@@ -49,6 +53,9 @@ const NAMINGS_OF_A_PART: usize = 256;
 /// documentation says why). Where all parts have an order, that is no proof: zxids for all that was put in are then replayed together. Where zxids are missing, or a reply may be stamped later than the read, an order is searched for;
 /// of a session without zxids it is only asked that it never goes back. What none decides is unknown, with the reason.
 ///
+/// What does not fit is judged again with other znodes presumed to have been there before the history, where that is
+/// doubtful: it is invalid if it fits in no such way, and unknown if there are too many.
+///
 /// The [shape of operations](super) says what a history must have.
 ///
 /// Anomalies: `zxid-reused`, `zxid-against-real-time`, `session-went-back`, `write-does-not-fit`, `answer-does-not-fit`,
@@ -59,7 +66,7 @@ const NAMINGS_OF_A_PART: usize = 256;
 /// Details: `{"paths", "sessions", "decided_by": "replay" | "search" | null, "search": null | {"why": why the replay did not decide,
 /// "configurations", "bytes"}, "writes", "errors", "reads", "indeterminate": {"shown", "put_in",
 /// "unseen"}}`: what was placed, and indeterminate writes whose zxid an answer shows, that had to be put in to explain an
-/// answer, and that nothing shows.
+/// answer, and that nothing shows; and `there_before`, the znodes that had to be presumed to have been there before, where any had to.
 #[derive(Debug, Clone)]
 pub struct Znodes {
     rules: Rules,
@@ -92,6 +99,9 @@ impl Checker for Znodes {
             Err(misfit) => return Finding::misfit(NAME, misfit),
         };
         let mut judged = self.judge(&mut decoded, &operations, budget);
+        if depends_on_before(&judged.verdict) {
+            judged = self.judge_otherwise(judged, &operations, budget);
+        }
         judged.details["paths"] = json!(decoded.paths.len());
         judged.details["sessions"] = json!(decoded.sessions.len());
         judged
@@ -99,6 +109,60 @@ impl Checker for Znodes {
 }
 
 impl Znodes {
+    /// What does not fit may fit if other znodes were there before the history.
+    fn judge_otherwise(
+        &self,
+        judged: Finding,
+        operations: &[Operation<'_>],
+        budget: &Budget,
+    ) -> Finding {
+        let Ok(doubts) = decode(operations).map(|decoded| doubts(&decoded)) else {
+            return judged;
+        };
+        let (all, is_all) = presumptions(&doubts);
+        let states = budget.states / (all.len() as u64).max(1);
+        let budget = Budget { states, ..*budget };
+        let mut open = None;
+        for presumed in all {
+            let Ok(mut decoded) = decode(operations) else {
+                break;
+            };
+            let below_one_s_own = |(path, _): &(PathId, Before)| {
+                let above = decoded.paths.parent(*path);
+                let own = |(other, before): &(PathId, Before)| {
+                    Some(*other) == above && matches!(before, Before::Of(_))
+                };
+                presumed.iter().any(own)
+            };
+            // An ephemeral znode has no children.
+            if presumed.iter().any(below_one_s_own) {
+                continue;
+            }
+            decoded.presumed.clone_from(&presumed);
+            let mut otherwise = self.judge(&mut decoded, operations, &budget);
+            match otherwise.verdict {
+                Verdict::Valid => {
+                    let there = presumed.iter().map(|(path, _)| decoded.paths.name(*path));
+                    otherwise.details["there_before"] = json!(there.collect::<Vec<&str>>());
+                    return otherwise;
+                }
+                Verdict::Unknown(_) => open = open.or(Some(otherwise)),
+                Verdict::Invalid(_) => {}
+            }
+        }
+        match open {
+            Some(open) => open,
+            None if is_all => judged,
+            None => Finding {
+                verdict: unknown(
+                    "too many znodes may have been there before the history, and if none of them was it does not fit"
+                        .to_owned(),
+                ),
+                ..judged
+            },
+        }
+    }
+
     fn judge<'h>(
         &self,
         decoded: &mut Decoded<'h>,
@@ -140,7 +204,8 @@ impl Znodes {
             budget.states
         };
         let budget = Budget { states, ..*budget };
-        self.judge_by_search(operations, effects, (&why, &tally, told), &budget)
+        let history = (operations, &decoded.presumed);
+        self.judge_by_search(history, effects, (&why, &tally, told), &budget)
     }
 
     /// Every answer has a zxid that is its own, and the replay was left open: all that is open is which indeterminate writes took
@@ -159,6 +224,7 @@ impl Znodes {
         let mut search = ByZxid {
             rules: self.rules,
             operations,
+            presumed: &decoded.presumed,
             budget,
             why,
             visited: 0,
@@ -174,7 +240,7 @@ impl Znodes {
     /// An order of all is searched for, with all names that lost creates may have made.
     fn judge_by_search(
         &self,
-        operations: &[Operation<'_>],
+        (operations, presumed): (&[Operation<'_>], &Presumed),
         effects: Effects,
         (why, tally, told): (&str, &Tally, bool),
         budget: &Budget,
@@ -182,7 +248,7 @@ impl Znodes {
         let (mut picks, mut left) = (effects.names().1.clone(), budget.states);
         let mut first = None;
         for _ in 0..NAMINGS {
-            let Some((decoded, effects)) = named(operations, &picks) else {
+            let Some((decoded, effects)) = named(operations, presumed, &picks) else {
                 break;
             };
             let budget = Budget {
@@ -205,14 +271,52 @@ impl Znodes {
     }
 }
 
+/// Whether it may be otherwise if other znodes were there before the history: a lost create that made nothing has no zxid, either.
+fn depends_on_before(verdict: &Verdict) -> bool {
+    let depends = |anomaly: &Anomaly| {
+        let kinds = [
+            "write-does-not-fit",
+            "answer-does-not-fit",
+            "nonlinearizable",
+            "zxid-against-real-time",
+            "future-read",
+        ];
+        kinds.contains(&&*anomaly.kind)
+    };
+    matches!(verdict, Verdict::Invalid(anomalies) if anomalies.iter().all(depends))
+}
+
+/// Every way in which what is doubtful may have been there before, those with the least first, but that in which nothing was; and whether
+/// these are all.
+fn presumptions(doubts: &[(PathId, Vec<Before>)]) -> (Vec<Presumed>, bool) {
+    let mut all: Vec<Presumed> = vec![Vec::new()];
+    let mut is_all = true;
+    for (path, ways) in doubts {
+        for presumed in all.clone() {
+            let with = |way: &Before| presumed.iter().copied().chain([(*path, *way)]).collect();
+            all.extend(ways.iter().map(with));
+        }
+        is_all &= all.len() <= PRESUMPTIONS;
+        all.sort_by_key(Vec::len);
+        all.truncate(PRESUMPTIONS);
+    }
+    all.remove(0);
+    (all, is_all)
+}
+
 /// All questions about names.
 fn all(picks: &Picks) -> Vec<usize> {
     (0..picks.len()).collect()
 }
 
 /// The history with these names for what lost creates of sequential znodes made.
-fn named<'h>(operations: &[Operation<'h>], picks: &Picks) -> Option<(Decoded<'h>, Effects)> {
+fn named<'h>(
+    operations: &[Operation<'h>],
+    presumed: &Presumed,
+    picks: &Picks,
+) -> Option<(Decoded<'h>, Effects)> {
     let mut decoded = decode(operations).ok()?;
+    decoded.presumed.clone_from(presumed);
     let effects = replay::prepare_otherwise(&mut decoded, picks)?;
     Some((decoded, effects))
 }
@@ -233,6 +337,7 @@ fn either(one: Option<Verdict>, other: Verdict) -> Option<Verdict> {
 struct ByZxid<'a, 'h> {
     rules: Rules,
     operations: &'a [Operation<'h>],
+    presumed: &'a Presumed,
     budget: &'a Budget,
     why: &'a str,
     visited: u64,
@@ -257,7 +362,7 @@ impl<'h> ByZxid<'_, 'h> {
         }
         let mut verdict = None;
         for _ in 0..NAMINGS {
-            let Some((decoded, effects)) = named(self.operations, &picks) else {
+            let Some((decoded, effects)) = named(self.operations, self.presumed, &picks) else {
                 break;
             };
             let found = self.exactly(&decoded, &effects);
@@ -279,7 +384,7 @@ impl<'h> ByZxid<'_, 'h> {
 
     /// Each part by itself, with the names that suit it.
     fn by_parts(&mut self, picks: &Picks) -> Option<Verdict> {
-        let mut now = named(self.operations, picks)?;
+        let mut now = named(self.operations, self.presumed, picks)?;
         let mut fits = Vec::new();
         for part in &parts(&now.0, now.1.names().0) {
             match self.part(part, &mut now) {
@@ -323,7 +428,7 @@ impl<'h> ByZxid<'_, 'h> {
             let (names, picks) = effects.names();
             let first_ones = names.up_to(stuck, &part.names);
             let next = match names.next(picks, &part.names, first_ones) {
-                Next::Picks(next) => named(self.operations, &next),
+                Next::Picks(next) => named(self.operations, self.presumed, &next),
                 Next::End => {
                     let Some((nowhere, begin)) = first else {
                         return searched.found;
@@ -365,9 +470,10 @@ impl<'h> ByZxid<'_, 'h> {
         let shown = fits.iter().flat_map(|fit| fit.shown.iter().copied());
         let shown: Vec<(usize, Zxid)> = shown.filter(|own| !clear.contains(own)).collect();
         let settled = effects.settled(&shown);
-        // What a session's end took is not known here: first as if it took all, then as if others had taken it before.
-        [true, false].into_iter().any(|is_careful| {
-            let room = Room::new(decoded, self.rules, &settled, is_careful);
+        // The nearer to where the search put each, the surer it fits, and the fewer zxids are left.
+        let cares = [Care::Refusals, Care::All, Care::Perhaps, Care::Certain];
+        cares.into_iter().any(|care| {
+            let room = Room::new(decoded, self.rules, &settled, care);
             let put_in = fits.iter().map(|fit| (&fit.order[..], &fit.put_in[..]));
             let Some(given) = room.make(put_in) else {
                 return false;

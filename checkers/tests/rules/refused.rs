@@ -293,6 +293,7 @@ const ANSWERS: &[Answer] = &[
     ("set-full", "add", || (json!(1), json!(1))),
     ("set-full", "read", || (NULL, json!([]))),
     ("fifo-queue", "enqueue", || (json!(1), json!(1))),
+    ("total-queue", "enqueue", || (json!(1), json!(1))),
     ("fifo-queue", "dequeue", || (NULL, json!(1))),
     ("unordered-queue", "dequeue", || (NULL, json!(1))),
     ("stack", "push", || (json!(1), json!(1))),

@@ -2,7 +2,7 @@
 
 use crate::common::judge;
 use crate::{Rule, Story, Tell, hold, said};
-use keelhaul_checkers::{Budget, Parameters, by_name};
+use keelhaul_checkers::{Budget, Parameters, Verdict, by_name};
 use serde_json::{Value, json};
 
 fn txn(story: &mut Story, process: u64, asked: Value, told: Value) {
@@ -43,6 +43,17 @@ const LISTS: &[Rule] = &[
             wrote(story, 1, json!([["append", "x", 1, 1]]));
             wrote(story, 2, json!([["append", "x", 2, 2]]));
             read_list(story, 3, json!(["r", "x", [2]]));
+        },
+    ),
+    (
+        "a lost append that lists of later versions do not have",
+        "list-append",
+        "valid",
+        |story| {
+            wrote(story, 1, json!([["append", "x", 1, 1]]));
+            story.lost(4, "txn", "", json!([["append", "x", 2, 2]]), Value::Null);
+            wrote(story, 2, json!([["append", "x", 3, 3]]));
+            read_list(story, 3, json!(["r", "x", [1, 3]]));
         },
     ),
     (
@@ -463,6 +474,32 @@ const ELEMENTS: &[Rule] = &[
         },
     ),
 ];
+
+/// Each step of the cycle leads on to the next one, and the last one back.
+#[test]
+fn a_weak_cycle_is_told_with_all_of_its_steps() {
+    let mut story = Story::default();
+    for (at, next) in [("x", "y"), ("y", "z"), ("z", "x")] {
+        let process = u64::from(at.as_bytes()[0]);
+        let asked = json!([["w", at, 1], ["r", next, null]]);
+        story.ask(process, "txn", "", asked, Value::Null);
+    }
+    for (at, next) in [("x", "y"), ("y", "z"), ("z", "x")] {
+        let process = u64::from(at.as_bytes()[0]);
+        let told = json!([["w", at, 1], ["r", next, 1]]);
+        story.answer(process, "txn", "", told, Value::Null);
+    }
+    let finding = judge("read-committed", &story.history);
+    assert_eq!(said(&finding), "G1c");
+    let Verdict::Invalid(anomalies) = &finding.verdict else {
+        unreachable!("it said so");
+    };
+    let cycle = anomalies[0].witness["cycle"].as_array().unwrap();
+    assert_eq!(cycle.len(), 3, "{cycle:?}");
+    for (step, next) in cycle.iter().zip(cycle.iter().cycle().skip(1)) {
+        assert_eq!(step["to"], next["from"], "{cycle:?}");
+    }
+}
 
 const FORKS: &[Rule] = &[
     (

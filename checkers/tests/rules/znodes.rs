@@ -827,7 +827,33 @@ const LOST_SETS: &[Rule] = &[
             told_of_a_lost_set(story, 6);
         },
     ),
+    (
+        "a lost set is told after its session had seen a newer tree",
+        "watch",
+        "data-before-event",
+        |story| told_after_a_newer_tree(story, true),
+    ),
+    (
+        "a lost set is told after another session had seen a newer tree",
+        "watch",
+        "valid",
+        |story| told_after_a_newer_tree(story, false),
+    ),
 ];
+
+/// A watch of `/a`, whose set is lost; the session of the watch, or another one, sees zxid 9. Then an event of zxid 6.
+fn told_after_a_newer_tree(story: &mut Story, is_own: bool) {
+    made(story, "0x1", "/a", 1);
+    made(story, "0x1", "/b", 5);
+    let watched = (NULL, json!({ "watch": true }));
+    story.done(2, "get", "/a", watched, (json!(1), in_session("0x2", 5)));
+    story.lost(3, "set", "/a", json!(2), json!({ "session": "0x3" }));
+    let (process, session) = if is_own { (2, "0x2") } else { (4, "0x4") };
+    let seen = (json!(1), in_session(session, 9));
+    story.done(process, "get", "/b", (NULL, NULL), seen);
+    let told = json!({ "session": "0x2", "zxid": 6, "event": "NodeDataChanged" });
+    story.note_of("watcher", "event", "/a", told);
+}
 
 #[test]
 fn events_of_lost_sets() {

@@ -3,7 +3,7 @@
 
 use crate::common::Script;
 use crate::common::random::pick;
-use keelhaul_checkers::{History, Kind};
+use keelhaul_checkers::{History, Kind, Nanos};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
@@ -638,6 +638,38 @@ pub(crate) fn history(records: &[Record]) -> History {
             value,
             Value::Object(fields),
         );
+    }
+    script.history
+}
+
+/// Whether somebody can have seen the tree before all of these writes: some are changed to have the zxid 0.
+pub(crate) fn begins_after_0(records: &[Record]) -> bool {
+    let writes = records.iter().filter(|record| record.took_effect());
+    let mut answers = writes.filter_map(Record::ok);
+    answers.all(|answer| {
+        let own = answer.stat.as_ref().map_or(answer.zxid, |stat| stat.mzxid);
+        own.min(answer.zxid) > 0
+    })
+}
+
+/// The same after somebody saw that nothing was there but `/t`: of no znode it is doubtful whether it was.
+pub(crate) fn history_from_nothing(records: &[Record]) -> History {
+    let mut script = Script::default();
+    let seen = json!({ "ephemeralOwner": "0x0", "zxid": 0 });
+    let top = Some("/t");
+    script.client(
+        u64::MAX,
+        Kind::Invoke,
+        "children",
+        top,
+        Value::Null,
+        Value::Null,
+    );
+    script.client(u64::MAX, Kind::Ok, "children", top, json!([]), seen);
+    for mut event in history(records).to_events() {
+        event.index += 2;
+        event.time = Nanos(event.time.0 + 2_000_000);
+        script.history.push(&event);
     }
     script.history
 }

@@ -70,8 +70,10 @@ impl<'t> Reader<'t> {
         }
         // Its own tag, and maybe the whole list's.
         while self.take(b'#') {
+            self.more()?;
             self.token()?;
             self.skip(0)?;
+            self.more()?;
         }
         if self.peek() != Some(b'{') {
             return Err(self.wrong("expected an event as a map, or the end of the history"));
@@ -494,6 +496,13 @@ impl<'t> Reader<'t> {
         let is_it = self.peek() == Some(byte);
         self.at += usize::from(is_it);
         is_it
+    }
+
+    fn more(&self) -> Result<()> {
+        match self.peek() {
+            Some(_) => Ok(()),
+            None => Err(self.ends()),
+        }
     }
 
     fn ends(&self) -> Fault {

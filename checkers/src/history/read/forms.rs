@@ -36,7 +36,7 @@ pub(super) fn maps(chunk: &Chunk) -> Parsed {
                 parsed.block.drafts.push(draft);
                 parsed.block.is_tagged |= reader.is_tuple;
             }
-            Err(fault) if chunk.last && (chunk.open || fault.at_end) => {
+            Err(fault) if chunk.last && !chunk.closed && (chunk.open || fault.at_end) => {
                 let rest = text[begin..].trim_ascii_start();
                 let begins = places.of(text.len() - rest.len());
                 super::cut(&mut parsed, rest, ":type", begins);

@@ -23,6 +23,8 @@ pub(super) struct Chunk {
     pub(super) last: bool,
     /// Whether a form in it is not closed.
     pub(super) open: bool,
+    /// Whether the list that holds the forms was closed by then.
+    pub(super) closed: bool,
 }
 
 /// How a stream ended.
@@ -99,6 +101,7 @@ impl<R: Read> Lines<R> {
             first: std::mem::replace(&mut self.first, false),
             last,
             open: false,
+            closed: false,
         }
     }
 }
@@ -255,6 +258,7 @@ impl<R: Read> Forms<R> {
             first: std::mem::replace(&mut self.first, false),
             last,
             open: last && (self.depth > self.top || self.within == Within::Text),
+            closed: self.closed,
         };
         self.looked = self.looked.saturating_sub(end);
         self.cut = None;

@@ -832,14 +832,19 @@ impl<'m, M: Model> Search<'m, M> {
         }
     }
 
-    /// Follows only those that used least.
+    /// Follows only those that used least. A blind call counts twice: what it leads to, it leads to from every state.
     fn leave_out(&mut self) {
         let mut configs: Vec<Config> = self.frontier.alive().copied().collect();
         if configs.len() > self.width {
             self.narrow = true;
+            let worth = |class: u32| {
+                let call = self.call(self.classes[class as usize].call);
+                1 + u32::from(self.model.is_blind(call))
+            };
             configs.sort_by_cached_key(|config| {
                 let uses = self.uses.get(config.used).iter();
-                uses.map(|(_, count)| *count).sum::<u32>()
+                uses.map(|(class, count)| worth(*class) * count)
+                    .sum::<u32>()
             });
             configs.truncate(self.width);
         }

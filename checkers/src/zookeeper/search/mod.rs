@@ -21,9 +21,11 @@
 //!   that no other write has. What tells for certain is a write that has to do with the same znodes, and a look at a Stat that it must
 //!   have changed; the end of a session need not have changed the parents of znodes that others may have deleted.
 //!
-//! It rests on what is held to have been there before the history ([`given`]), and that can be wrong: of a znode that was seen while a create of
-//! it was under way, or that was made again; of one that only a lost delete names; of an ephemeral one whose owner nothing tells. A sound
-//! history with such a one may be called invalid.
+//! It rests on what is held to have been there before the history ([`given`]). Where that is doubtful, the checker judges again with each
+//! other way in which it may have been (and knows nothing if there are too many ways), so that a history is invalid only if it is so with all
+//! of them. Three things are never presumed: an ephemeral znode of before that nobody saw before the end of its session; a name with a
+//! number that was made before by that very name, and under the same parent again by a lost create of a sequential znode; and that a server
+//! shows the tree as it was before the history. A sound history with one of these may be called invalid.
 //!
 //! That it *has* places is none: two writes may need the same zxid, and parts do not ask each other. Zxids are given out afterwards, and
 //! all is replayed; where that fails, the search of all at once decides, or nothing does.
