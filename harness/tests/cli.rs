@@ -267,6 +267,16 @@ fn several_histories_are_judged_at_once_and_the_worst_ends_it() {
         (&true.into(), &false.into())
     );
     assert_eq!(all[1]["file"], *invalid);
+    let brief = keelhaul(&["check", "--brief", "--model", "register", &valid, &invalid])
+        .output()
+        .unwrap();
+    assert_eq!(code(&brief), 1);
+    let brief = String::from_utf8(brief.stdout).unwrap();
+    assert_eq!(brief.lines().count(), 3, "{brief}");
+    assert!(
+        brief.contains("\n  nonlinearizable (register): the only object is not linearizable: "),
+        "{brief}"
+    );
     assert!(all[1]["anomalies"][0]["witness"]["history"].is_array());
 }
 

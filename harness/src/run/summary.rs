@@ -3,7 +3,7 @@
 use crate::plan::Plan;
 use crate::store::RunDirectory;
 use keelhaul_checkers::explain::smallest_part;
-use keelhaul_checkers::{Results, Validity, render};
+use keelhaul_checkers::{Anomaly, Results, Validity, render};
 use serde_json::Value;
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -54,6 +54,31 @@ pub fn decided_by(results: &Results) -> Option<String> {
     }
 }
 
+/// A sentence for each anomaly, and why something cannot be told.
+pub fn in_short(results: &Results) -> String {
+    let mut text = String::new();
+    for anomaly in &results.anomalies {
+        let Anomaly {
+            kind,
+            checker,
+            summary,
+            ..
+        } = anomaly;
+        line(&mut text, &format!("{kind} ({checker}): {summary}"));
+    }
+    unknown(&mut text, results);
+    text
+}
+
+fn unknown(text: &mut String, results: &Results) {
+    for reason in &results.unknown {
+        line(
+            text,
+            &format!("unknown ({}): {}", reason.checker, reason.text),
+        );
+    }
+}
+
 /// What was found, without where it is stored.
 pub fn findings(results: &Results) -> String {
     let mut text = String::new();
@@ -70,12 +95,7 @@ pub fn findings(results: &Results) -> String {
             &format!("… and {more} more anomalies, all in results.json"),
         );
     }
-    for reason in &results.unknown {
-        line(
-            &mut text,
-            &format!("unknown ({}): {}", reason.checker, reason.text),
-        );
-    }
+    unknown(&mut text, results);
     for anomaly in &results.outside_contract {
         line(
             &mut text,

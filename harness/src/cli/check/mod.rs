@@ -66,6 +66,9 @@ pub(super) struct CheckArgs {
     /// Write a picture (.svg), a graph (.dot), the words (.txt) and the smallest sub-history (.jsonl) of each anomaly into DIR
     #[arg(long, value_name = "DIR")]
     explain: Option<PathBuf>,
+    /// Say of each anomaly one sentence, and look for no smallest sub-history: for many histories, of which few are read
+    #[arg(long, conflicts_with = "explain")]
+    brief: bool,
     /// Search configurations to visit at most; then the verdict is unknown
     #[arg(long, value_name = "N", default_value_t = limits::STATES)]
     states: u64,
@@ -111,7 +114,7 @@ pub(super) fn check(args: CheckArgs, json: bool) -> Result<Exit, Failure> {
     let task = Task::new(&args)?;
     let mut all = task.judge_all();
     match all.len() {
-        1 => tell_one(&name_of(&args.what[0]), &all.swap_remove(0)?, json),
+        1 => task.tell_one(&all.swap_remove(0)?, json),
         _ => task.tell_all(&all, json),
     }
 }
@@ -175,7 +178,7 @@ impl<'a> Task<'a> {
         let threads = limits::threads(args.what.len());
         let judging = Judging {
             budget: limits::budget(args.states, args.memory, args.deadline, threads),
-            shrinks: true,
+            shrinks: !args.brief,
         };
         Ok(Task {
             args,
@@ -337,7 +340,7 @@ impl<'a> Task<'a> {
                     exit = worse(exit, judged.results.valid.into());
                     documents.push(document(&name, &judged.results));
                     if !json {
-                        print(&line(&name, judged))?;
+                        print(&self.line(&name, judged))?;
                     }
                     say_unexplained(judged);
                 }
@@ -348,23 +351,46 @@ impl<'a> Task<'a> {
         }
         Ok(exit)
     }
-}
 
-fn tell_one(name: &str, judged: &Judged, json: bool) -> Result<Exit, Failure> {
-    if json {
-        print_json(&document(name, &judged.results))?;
-    } else {
-        print(&format!(
-            "{}{}\n{}{}{}",
-            summary::word(judged.results.valid),
-            decided(judged),
-            summary::findings(&judged.results),
-            measured::told(&judged.results),
-            explained::told(&judged.explained, "")
-        ))?;
+    fn tell_one(&self, judged: &Judged, json: bool) -> Result<Exit, Failure> {
+        if json {
+            let name = name_of(&self.args.what[0]);
+            print_json(&document(&name, &judged.results))?;
+        } else {
+            print(&format!(
+                "{}{}\n{}{}",
+                summary::word(judged.results.valid),
+                decided(judged),
+                self.found(judged),
+                explained::told(&judged.explained, "")
+            ))?;
+        }
+        say_unexplained(judged);
+        Ok(judged.results.valid.into())
     }
-    say_unexplained(judged);
-    Ok(judged.results.valid.into())
+
+    /// One of several files: its verdict on a line, and what was found below it.
+    fn line(&self, name: &str, judged: &Judged) -> String {
+        let mut text = format!(
+            "{} {name}{}\n",
+            summary::word(judged.results.valid),
+            decided(judged)
+        );
+        for line in self.found(judged).lines() {
+            text.push_str(&format!("  {line}\n"));
+        }
+        text.push_str(&explained::told(&judged.explained, "  "));
+        text
+    }
+
+    /// What was found, and what was measured.
+    fn found(&self, judged: &Judged) -> String {
+        let results = &judged.results;
+        match self.args.brief {
+            true => summary::in_short(results),
+            false => summary::findings(results) + &measured::told(results),
+        }
+    }
 }
 
 /// Beside the verdict, which comes first and keeps its exit code.
@@ -384,24 +410,6 @@ fn name_of(path: &Path) -> String {
 
 fn is_standard_input(path: &Path) -> bool {
     path == Path::new("-")
-}
-
-/// One of several files: its verdict on a line, and what was found below it.
-fn line(name: &str, judged: &Judged) -> String {
-    let mut text = format!(
-        "{} {name}{}\n",
-        summary::word(judged.results.valid),
-        decided(judged)
-    );
-    let (found, measured) = (
-        summary::findings(&judged.results),
-        measured::told(&judged.results),
-    );
-    for line in found.lines().chain(measured.lines()) {
-        text.push_str(&format!("  {line}\n"));
-    }
-    text.push_str(&explained::told(&judged.explained, "  "));
-    text
 }
 
 /// ` (8,400 operations, decided by zones)`.
