@@ -409,7 +409,7 @@ fn a_number_that_was_there_before_can_be_made_again() {
     let begin = [lost("create", "/q/n-"), get(child, 3, (1, 1), 0, 0)];
     let remade = [delete(child, 4), delete("/q", 5), create("/q", 6)];
     let again = get(child, 8, (7, 7), 0, 0);
-    let with = |lines: &[Line]| said(&[&begin[..], lines, &[again.clone()]].concat());
+    let with = |lines: &[Line]| said(&[&begin[..], lines, std::slice::from_ref(&again)].concat());
     assert_eq!(with(&remade), Some(true));
     assert_eq!(with(&remade[..1]), Some(false));
 }
