@@ -98,7 +98,6 @@ pub fn shrink(history: &History, checker: &dyn Checker, finding: &mut Finding, b
             listed: sources::all_listed(&all, &found.core),
             found,
             told,
-            rejected: FxHashSet::default(),
             work: WORK.min(work.left),
             parts: PARTS,
         };
@@ -323,8 +322,6 @@ struct Shrinking<'a, 'h> {
     told: BTreeSet<u64>,
     /// What is listed in what the core read.
     listed: FxHashSet<Element>,
-    /// Parts that did not show it, but for large ones: the last round asks for many of them again.
-    rejected: FxHashSet<Selection>,
     /// What is left of it.
     work: u64,
     parts: usize,
@@ -579,17 +576,9 @@ impl Shrinking<'_, '_> {
     /// read that nobody in it wrote, and somebody else did, shows another anomaly; and so does one that was not judged to the
     /// end within what it may cost.
     fn shows(&mut self, selection: &Selection) -> bool {
-        if self.sources.has_orphans(selection) || self.rejected.contains(selection) {
+        if self.sources.has_orphans(selection) {
             return false;
         }
-        let shows = self.shows_when_judged(selection);
-        if !shows && selection.operations.len() <= LARGEST {
-            self.rejected.insert(selection.clone());
-        }
-        shows
-    }
-
-    fn shows_when_judged(&mut self, selection: &Selection) -> bool {
         let lines = 2 * selection.operations.len() as u64 + selection.told.len() as u64;
         if self.parts == 0 || lines > self.work {
             self.work = 0;

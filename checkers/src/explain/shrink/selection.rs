@@ -3,11 +3,12 @@
 use super::sources::Step;
 use super::sources::{Element, element, is_transaction, name, own_key, steps};
 use crate::history::{Event, EventRef, History, Kind, Operation, Process, ValueRef};
+use rustc_hash::FxHashSet;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Which part.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Selection {
     /// Operations, by their place among all.
     pub(super) operations: BTreeSet<usize>,
@@ -16,7 +17,7 @@ pub(super) struct Selection {
     /// Steps that are left out: the operation and the step's place.
     pub(super) without: BTreeSet<(usize, usize)>,
     /// Elements that are left out of everything that was read: those that operations wrote which are not in this part.
-    pub(super) hidden: BTreeSet<Element>,
+    pub(super) hidden: FxHashSet<Element>,
     /// Lines that a session was told and nobody asked for, by index.
     pub(super) told: BTreeSet<u64>,
     /// Lines of the controller stay.

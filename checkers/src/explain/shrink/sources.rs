@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
 /// A value of an object.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Element {
     key: String,
     value: String,
@@ -461,9 +461,9 @@ impl Sources {
         &self,
         all: &[Operation<'_>],
         chosen: &BTreeSet<usize>,
-    ) -> BTreeSet<Element> {
+    ) -> FxHashSet<Element> {
         let mut own: FxHashSet<Element> = FxHashSet::default();
-        let mut read: BTreeSet<Element> = BTreeSet::new();
+        let mut read: FxHashSet<Element> = FxHashSet::default();
         for place in chosen {
             own.extend(written(&all[*place]));
             read.extend(listed(&all[*place]));
