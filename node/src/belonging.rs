@@ -7,17 +7,8 @@ use crate::config::NodeConfig;
 use crate::storage::StorageError;
 use crate::zab::NodeId;
 use std::io::{ErrorKind, Write};
-use std::path::Path;
 
 const NAME: &str = "belongs-to";
-
-fn io<T>(action: &'static str, path: &Path, result: std::io::Result<T>) -> Result<T, StorageError> {
-    result.map_err(|source| StorageError::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    })
-}
 
 fn owner(config: &NodeConfig) -> String {
     format!("server {} of cluster {:?}\n", config.id, config.cluster)
@@ -28,7 +19,7 @@ fn read(config: &NodeConfig) -> Result<Option<(NodeId, String)>, StorageError> {
     let path = config.data_dir.join(NAME);
     let found = match std::fs::read(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        found => io("read", &path, found)?,
+        found => StorageError::io("read", path.clone(), found)?,
     };
     let found = String::from_utf8_lossy(&found);
     match understand(&found) {
@@ -82,11 +73,19 @@ pub fn claim(config: &NodeConfig) -> Result<(), StorageError> {
         return Ok(());
     }
     let temporary = path.with_extension("tmp");
-    let mut file = io("create", &temporary, std::fs::File::create(&temporary))?;
-    io("write", &temporary, file.write_all(owner.as_bytes()))?;
-    io("sync", &temporary, file.sync_all())?;
-    io("rename", &temporary, std::fs::rename(&temporary, &path))?;
+    let mut file = StorageError::io(
+        "create",
+        temporary.clone(),
+        std::fs::File::create(&temporary),
+    )?;
+    StorageError::io("write", temporary.clone(), file.write_all(owner.as_bytes()))?;
+    StorageError::io("sync", temporary.clone(), file.sync_all())?;
+    StorageError::io(
+        "rename",
+        temporary.clone(),
+        std::fs::rename(&temporary, &path),
+    )?;
     let dir = &config.data_dir;
     let synced = std::fs::File::open(dir).and_then(|dir| dir.sync_all());
-    io("sync", dir, synced)
+    StorageError::io("sync", dir.clone(), synced)
 }

@@ -4,21 +4,17 @@
 use crate::belonging;
 use crate::config::{Member, NodeConfig, Role};
 use crate::ensemble::{self, Servers};
+use crate::server::wall_clock_ms;
 use crate::storage::{StorageError, Store, StoreOptions};
 use crate::txn::{Body, Txn};
 use crate::zab::{DiskOp, Entry, Epoch, Epochs, Members, Millis, Replica, View, Zxid};
 use bytes::Bytes;
 use rand::TryRng;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Makes the data directory of a new member; see [`Store::format`].
 pub fn format(config: &NodeConfig) -> Result<(), StorageError> {
     let dir = &config.data_dir;
-    std::fs::create_dir_all(dir).map_err(|source| StorageError::Io {
-        action: "make",
-        path: dir.clone(),
-        source,
-    })?;
+    StorageError::io("make", dir.clone(), std::fs::create_dir_all(dir))?;
     belonging::check(config)?;
     Store::format(dir)?;
     belonging::claim(config)
@@ -127,23 +123,16 @@ fn change(view: &View, alone: Member, epoch: Epoch) -> Vec<Entry> {
         from: ensemble::text(&ensemble::servers(before)),
         to: ensemble::text(&Servers::from([(alone.id, alone)])),
     };
-    let txns = ended.chain([unasked(join).encode(), Txn::activation()]);
+    let join = Txn {
+        time_ms: wall_clock_ms(),
+        ..Txn::of_nobody(join)
+    };
+    let txns = ended.chain([join.encode(), Txn::activation()]);
     let entry = |(txn, counter): (Bytes, u32)| Entry {
         zxid: Zxid::new(epoch, counter),
         txn,
     };
     txns.zip(1..).map(entry).collect()
-}
-
-/// A transaction that no client asked for.
-fn unasked(body: Body) -> Txn {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Txn {
-        time_ms: i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
-        ..Txn::of_nobody(body)
-    }
 }
 
 #[cfg(test)]
@@ -170,7 +159,7 @@ mod tests {
     #[test]
     fn a_server_is_alone_in_the_end_wherever_the_machine_died_on_the_way_before() {
         let initial = View::initial(ensemble::members(&servers(&[1, 2, 3])));
-        let under_way = unasked(Body::Join {
+        let under_way = Txn::of_nobody(Body::Join {
             from: ensemble::text(&servers(&[1, 2, 3])),
             to: ensemble::text(&servers(&[2, 3, 4])),
         });

@@ -4,7 +4,7 @@
 //! there all the same: one that was seen while a create of it was under way, or that only a lost delete names. It was not, for certain, if
 //! it was seen not to be there before anything can have taken it away, or with a `czxid` of the history.
 //! What is doubtful is presumed not to be there; where the history does not fit so, it is presumed otherwise ([`doubts`]): to have been there,
-//! or to have been an ephemeral one of a session that ends. Only what was an ephemeral one of before and was seen by nobody is never presumed.
+//! or to have been an ephemeral one of a session that ends. What is never presumed stands in [`super::search`].
 
 use super::call::{Answer, Call, Code, Op, Outcome, PathId, SessionId, Step, Write, Zxid};
 use super::decode::{Decoded, number};

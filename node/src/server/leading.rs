@@ -340,7 +340,7 @@ impl Engine {
 }
 
 /// Milliseconds since 1970. Only for what clients see as times: no promise rests on it.
-pub(super) fn wall_clock_ms() -> i64 {
+pub(crate) fn wall_clock_ms() -> i64 {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -56,6 +56,7 @@ mod watching;
 mod wire;
 mod words;
 
+pub(crate) use leading::wall_clock_ms;
 pub use peer::{peer_message, peer_stream};
 
 use crate::belonging;

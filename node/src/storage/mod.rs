@@ -85,7 +85,7 @@ pub struct Damage {
 }
 
 impl StorageError {
-    fn io<T>(
+    pub(crate) fn io<T>(
         action: &'static str,
         path: PathBuf,
         result: std::io::Result<T>,

@@ -117,6 +117,11 @@ fn who_may_have_forgotten_is_recovered_from_only_if_that_is_accepted() {
             log.contains("has forgotten what the server said")
                 .then_some(())
         });
+        // It says so before its disk has it.
+        eventually("the note of it", || {
+            let epochs = std::fs::read_to_string(disks[n].join("epochs")).ok()?;
+            epochs.contains("amnesiac true").then_some(())
+        });
     }
     (0..3).for_each(|n| cluster.servers[n].kill());
     lose_disk(&cluster, 0);

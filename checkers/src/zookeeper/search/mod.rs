@@ -23,9 +23,8 @@
 //!
 //! It rests on what is held to have been there before the history ([`given`]). Where that is doubtful, the checker judges again with each
 //! other way in which it may have been (and knows nothing if there are too many ways), so that a history is invalid only if it is so with all
-//! of them. Three things are never presumed: an ephemeral znode of before that nobody saw before the end of its session, or whose end is seen in
-//! a list of children alone; a name with a
-//! number that was made before by that very name, and under the same parent again by a lost create of a sequential znode; and that a server
+//! of them. Three things are never presumed: an ephemeral znode of before that nobody saw before the end of its session, or whose end is
+//! seen in a list of children alone; a name with a number that was made before by that very name, and under the same parent again by a lost create of a sequential znode; and that a server
 //! shows the tree as it was before the history. A sound history with one of these may be called invalid.
 //!
 //! That it *has* places is none: two writes may need the same zxid, and parts do not ask each other. Zxids are given out afterwards, and
