@@ -3,20 +3,20 @@
 //! Each client has a connection of its own, to the servers in turn, a znode of its own that it writes, and keeps a fixed
 //! number of requests outstanding. An operation counts when its answer came within the measured time; its latency is from
 //! the moment when it was handed to the socket. An error ends the measurement: a load that loses clients is another load.
+//! [`super::drive`] is how they do it.
 
 use super::Options;
+use super::drive::{Client, Script, drive, histogram};
 use super::rows::Row;
 use super::side::Side;
 use crate::failure::Failure;
-use hdrhistogram::Histogram;
 use keelhaul_workloads::Server;
+use keelhaul_workloads::wire::frame::{FrameLimits, framed};
 use keelhaul_workloads::wire::request::ANY_VERSION;
-use keelhaul_workloads::wire::{
-    ConnectOptions, Connection, CreateMode, ErrorCode, Reply, Request, frame::FrameLimits,
-};
-use rand::{Rng, SeedableRng};
+use keelhaul_workloads::wire::{ConnectOptions, Connection, CreateMode, ErrorCode, Request};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -25,7 +25,7 @@ use tokio::time::Instant;
 const ROOT: &str = "/keelhaul-bench";
 
 /// How long an answer may take.
-const ANSWER: Duration = Duration::from_secs(30);
+pub(super) const ANSWER: Duration = Duration::from_secs(30);
 
 /// Most requests that are in flight while znodes are made or deleted.
 const BATCH: usize = 500;
@@ -124,7 +124,7 @@ pub(super) async fn connect(server: &Server) -> Result<Connection, Failure> {
     connection.map_err(|error| trouble(server, &error))
 }
 
-fn trouble(server: &Server, error: &dyn std::fmt::Display) -> Failure {
+pub(super) fn trouble(server: &Server, error: &dyn std::fmt::Display) -> Failure {
     Failure::Machinery(format!(
         "the bench cannot go on with {} at {}: {error}",
         server.name, server.address
@@ -139,29 +139,21 @@ pub(super) async fn measure(
     options: &Options,
     round: u32,
 ) -> Result<Vec<(Row, f64)>, Failure> {
-    let connections = open(load, side).await?;
+    let clients = open(load, side, options, round).await?;
     let begin = Instant::now() + options.warm_up;
     let end = begin + options.duration;
-    let mut clients = JoinSet::new();
-    for (number, connection) in connections.into_iter().enumerate() {
-        let client = Client {
-            connection,
-            load: *load,
-            number,
-            value: vec![u8::try_from(round % 256).expect("below 256"); options.value_bytes],
-            random: random(options.seed, round, number),
-            begin,
-            end,
-            latencies: histogram(),
-        };
-        clients.spawn(client.work());
+    let script = Arc::new(script(load, options, round, (begin, end))?);
+    let mut threads = JoinSet::new();
+    for clients in shares(clients) {
+        let script = script.clone();
+        threads.spawn_blocking(move || drive(clients, &script));
     }
     tokio::time::sleep_until(begin).await;
     let before = processor_time(side)?;
     tokio::time::sleep_until(end).await;
     let spent = processor_time(side)?;
     let mut all = histogram();
-    while let Some(ended) = clients.join_next().await {
+    while let Some(ended) = threads.join_next().await {
         let latencies = ended.map_err(|error| Failure::Machinery(error.to_string()))??;
         all.add(latencies)
             .expect("all histograms have the same bounds");
@@ -189,105 +181,78 @@ fn processor_time(side: &Side) -> Result<Option<f64>, Failure> {
 }
 
 /// Opens every client's connection, spread over the servers.
-async fn open(load: &Load, side: &Side) -> Result<Vec<Connection>, Failure> {
+async fn open(
+    load: &Load,
+    side: &Side,
+    options: &Options,
+    round: u32,
+) -> Result<Vec<Client>, Failure> {
     let mut opening = JoinSet::new();
-    for client in 0..load.clients {
-        let server = side.servers[client % side.servers.len()].clone();
-        opening.spawn(async move { (client, connect(&server).await) });
+    for number in 0..load.clients {
+        let server = side.servers[number % side.servers.len()].clone();
+        let random = random(options.seed, round, number);
+        opening.spawn(async move {
+            let connection = connect(&server).await?;
+            let socket = connection.into_socket();
+            let socket = socket.map_err(|error| trouble(&server, &error))?;
+            Ok::<_, Failure>((number, Client::new(server, socket, number, random)))
+        });
     }
-    let mut connections = Vec::with_capacity(load.clients);
+    let mut clients = Vec::with_capacity(load.clients);
     while let Some(opened) = opening.join_next().await {
-        let (client, connection) = opened.map_err(|error| Failure::Machinery(error.to_string()))?;
-        connections.push((client, connection?));
+        clients.push(opened.map_err(|error| Failure::Machinery(error.to_string()))??);
     }
-    connections.sort_by_key(|(client, _)| *client);
-    Ok(connections
-        .into_iter()
-        .map(|(_, connection)| connection)
-        .collect())
+    clients.sort_by_key(|(number, _)| *number);
+    Ok(clients.into_iter().map(|(_, client)| client).collect())
+}
+
+/// The clients of each thread: for the servers as many processors are left as the clients have.
+fn shares(clients: Vec<Client>) -> Vec<Vec<Client>> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = (processors / 2).clamp(1, clients.len().max(1));
+    let mut shares: Vec<Vec<Client>> = (0..threads).map(|_| Vec::new()).collect();
+    for (number, client) in clients.into_iter().enumerate() {
+        shares[number % threads].push(client);
+    }
+    shares
+}
+
+fn script(
+    load: &Load,
+    options: &Options,
+    round: u32,
+    (begin, end): (Instant, Instant),
+) -> Result<Script, Failure> {
+    let longest = FrameLimits::default().outgoing;
+    let frame = |request: &Request| {
+        framed(&request.encode(0), longest).ok_or_else(|| {
+            let bytes = options.value_bytes;
+            Failure::Usage(format!(
+                "values of {bytes} bytes are too long: a request has at most {longest}"
+            ))
+        })
+    };
+    let value = vec![u8::try_from(round % 256).expect("below 256"); options.value_bytes];
+    let read = |of| frame(&Request::GetData { path: path(of) });
+    let write = |of| {
+        frame(&Request::SetData {
+            path: path(of),
+            data: value.clone(),
+            version: ANY_VERSION,
+        })
+    };
+    Ok(Script {
+        load: *load,
+        reads: (0..load.clients).map(read).collect::<Result<_, _>>()?,
+        writes: (0..load.clients).map(write).collect::<Result<_, _>>()?,
+        farewell: frame(&Request::CloseSession)?,
+        begin: begin.into_std(),
+        end: end.into_std(),
+    })
 }
 
 fn random(seed: u64, round: u32, client: usize) -> ChaCha8Rng {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream((u64::from(round) << 32) | client as u64);
     random
-}
-
-/// Microseconds up to a minute, three digits.
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds are legal")
-}
-
-struct Client {
-    connection: Connection,
-    load: Load,
-    number: usize,
-    value: Vec<u8>,
-    random: ChaCha8Rng,
-    begin: Instant,
-    end: Instant,
-    latencies: Histogram<u64>,
-}
-
-impl Client {
-    async fn work(mut self) -> Result<Histogram<u64>, Failure> {
-        let mut sent = VecDeque::with_capacity(self.load.outstanding);
-        let mut free = self.load.outstanding;
-        let mut batch = Vec::with_capacity(free);
-        while Instant::now() < self.end {
-            batch.clear();
-            batch.extend((0..free).map(|_| self.request()));
-            let now = Instant::now();
-            let deadline = now + ANSWER;
-            let done = self.connection.send_all(&batch, deadline).await;
-            done.map_err(|error| trouble(self.connection.server(), &error))?;
-            sent.extend(std::iter::repeat_n(now, free));
-            free = 0;
-            let first = self.connection.receive(deadline).await;
-            let first = first.map_err(|error| trouble(self.connection.server(), &error))?;
-            self.answered(&first, &mut sent)?;
-            free += 1;
-            while let Some(reply) = self.next_arrived()? {
-                self.answered(&reply, &mut sent)?;
-                free += 1;
-            }
-        }
-        // What is still outstanding is not counted. The session may as well expire.
-        let _ = self.connection.close(Instant::now() + ANSWER).await;
-        Ok(self.latencies)
-    }
-
-    fn next_arrived(&mut self) -> Result<Option<Reply>, Failure> {
-        let arrived = self.connection.arrived();
-        arrived.map_err(|error| trouble(self.connection.server(), &error))
-    }
-
-    fn answered(&mut self, reply: &Reply, sent: &mut VecDeque<Instant>) -> Result<(), Failure> {
-        if let Err(code) = &reply.result {
-            return Err(trouble(self.connection.server(), &format!("{code:?}")));
-        }
-        let since = sent
-            .pop_front()
-            .expect("a connection answers only what was sent");
-        let now = Instant::now();
-        if since >= self.begin && now <= self.end {
-            let micros = u64::try_from((now - since).as_micros()).unwrap_or(u64::MAX);
-            self.latencies.saturating_record(micros);
-        }
-        Ok(())
-    }
-
-    fn request(&mut self) -> Request {
-        let reads = self.load.reads_percent;
-        let is_read = reads > 0 && (reads >= 100 || self.random.next_u32() % 100 < reads);
-        if is_read {
-            let of = self.random.next_u32() as usize % self.load.clients;
-            return Request::GetData { path: path(of) };
-        }
-        Request::SetData {
-            path: path(self.number),
-            data: self.value.clone(),
-            version: ANY_VERSION,
-        }
-    }
 }

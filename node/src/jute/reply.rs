@@ -5,7 +5,7 @@ use crate::request::{Acl, ErrorCode, Password, SessionId};
 use crate::tree::{Outcome, Stat};
 use crate::watches::EventKind;
 use crate::zab::Zxid;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 
 /// The xid of every notification.
 const NOTIFICATION: i32 = -1;
@@ -30,6 +30,9 @@ pub enum ReplyKind {
     Multi(Vec<(i32, ReplyKind)>),
 }
 
+/// How long a Stat is.
+const STAT_BYTES: usize = 68;
+
 /// Replies that wait to be sent, as bytes.
 #[derive(Debug, Default)]
 pub struct ReplyBuffer {
@@ -48,8 +51,8 @@ impl ReplyBuffer {
     }
 
     /// Takes all that waits.
-    pub fn take(&mut self) -> Bytes {
-        self.bytes.split().freeze()
+    pub fn take(&mut self) -> BytesMut {
+        std::mem::take(&mut self.bytes)
     }
 
     /// The answer to a connect request. `read_only`: whether nothing can be written; only for clients that sent the
@@ -123,6 +126,8 @@ impl ReplyBuffer {
 
     fn frame(&mut self, body: impl FnOnce(&mut BytesMut)) {
         let start = self.bytes.len();
+        // Room for all but long data and lists.
+        self.bytes.reserve(256);
         self.bytes.put_i32(0);
         body(&mut self.bytes);
         let length = self.bytes.len() - start - 4;
@@ -196,6 +201,8 @@ pub fn put_buffer(out: &mut BytesMut, bytes: Option<&[u8]>) {
     match bytes {
         None => out.put_i32(-1),
         Some(bytes) => {
+            // A Stat often follows.
+            out.reserve(4 + bytes.len() + STAT_BYTES);
             out.put_i32(
                 i32::try_from(bytes.len()).expect("what came in a frame is far smaller than 2 GiB"),
             );

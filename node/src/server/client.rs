@@ -1,4 +1,4 @@
-//! Client connections: bytes in, requests out; replies in, bytes out. Nothing is decided here.
+//! Client connections: bytes in, requests out; for the way back see [`super::outbox`]. Nothing is decided here.
 //!
 //! Bytes that make no sense end their connection, with a line in the log. Connections over TLS have a thread of their own:
 //! handshakes cost so much that a flood of them would stop everybody else.
@@ -7,86 +7,26 @@ use super::complaints::Complaints;
 use super::door::{Door, Place};
 use super::event::{ConnectionId, Event};
 use super::metrics::Metrics;
+use super::outbox::{Backlog, BacklogLimits, Unsent, outbox};
 use super::stream::{ReadHalf, Stream, WriteHalf};
-use crate::config::Limits;
 use crate::jute::{ConnectRequest, Frame, Garbage, Request, Word, next_frame};
 use crate::tls::names;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::ready;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::rustls::ServerConfig;
 
 /// How much is read from a socket at a time, at least while a frame is under way.
 const READ: usize = 8 << 10;
-
-/// Replies that go out together.
-#[derive(Debug)]
-struct Flush {
-    bytes: Bytes,
-    replies: usize,
-}
-
-/// The engine's end of a connection. The connection is closed when it is dropped and everything is sent.
-#[derive(Debug)]
-pub(super) struct ClientLink {
-    out: mpsc::UnboundedSender<Flush>,
-    unsent: Arc<AtomicUsize>,
-    limit: usize,
-    event_limit: usize,
-    abort: Arc<Notify>,
-    /// Where the client is.
-    pub(super) address: SocketAddr,
-    /// The subject of the certificate that it has shown.
-    pub(super) subject: Option<String>,
-    /// Whether it speaks TLS.
-    pub(super) secure: bool,
-    /// Says that the engine has dropped its end.
-    _dropped: oneshot::Sender<()>,
-}
-
-impl ClientLink {
-    /// Sends so many replies.
-    pub(super) fn send(&self, bytes: Bytes, replies: usize) {
-        self.unsent.fetch_add(bytes.len(), Ordering::Relaxed);
-        // If the connection is gone, the engine hears of it by an event.
-        let _ = self.out.send(Flush { bytes, replies });
-    }
-
-    /// How many bytes it may leave unread.
-    pub(super) fn limit(&self) -> usize {
-        self.limit
-    }
-
-    /// How many bytes are on their way to it.
-    pub(super) fn unsent(&self) -> usize {
-        self.unsent.load(Ordering::Relaxed)
-    }
-
-    /// How many bytes it may leave unread, events included.
-    pub(super) fn event_limit(&self) -> usize {
-        self.event_limit
-    }
-
-    /// Closes the connection at once, with what is not sent.
-    pub(super) fn abort(&self) {
-        self.abort.notify_one();
-    }
-
-    /// Whether the client must read before it gets more; [`Event::Drained`] says when it has.
-    pub(super) fn is_full(&self) -> bool {
-        self.unsent() >= self.limit
-    }
-}
 
 /// Why a connection ends early.
 #[derive(Debug, thiserror::Error)]
@@ -101,10 +41,8 @@ enum Closed {
     Silent(u64),
     #[error("it had not said what it wants when others came")]
     Evicted,
-    #[error("it left more than {0} bytes unread")]
-    Drowned(usize),
-    #[error("it did not read its last answers for {0} ms")]
-    Deaf(u64),
+    #[error(transparent)]
+    Unsent(#[from] Unsent),
     #[error("the node stops")]
     Stopping,
 }
@@ -196,6 +134,7 @@ async fn serve(
     let Stream {
         mut read,
         mut write,
+        direct,
         certificate,
         ..
     } = stream;
@@ -204,40 +143,26 @@ async fn serve(
         Greeting::Word(word) => {
             let answering = answer_word(word, &mut write, events);
             let answered = tokio::time::timeout(patience, answering).await;
-            return answered.map_err(|_| Closed::Deaf(limits.greeting_ms))?;
+            return answered.map_err(|_| Unsent::Deaf(patience))?;
         }
         Greeting::Connect(request) => request,
     };
     let Some(_slot) = place.slot(address) else {
         return Ok(());
     };
-    let (out, replies) = mpsc::unbounded_channel();
-    let (unsent, abort) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
-    let (dropped, engine_is_gone) = oneshot::channel();
-    let link = ClientLink {
-        out,
-        unsent: unsent.clone(),
-        limit: limits.unsent_bytes,
-        event_limit: limits.unsent_event_bytes,
-        abort: abort.clone(),
-        address,
-        subject: certificate.as_ref().and_then(names::subject),
-        secure: tls.is_some(),
-        _dropped: dropped,
-    };
+    let backlog = Arc::new(Backlog::new(BacklogLimits {
+        unsent: limits.unsent_bytes,
+        unsent_events: limits.unsent_event_bytes,
+        unanswered: limits.outstanding,
+    }));
+    let subject = certificate.as_ref().and_then(names::subject);
     drop(certificate);
+    let (link, outbox) = outbox(backlog.clone(), direct, address, subject, tls.is_some());
     send(events, Event::Connect { id, link, request }).await?;
-    let outstanding = Semaphore::new(limits.outstanding);
-    // Who does not read its last answers must not stay for ever.
-    let deaf = async {
-        let _ = engine_is_gone.await;
-        tokio::time::sleep(patience).await;
-    };
     let result = tokio::select! {
-        result = read_requests(&mut read, buffer, id, limits, &outstanding, metrics, events) => result,
-        result = write_replies(&mut write, replies, id, limits, &unsent, &outstanding, events) => result,
-        () = abort.notified() => Err(Closed::Drowned(limits.unsent_event_bytes)),
-        () = deaf => Err(Closed::Deaf(limits.greeting_ms)),
+        biased;
+        result = read_requests(&mut read, buffer, id, limits.frame_bytes, &backlog, metrics, events) => result,
+        result = outbox.send_all(&mut write, patience, id, events) => result.map_err(Closed::from),
     };
     send(events, Event::Gone(id)).await?;
     result
@@ -304,30 +229,27 @@ async fn answer_word(
     Ok(write.shutdown().await?)
 }
 
-/// Reads requests until the client closes. Of one connection at most `limits.outstanding` are unanswered.
+/// Reads requests until the client closes. While as many are unanswered as may be, nothing is read.
 async fn read_requests(
     read: &mut ReadHalf,
     mut buffer: BytesMut,
     id: ConnectionId,
-    limits: &Limits,
-    outstanding: &Semaphore,
+    longest: usize,
+    backlog: &Backlog,
     metrics: &Metrics,
     events: &mpsc::Sender<Event>,
 ) -> Result<(), Closed> {
     let mut came = Instant::now();
     let mut requests = Vec::new();
     loop {
-        while let Frame::Whole(frame) = next_frame(&mut buffer, limits.frame_bytes)? {
-            let permit = match outstanding.try_acquire() {
-                Ok(permit) => permit,
-                Err(_) => {
-                    // What is decoded must be answered first, or nothing ever makes room.
-                    metrics.request_throttle_wait_count.inc();
-                    hand_over(id, &mut requests, came, events).await?;
-                    outstanding.acquire().await.expect("nobody closes it")
-                }
-            };
-            permit.forget();
+        while let Frame::Whole(frame) = next_frame(&mut buffer, longest)? {
+            if backlog.is_full() {
+                // What is decoded must be answered first, or nothing ever makes room.
+                metrics.request_throttle_wait_count.inc();
+                hand_over(id, &mut requests, came, events).await?;
+                backlog.room().await;
+            }
+            backlog.asked();
             requests.push(Request::decode(frame)?);
         }
         hand_over(id, &mut requests, came, events).await?;
@@ -358,26 +280,4 @@ async fn hand_over(
         },
     )
     .await
-}
-
-/// Writes replies until the engine drops its end.
-async fn write_replies(
-    write: &mut WriteHalf,
-    mut replies: mpsc::UnboundedReceiver<Flush>,
-    id: ConnectionId,
-    limits: &Limits,
-    unsent: &AtomicUsize,
-    outstanding: &Semaphore,
-    events: &mpsc::Sender<Event>,
-) -> Result<(), Closed> {
-    while let Some(Flush { bytes, replies }) = replies.recv().await {
-        write.write_all(&bytes).await?;
-        write.flush().await?;
-        outstanding.add_permits(replies);
-        let before = unsent.fetch_sub(bytes.len(), Ordering::Relaxed);
-        if before >= limits.unsent_bytes && before - bytes.len() < limits.unsent_bytes {
-            send(events, Event::Drained(id)).await?;
-        }
-    }
-    Ok(write.shutdown().await?)
 }

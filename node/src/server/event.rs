@@ -2,7 +2,7 @@
 
 use super::NodeError;
 use super::admin::Question;
-use super::client::ClientLink;
+use super::outbox::ClientLink;
 use super::peer::PeerLink;
 use crate::jute::{ConnectRequest, Request, Word};
 use crate::storage::{Performed, StorageError};

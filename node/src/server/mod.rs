@@ -10,7 +10,7 @@
 //! events that are ready, then sends what came of them: one write per connection, one hand-over to the disk.
 //!
 //! - `door`: who may come in. `stream`: a connection, plain or over TLS. `complaints`: what is not said too often.
-//! - `client`, `pipeline`: a client's connection, and the order of its answers. `reads`: answers from the tree.
+//! - `client`, `pipeline`, `outbox`: a client's connection, the order of its answers, and their way to it. `reads`: answers from the tree.
 //!   `watching`: watches, and who is told of a change.
 //! - `engine`: the loop. `outputs`: what the replica wants. `serving`: clients' events. `leading`: the leader's part.
 //!   `links`, `forward`: what servers tell each other about their clients.
@@ -41,6 +41,7 @@ mod links;
 mod listings;
 mod lookout;
 mod metrics;
+mod outbox;
 mod outputs;
 mod peer;
 mod pipeline;

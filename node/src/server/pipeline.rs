@@ -4,10 +4,10 @@
 //! sync when the leader has confirmed itself and everything up to its zxid is delivered. No socket is touched here but
 //! through [`ClientLink`].
 
-use super::client::ClientLink;
 use super::event::ConnectionId;
 use super::leading::wall_clock_ms;
 use super::metrics::{Metrics, Sizes};
+use super::outbox::ClientLink;
 use super::{Micros, reads, watching};
 use crate::acl;
 use crate::config::Security;

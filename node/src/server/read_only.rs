@@ -6,9 +6,9 @@
 //! a client that does not allow it, a session of the ensemble, and a client that has seen more than this server are turned away.
 
 use super::Micros;
-use super::client::ClientLink;
 use super::engine::Engine;
 use super::event::ConnectionId;
+use super::outbox::ClientLink;
 use super::pipeline::{Client, Waiting};
 use crate::jute::{ConnectRequest, Operation, Request};
 use crate::request::{ErrorCode, Password, SessionId, Write};

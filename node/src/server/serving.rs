@@ -1,10 +1,10 @@
 //! Clients' events: connects, reconnects, requests.
 
 use super::Micros;
-use super::client::ClientLink;
 use super::engine::Engine;
 use super::event::ConnectionId;
 use super::forward::Upward;
+use super::outbox::ClientLink;
 use super::pipeline::{Client, Stage, Waiting};
 use crate::jute::{ConnectRequest, Operation, Request};
 use crate::request::{ErrorCode, Id, Identity, SessionId, Write};

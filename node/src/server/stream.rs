@@ -2,9 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -17,6 +20,8 @@ pub(super) struct Stream {
     pub(super) read: ReadHalf,
     /// What is written over TLS goes out with the next flush.
     pub(super) write: WriteHalf,
+    /// The same way out, for what can be written at once; not over TLS.
+    pub(super) direct: Option<Direct>,
     /// The other side's own certificate, of an authority that is trusted.
     pub(super) certificate: Option<CertificateDer<'static>>,
     /// Where the other side is.
@@ -40,6 +45,7 @@ impl Stream {
         Ok(Stream {
             read: Box::new(read),
             write: Box::new(write),
+            direct: None,
             certificate,
             from,
         })
@@ -65,6 +71,7 @@ impl Stream {
         Ok(Stream {
             read: Box::new(read),
             write: Box::new(write),
+            direct: None,
             certificate,
             from,
         })
@@ -72,12 +79,55 @@ impl Stream {
 
     fn plain(stream: TcpStream, from: SocketAddr) -> Stream {
         let (read, write) = stream.into_split();
+        let direct = Direct(Arc::new(write));
         Stream {
             read: Box::new(read),
-            write: Box::new(write),
+            write: Box::new(direct.clone()),
+            direct: Some(direct),
             certificate: None,
             from,
         }
+    }
+}
+
+/// The way out of a plain connection. It is closed when it is shut down, or when nobody has it any more.
+#[derive(Debug, Clone)]
+pub(super) struct Direct(Arc<OwnedWriteHalf>);
+
+impl Direct {
+    /// Writes what the socket takes without waiting, and says how much that was. What is wrong with the socket is found by who waits
+    /// for it.
+    pub(super) fn write_now(&self, bytes: &[u8]) -> usize {
+        self.0.try_write(bytes).unwrap_or(0)
+    }
+
+    fn socket(&self) -> &TcpStream {
+        (*self.0).as_ref()
+    }
+}
+
+impl AsyncWrite for Direct {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.socket().poll_write_ready(context))?;
+            match self.0.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = rustix::net::shutdown(self.socket(), rustix::net::Shutdown::Write);
+        Poll::Ready(shut.map_err(io::Error::from))
     }
 }
 

@@ -159,21 +159,12 @@ impl Connection {
         self.write(&bytes, deadline).await
     }
 
-    /// The answer to the oldest open request if it has been read already; never waits, and reads nothing.
+    /// The socket, with its session, for who speaks the protocol on it himself. Before the first request.
     ///
     /// # Errors
-    /// [`CallError`]; the connection is spent then.
-    pub fn arrived(&mut self) -> Result<Option<Reply>, CallError> {
-        let Some(oldest) = self.open.front().map(|open| (open.xid, open.op)) else {
-            return Ok(None);
-        };
-        let reply = self
-            .take_in(Some(oldest))
-            .map_err(|trouble| self.spend(trouble, Sent::Perhaps))?;
-        if reply.is_some() {
-            self.open.pop_front();
-        }
-        Ok(reply)
+    /// If the runtime does not give it.
+    pub fn into_socket(self) -> io::Result<std::net::TcpStream> {
+        self.stream.into_std()
     }
 
     fn number(&mut self) -> i32 {
