@@ -27,6 +27,9 @@ fn change_in(txn: &Bytes) -> Option<Change> {
             to: parse(&to).map(|servers| members(&servers))?,
         }),
         Body::Activate => Some(Change::Activate),
+        Body::Found { members: text } => {
+            parse(&text).map(|servers| Change::Found(members(&servers)))
+        }
         _ => None,
     }
 }

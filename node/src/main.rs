@@ -3,7 +3,8 @@
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser, Subcommand};
 use keelhaul_node::config::{EXAMPLE, NodeConfig, Zoo, in_zookeepers_words};
-use keelhaul_node::{offline, server, zab};
+use keelhaul_node::offline::{self, Consent, Done};
+use keelhaul_node::{server, zab};
 use std::future::Future;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -63,9 +64,15 @@ enum Command {
     Recover {
         #[command(flatten)]
         of: Of,
+        /// Say what there is to go on from, and change nothing
+        #[arg(long)]
+        dry_run: bool,
         /// Also if this server may have forgotten what it acknowledged
         #[arg(long)]
         without_memory: bool,
+        /// Also if something answers where another member does
+        #[arg(long)]
+        beside_others: bool,
     },
     /// Print the digest of a name and password, for access control lists and `security.super_digest`
     Digest {
@@ -150,8 +157,18 @@ fn try_main(cli: Cli) -> anyhow::Result<()> {
     }
     match &cli.command {
         Some(Command::Format { of }) => return format(of.file()),
-        Some(Command::Recover { of, without_memory }) => {
-            return recover(of.file(), *without_memory);
+        Some(Command::Recover {
+            of,
+            dry_run,
+            without_memory,
+            beside_others,
+        }) => {
+            let consent = Consent {
+                only_look: *dry_run,
+                without_memory: *without_memory,
+                beside_others: *beside_others,
+            };
+            return recover(of.file(), consent);
         }
         Some(Command::Digest { secret }) => {
             println!("{}", keelhaul_node::acl::digest(secret));
@@ -216,23 +233,42 @@ fn format(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn recover(path: &Path, even_amnesiac: bool) -> anyhow::Result<()> {
+fn recover(path: &Path, consent: Consent) -> anyhow::Result<()> {
     let (config, _) = read_config(path)?;
     log_to_stderr();
-    let recovery = offline::recover(&config, even_amnesiac)?;
+    let recovery = offline::recover(&config, consent)?;
     let (id, dir) = (config.id, config.data_dir.display());
-    println!(
-        "server {id} is the only member of its ensemble from version {} on; before, by its log: {}",
-        recovery.version, recovery.before
-    );
-    println!(
-        "It goes on from {}, the last transaction in {dir}; what the others acknowledged after it is lost.",
-        recovery.last
-    );
-    if recovery.was_amnesiac {
-        println!(
-            "It was without memory: what it acknowledged itself before it lost it is lost as well, if no other has told it."
-        );
+    let (before, last) = (&recovery.before, recovery.last);
+    match recovery.done {
+        Done::Looked => {
+            println!("server {id} holds up to {last} in {dir}; members, by its log: {before}");
+            if recovery.was_amnesiac {
+                println!("It is without memory: it may have forgotten what it acknowledged.");
+            }
+            println!("Nothing was changed.");
+            return Ok(());
+        }
+        Done::Before(version) => {
+            println!(
+                "server {id} is the only member of its ensemble since version {version}. Nothing was changed."
+            );
+        }
+        Done::Alone(version) => {
+            println!(
+                "server {id} is the only member of its ensemble from version {version} on; before, by its log: {before}"
+            );
+            println!(
+                "It goes on from {last}, the last transaction in {dir}; what the others acknowledged after it is lost."
+            );
+            if before.observers.contains(&config.id) {
+                println!("It was an observer, and has a vote now.");
+            }
+            if recovery.was_amnesiac {
+                println!(
+                    "It was without memory: what it acknowledged itself before it lost it is lost as well, if no other has told it."
+                );
+            }
+        }
     }
     println!(
         "Start it. Move the data directories of the others away, start those that are to come back on empty ones, and add them one by one \

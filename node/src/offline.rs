@@ -8,8 +8,10 @@ use crate::server::wall_clock_ms;
 use crate::storage::{StorageError, Store, StoreOptions};
 use crate::txn::{Body, Txn};
 use crate::zab::{DiskOp, Entry, Epoch, Epochs, Members, Millis, Replica, View, Zxid};
-use bytes::Bytes;
 use rand::TryRng;
+use std::collections::BTreeSet;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
 
 /// Makes the data directory of a new member; see [`Store::format`].
 pub fn format(config: &NodeConfig) -> Result<(), StorageError> {
@@ -20,7 +22,7 @@ pub fn format(config: &NodeConfig) -> Result<(), StorageError> {
     belonging::claim(config)
 }
 
-/// What a recovered server goes on from.
+/// What a recovery goes on from, and comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovery {
     /// Who belonged to the ensemble, by this server's log.
@@ -29,21 +31,47 @@ pub struct Recovery {
     pub last: Zxid,
     /// It may have forgotten what it acknowledged.
     pub was_amnesiac: bool,
-    /// The version of the configuration in which it is alone.
-    pub version: Zxid,
+    /// What was done.
+    pub done: Done,
+}
+
+/// What a recovery has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// The server is alone from this version of the configuration on.
+    Alone(Zxid),
+    /// It was alone already, by an earlier recovery: nothing.
+    Before(Zxid),
+    /// Nothing was to be done.
+    Looked,
+}
+
+/// How to recover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Consent {
+    /// Say what there is to go on from, and change nothing.
+    pub only_look: bool,
+    /// Also if the server may have forgotten what it acknowledged.
+    pub without_memory: bool,
+    /// Also if another member runs.
+    pub beside_others: bool,
 }
 
 /// Epochs that are left out, for those that the lost members may have had among themselves: what comes is greater than whatever a
 /// client has seen.
 const LEFT_OUT: u32 = 1000;
 
-/// Makes this server the only member of its ensemble, by its own log: it leads what it holds, and others can be added to it.
+/// How long another member may take to show that it runs.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// Makes this server the only member of an ensemble that goes on from what its log holds; others can be added to it.
 ///
-/// What a majority of the members acknowledged without this server is lost, and the members of before must not run on their disks any more: both is
-/// the operator's to know. The log gets the two transactions of a change of the members that nobody else agreed to, in an epoch that the
-/// ensemble never had; nothing is cut from it. If the machine dies on the way, it can be done again. What is damaged is set aside, as at every
-/// start, and then there is nothing to go on from.
-pub fn recover(config: &NodeConfig, even_amnesiac: bool) -> Result<Recovery, StorageError> {
+/// What a majority of the members acknowledged without this server is lost, and the members of before must not run any more: who of them can be
+/// reached is refused, and the rest is the operator's to know. The log gets one transaction to which nobody else agreed, in an epoch that the
+/// ensemble never had; nothing is cut from it. From then on this server's history is that of another ensemble: it has no connection to
+/// a server that still has the one before (see `server::peer`). If the machine dies on the way, it can be done again. What is damaged is set aside, as
+/// at every start, and then there is nothing to go on from.
+pub fn recover(config: &NodeConfig, consent: Consent) -> Result<Recovery, StorageError> {
     let dir = &config.data_dir;
     let refused = |problem: &str| StorageError::Refused {
         path: dir.clone(),
@@ -67,117 +95,216 @@ pub fn recover(config: &NodeConfig, even_amnesiac: bool) -> Result<Recovery, Sto
     };
     let (mut store, recovered) = Store::open(dir, options)?;
     let was_amnesiac = recovered.epochs.amnesiac;
-    if was_amnesiac && !even_amnesiac {
-        return Err(refused(
-            "its server is without memory: it may have forgotten what it acknowledged. Recover the ensemble from a server that has not; if there is \
-             none, put a backup in its place, or accept with --without-memory what is here",
-        ));
-    }
     let known = recovered.lives.known.values().flatten();
     let promised = known.map(|life| life.promised).max().unwrap_or_default();
     // Pure: it only tells who counts by the log.
     let replica = Replica::new(config.zab(), recovered, Millis::default());
     let (view, last) = (replica.view().clone(), replica.last_logged());
+    let recovery = |done| Recovery {
+        before: view.members.clone(),
+        last,
+        was_amnesiac,
+        done,
+    };
+    if consent.only_look {
+        return Ok(recovery(Done::Looked));
+    }
     if last == Zxid::ZERO {
         return Err(refused(
             "it holds no transaction, so there is nothing to go on from",
         ));
     }
+    if was_amnesiac && !consent.without_memory {
+        return Err(refused(
+            "its server is without memory: it may have forgotten what it acknowledged. Recover the ensemble from a server that has not; if there is \
+             none, put a backup in its place, or accept with --without-memory what is here",
+        ));
+    }
+    let alone = Members {
+        voters: BTreeSet::from([config.id]),
+        observers: BTreeSet::new(),
+        about: view.members.about.clone(),
+    };
     let had = replica.epochs();
+    let is_done = view.founded > Zxid::ZERO && had.current >= view.founded.epoch();
+    if is_done && !was_amnesiac && view.next.is_none() && view.members == alone {
+        return Ok(recovery(Done::Before(view.version)));
+    }
+    if let Some(other) = others(config, &view)
+        .find(runs(config))
+        .filter(|_| !consent.beside_others)
+    {
+        let (id, address) = (other.id, config.dial_address(&other));
+        return Err(refused(&format!(
+            "server {id} runs, or something else answers at its address {address}: what it has and this server has not would be lost. Stop it first. If it is \
+             none of this ensemble, or is to be left behind all the same, accept that with --beside-others"
+        )));
+    }
     let greatest = promised.max(had.accepted).max(last.epoch());
     let epoch = greatest.0.checked_add(LEFT_OUT).map(Epoch);
     let epoch = epoch.ok_or_else(|| refused("its epochs are used up"))?;
+    let founding = founding(config, epoch);
+    let version = founding.zxid;
+    store.perform(operations(had, founding))?;
+    belonging::claim(config)?;
+    Ok(recovery(Done::Alone(version)))
+}
+
+/// What is written, in this order: the promise of the epoch before what belongs to it, and that it is current, and nothing forgotten, at the end.
+fn operations(had: Epochs, founding: Entry) -> Vec<DiskOp> {
+    let epoch = founding.zxid.epoch();
+    vec![
+        DiskOp::SaveEpochs(Epochs {
+            accepted: epoch,
+            ..had
+        }),
+        DiskOp::Append(founding),
+        DiskOp::SaveEpochs(Epochs {
+            accepted: epoch,
+            current: epoch,
+            amnesiac: false,
+        }),
+    ]
+}
+
+/// The others that belong to the ensemble, by the log and by the configuration file.
+fn others(config: &NodeConfig, view: &View) -> impl Iterator<Item = Member> {
+    let mut all = config.members.clone();
+    all.extend(ensemble::servers(&view.members));
+    all.extend(view.next.iter().flat_map(ensemble::servers));
+    all.remove(&config.id);
+    all.into_values()
+}
+
+/// Whether somebody answers where a member does.
+fn runs(config: &NodeConfig) -> impl Fn(&Member) -> bool {
+    |member| {
+        let address = config.dial_address(member);
+        let found = (address.host(), address.port()).to_socket_addrs();
+        let mut found = found.into_iter().flatten();
+        found.any(|address| TcpStream::connect_timeout(&address, ANSWER).is_ok())
+    }
+}
+
+/// The transaction after which this server is the only member.
+fn founding(config: &NodeConfig, epoch: Epoch) -> Entry {
     let alone = Member {
         role: Role::Voter,
         ..config.members[&config.id].clone()
     };
-    let entries = change(&view, alone, epoch);
-    let version = entries.last().expect("a change is two of them").zxid;
-    let epochs = |current| Epochs {
-        accepted: epoch,
-        current,
-        amnesiac: false,
-    };
-    let mut operations = vec![DiskOp::SaveEpochs(Epochs {
-        amnesiac: was_amnesiac,
-        ..epochs(had.current)
-    })];
-    operations.extend(entries.into_iter().map(DiskOp::Append));
-    operations.push(DiskOp::SaveEpochs(epochs(epoch)));
-    store.perform(operations)?;
-    belonging::claim(config)?;
-    Ok(Recovery {
-        before: view.members,
-        last,
-        was_amnesiac,
-        version,
-    })
-}
-
-/// The transactions after which this server is the only member.
-fn change(view: &View, alone: Member, epoch: Epoch) -> Vec<Entry> {
-    // A change that is under way is ended first.
-    let ended = view.next.iter().map(|_| Txn::activation());
-    let before = view.next.as_ref().unwrap_or(&view.members);
-    let join = Body::Join {
-        from: ensemble::text(&ensemble::servers(before)),
-        to: ensemble::text(&Servers::from([(alone.id, alone)])),
-    };
-    let join = Txn {
+    let members = ensemble::text(&Servers::from([(alone.id, alone)]));
+    let txn = Txn {
         time_ms: wall_clock_ms(),
-        ..Txn::of_nobody(join)
+        ..Txn::of_nobody(Body::Found { members })
     };
-    let txns = ended.chain([join.encode(), Txn::activation()]);
-    let entry = |(txn, counter): (Bytes, u32)| Entry {
-        zxid: Zxid::new(epoch, counter),
-        txn,
-    };
-    txns.zip(1..).map(entry).collect()
+    Entry {
+        zxid: Zxid::new(epoch, 1),
+        txn: txn.encode(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ensemble::READING;
+    use crate::zab::NodeId;
+    use std::path::Path;
 
-    fn servers(ids: &[u64]) -> Servers {
-        let lines: Vec<String> = ids
-            .iter()
-            .map(|id| format!("server.{id}=127.0.0.1:{id}:{id}:participant"))
-            .collect();
-        ensemble::parse(&lines.join("\n")).unwrap()
+    /// Server 2 of three, none of which runs: nobody can listen on port 0.
+    fn config(dir: &Path) -> NodeConfig {
+        let text = format!(
+            "id = 2\ndata_dir = {dir:?}\nclient_address = \"127.0.0.1:1\"\npeer_address = \"127.0.0.1:0\"\n\
+             [[members]]\nid = 1\npeer_address = \"127.0.0.1:1\"\n\
+             [[members]]\nid = 2\npeer_address = \"127.0.0.1:2\"\n\
+             [[members]]\nid = 3\npeer_address = \"127.0.0.1:3\"\n"
+        );
+        NodeConfig::parse(Path::new("test"), &text).unwrap()
     }
 
-    fn after(view: &View, entries: &[Entry]) -> View {
-        let changed = |view: View, entry: &Entry| match (READING.change)(&entry.txn) {
-            Some(change) => view.after(entry.zxid, change),
-            None => view,
+    fn options(config: &NodeConfig) -> StoreOptions {
+        StoreOptions {
+            segment_bytes: config.log.segment_bytes,
+            ..StoreOptions::default()
+        }
+    }
+
+    /// What a server would go on from.
+    fn held(config: &NodeConfig) -> (View, Zxid, Epochs) {
+        let (_, recovered) = Store::open(&config.data_dir, options(config)).unwrap();
+        let epochs = recovered.epochs;
+        let replica = Replica::new(config.zab(), recovered, Millis::default());
+        (replica.view().clone(), replica.last_logged(), epochs)
+    }
+
+    /// Used, and without memory if that is asked for.
+    fn used(config: &NodeConfig, amnesiac: bool) -> Epochs {
+        format(config).unwrap();
+        let (mut store, _) = Store::open(&config.data_dir, options(config)).unwrap();
+        let epochs = Epochs {
+            accepted: Epoch(1),
+            current: Epoch(1),
+            amnesiac,
         };
-        entries.iter().fold(view.clone(), changed)
+        let entry = Entry {
+            zxid: Zxid::new(Epoch(1), 1),
+            txn: Txn::of_nobody(Body::Check).encode(),
+        };
+        let used = vec![DiskOp::SaveEpochs(epochs), DiskOp::Append(entry)];
+        store.perform(used).unwrap();
+        epochs
     }
 
     #[test]
     fn a_server_is_alone_in_the_end_wherever_the_machine_died_on_the_way_before() {
-        let initial = View::initial(ensemble::members(&servers(&[1, 2, 3])));
-        let under_way = Txn::of_nobody(Body::Join {
-            from: ensemble::text(&servers(&[1, 2, 3])),
-            to: ensemble::text(&servers(&[2, 3, 4])),
-        });
-        let under_way = Entry {
-            zxid: Zxid::new(Epoch(1), 1),
-            txn: under_way.encode(),
+        let consent = Consent {
+            without_memory: true,
+            ..Consent::default()
         };
-        let alone = servers(&[2]).remove(&crate::zab::NodeId(2)).unwrap();
-        for before in [initial.clone(), after(&initial, &[under_way])] {
-            let first = change(&before, alone.clone(), Epoch(1000));
-            for written in 0..=first.len() {
-                let again = after(&before, &first[..written]);
-                let entries = change(&again, alone.clone(), Epoch(2000));
-                let view = after(&again, &entries);
-                let version = entries.last().unwrap().zxid;
-                assert_eq!((view.version, view.next), (version, None));
-                assert_eq!(view.members, ensemble::members(&servers(&[2])), "{written}");
-            }
+        for (amnesiac, written) in [false, true]
+            .into_iter()
+            .flat_map(|a| (0..=3).map(move |w| (a, w)))
+        {
+            let dir = tempfile::tempdir().unwrap();
+            let config = config(dir.path());
+            let had = used(&config, amnesiac);
+            let mut operations = operations(had, founding(&config, Epoch(1001)));
+            operations.truncate(written);
+            let (mut store, _) = Store::open(dir.path(), options(&config)).unwrap();
+            store.perform(operations).unwrap();
+            drop(store);
+            let recovery = recover(&config, consent).unwrap();
+            let (view, last, epochs) = held(&config);
+            assert_eq!(
+                view.members.voters,
+                BTreeSet::from([NodeId(2)]),
+                "{written}"
+            );
+            assert_eq!((view.founded, view.next), (last, None), "{written}");
+            assert_eq!(
+                (epochs.current, epochs.amnesiac),
+                (last.epoch(), false),
+                "{written}"
+            );
+            let expected = match written {
+                3 => Done::Before(last),
+                _ => Done::Alone(last),
+            };
+            assert_eq!(recovery.done, expected, "{written}");
         }
+    }
+
+    #[test]
+    fn who_only_looks_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path());
+        let had = used(&config, true);
+        let only_look = Consent {
+            only_look: true,
+            ..Consent::default()
+        };
+        let recovery = recover(&config, only_look).unwrap();
+        assert_eq!((recovery.done, recovery.last.counter()), (Done::Looked, 1));
+        assert!(recovery.was_amnesiac);
+        let (view, last, epochs) = held(&config);
+        assert_eq!((view.version, last.counter(), epochs), (Zxid::ZERO, 1, had));
     }
 }

@@ -115,6 +115,11 @@ pub enum Body {
     },
     /// The one to come is the configuration.
     Activate,
+    /// This is the configuration, of an ensemble that goes on from what is left of another: a text, see [`crate::ensemble`].
+    Found {
+        /// Its members.
+        members: String,
+    },
 }
 
 /// The version of the encoding, the first byte of every transaction.
@@ -145,7 +150,7 @@ impl Txn {
     /// The bytes for the log.
     pub fn encode(&self) -> Bytes {
         let format = match self.body {
-            Body::Join { .. } | Body::Activate => MEMBERS,
+            Body::Join { .. } | Body::Activate | Body::Found { .. } => MEMBERS,
             _ => FORMAT,
         };
         let bytes = postcard::to_extend(self, vec![format])

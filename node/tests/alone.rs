@@ -7,7 +7,7 @@ use bytes::Bytes;
 use keelhaul_node::zab::{
     Candidacy, Chain, Config, Cure, DiskOp, Entry, Epoch, Epochs, Evidence, FromLeader, Input,
     Life, Lives, Members, Message, Millis, NodeId, Notification, Output, Reading, Recovered,
-    Replica, Standing, Status, ToLeader, View, Vote, Zxid,
+    Replica, Standing, Status, Stored, ToLeader, View, Vote, Zxid,
 };
 use std::collections::BTreeSet;
 
@@ -18,6 +18,7 @@ struct Alone {
     now: u64,
     disk: u64,
     said: Vec<(NodeId, Message)>,
+    contradicted: Vec<(NodeId, Zxid)>,
 }
 
 /// Five voters.
@@ -56,6 +57,7 @@ impl Alone {
             now: 0,
             disk: 0,
             said: Vec::new(),
+            contradicted: Vec::new(),
         };
         for peer in 1..=4 {
             alone.step(Input::PeerUp(NodeId(peer)));
@@ -116,6 +118,9 @@ impl Alone {
                         inputs = vec![Input::DiskDone { count: self.disk }];
                     }
                     Output::Send { to, message } => self.said.push((to, message)),
+                    Output::Contradicted { leader, zxid } => {
+                        self.contradicted.push((leader, zxid));
+                    }
                     _ => {}
                 }
             }
@@ -256,14 +261,20 @@ fn follower(log: &[Zxid]) -> Alone {
         zxid,
         txn: Bytes::new(),
     };
+    follower_with(Recovered {
+        entries: log.iter().map(entry).collect(),
+        ..Recovered::default()
+    })
+}
+
+fn follower_with(recovered: Recovered) -> Alone {
     let mut follower = Alone::with(Recovered {
         epochs: Epochs {
             accepted: Epoch(5),
             current: Epoch(5),
             ..Epochs::default()
         },
-        entries: log.iter().map(entry).collect(),
-        ..Recovered::default()
+        ..recovered
     });
     follower.elect(NodeId(4), Zxid::new(Epoch(5), 9));
     assert!(matches!(
@@ -296,6 +307,39 @@ fn a_cut_that_fails_is_not_taken_for_one_that_was_done() {
     assert_eq!(follower.replica.epochs().current, Epoch(5));
     assert!(!follower.answered().any(acknowledges));
     assert!(follower.answered().any(leaves));
+}
+
+#[test]
+fn a_leader_that_wants_a_cut_of_what_is_delivered_is_contradicted_once_and_not_tried_again_at_once()
+{
+    let z = |counter| Zxid::new(Epoch(5), counter);
+    let beginning = Bytes::new();
+    let mut follower = follower_with(Recovered {
+        snapshot: Some(Stored {
+            zxid: z(2),
+            beginning,
+        }),
+        log_start: z(2),
+        ..Recovered::default()
+    });
+    assert_eq!(follower.replica.delivered(), z(2));
+    follower.leader_says(4, FromLeader::Truncate { zxid: z(1) });
+    follower.leader_says(4, FromLeader::NewLeader);
+    assert_eq!(follower.contradicted, [(NodeId(4), z(1))]);
+    assert_eq!(follower.replica.last_logged(), z(2));
+    let acknowledges = |body: &ToLeader| matches!(body, ToLeader::AckNewLeader);
+    assert!(!follower.answered().any(acknowledges));
+    // It waits as long as a synchronisation may take.
+    for _ in 0..28 {
+        follower.now += 100;
+        follower.leader_says(4, FromLeader::Ping { beat: 1 });
+        follower.step(Input::Tick);
+        let status = follower.replica.status();
+        assert!(matches!(status, Status::Following { serving: false, .. }));
+    }
+    follower.now += 500;
+    follower.step(Input::Tick);
+    assert_eq!(follower.replica.status(), Status::Looking);
 }
 
 #[test]

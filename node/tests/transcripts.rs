@@ -377,6 +377,11 @@ impl Story {
             Output::Forgot(evidence) => {
                 self.say(&format!("n{n} has forgotten {}", show_evidence(&evidence)));
             }
+            Output::Contradicted { leader, zxid } => {
+                self.say(&format!(
+                    "n{n} contradicts {leader:?}, which wants a cut after {zxid:?}"
+                ));
+            }
             Output::Status(status) => self.say(&format!("n{n} {}", show_status(status))),
             Output::View(view) if view.version > Zxid::ZERO => {
                 let next = view

@@ -9,7 +9,7 @@ use super::forward::{Downward, Upward};
 use super::jury::Jury;
 use super::leading::Leader;
 use super::metrics::{Metrics, Passing, TURN_MS};
-use super::peer::PeerLink;
+use super::peer::{Founded, PeerLink};
 use super::pipeline::Clients;
 use super::read_only::ReadOnly;
 use super::restoring::Restoring;
@@ -79,6 +79,8 @@ pub(super) struct Engine {
     pub(super) newest: View,
     /// Whom the dialling task is to connect to.
     pub(super) dials: watch::Sender<Servers>,
+    /// Whose history this server holds.
+    pub(super) founded: watch::Sender<Founded>,
     /// The last number given to a question to the leader.
     pub(super) number: u64,
     /// Sessions that showed signs of life since the last report.
@@ -116,7 +118,6 @@ impl Engine {
             at,
             clock,
             status: replica.status(),
-            replica,
             tree,
             restoring: None,
             digests,
@@ -136,6 +137,7 @@ impl Engine {
             reads: Vec::new(),
             newest: View::initial(config.zab_members()),
             dials: watch::Sender::new(Servers::new()),
+            founded: watch::Sender::new(super::ensemble::founded(&replica)),
             number: 0,
             touched: FxHashSet::default(),
             upward: Vec::new(),
@@ -146,6 +148,7 @@ impl Engine {
             next_turn: Millis(TURN_MS),
             stopped: None,
             config,
+            replica,
             #[cfg(feature = "bugs")]
             bug: None,
         }

@@ -1,6 +1,7 @@
 //! The ensemble as this server knows it: whom it connects to, and how the leader changes it on request.
 
 use super::engine::Engine;
+use super::peer::{Founded, PeerLink};
 use crate::acl::{self, Permission};
 use crate::config::{Member, NodeConfig};
 use crate::ensemble::{self, Servers, Wanted};
@@ -32,7 +33,31 @@ pub(super) fn compare_with_file(config: &NodeConfig, replica: &Replica) {
     }
 }
 
+/// Whose history a server holds.
+pub(super) fn founded(replica: &Replica) -> Founded {
+    (replica.last_logged() > Zxid::ZERO).then(|| replica.view().founded)
+}
+
 impl Engine {
+    /// Looks whose history this server holds now. Who greeted with that of another ensemble before is heard no more.
+    pub(super) fn keep_to_own(&mut self) {
+        let ours = founded(&self.replica);
+        if self.founded.send_replace(ours) == ours {
+            return;
+        }
+        let others = self.peers.iter();
+        let others = others.filter(|(_, link)| self.is_of_another_ensemble(link));
+        for peer in others.map(|(&peer, _)| peer).collect::<Vec<_>>() {
+            self.peer_lost(peer);
+        }
+    }
+
+    /// Whether the peer held the history of another ensemble when it greeted.
+    pub(super) fn is_of_another_ensemble(&self, link: &PeerLink) -> bool {
+        let ours = *self.founded.borrow();
+        ours.is_some() && link.founded.is_some() && link.founded != ours
+    }
+
     /// The servers of the configuration in force, by this server's log.
     pub(super) fn servers(&self) -> Servers {
         self.servers_of(self.replica.view())
@@ -72,6 +97,7 @@ impl Engine {
             voters: voters.into_iter().collect(),
         });
         self.newest = view;
+        self.keep_to_own();
         self.choose_dials();
     }
 

@@ -16,6 +16,10 @@ const AHEAD: usize = 1 << 20;
 
 impl Engine {
     pub(super) fn peer_up(&mut self, peer: NodeId, link: PeerLink) {
+        if self.is_of_another_ensemble(&link) {
+            // This server has got its history since they greeted.
+            return;
+        }
         if let Some(before) = self.peers.get(&peer) {
             // What was delayed on its way must not replace what came later. If both have dialled, the connection stays that
             // was dialled by the one with the greater id: both ends choose the same.
@@ -62,7 +66,7 @@ impl Engine {
     }
 
     /// Breaks the connection, if there is one, and says so to the replica.
-    fn peer_lost(&mut self, peer: NodeId) {
+    pub(super) fn peer_lost(&mut self, peer: NodeId) {
         if self.peers.remove(&peer).is_some() {
             tracing::info!(peer = peer.0, "disconnected");
             self.lookout.observe(Observation::PeerDown(peer));

@@ -303,7 +303,7 @@ async fn run_once(
         tree,
         disk,
     );
-    let wanted = engine.dials.subscribe();
+    let wanted = (engine.dials.subscribe(), engine.founded.subscribe());
     peer::start(
         &mut tasks,
         peers.listen()?,

@@ -49,6 +49,11 @@ impl Engine {
                 "this server's disk has forgotten what the server said, as an old copy does: no vote and no acknowledgement until a leader has \
                  brought it up to date"
             ),
+            Output::Contradicted { leader, zxid } => tracing::error!(
+                leader = leader.0, %zxid, delivered = %self.tree.zxid(),
+                "the leader wants a cut of what is applied here: it leads without a committed transaction, or this server's disk is of another ensemble. \
+                 This server does not follow it"
+            ),
             Output::Deliver(entry) => self.deliver(entry)?,
             Output::TakeSnapshot => {
                 let sure = self.jury.doubts().is_none();
@@ -155,6 +160,7 @@ impl Engine {
         tracing::info!(%status, zxid = %self.tree.zxid(), "status");
         let served = self.status.serving();
         self.status = status;
+        self.keep_to_own();
         self.choose_dials();
         self.passing.status(status, self.at);
         if self.read_only.status(status, self.now) {

@@ -5,6 +5,9 @@
 //! carries messages of the protocol core and beats of the lookout, in order, until it breaks. It breaks when it says nothing for twice the
 //! synchronisation limit (signs of life are sent when there is nothing else), and is dialled again.
 //!
+//! Who holds the history of an ensemble that `recover` left behind, and who holds that of the one which it founded, have no connection: each
+//! would take the other's transactions for a tail to be cut. A server that holds nothing yet may join either.
+//!
 //! With TLS, each side must show a certificate of an authority that the other trusts before a word of the greeting is read, and the
 //! certificate must be that of the member whom the greeting names. Without it peers are not authenticated.
 
@@ -19,7 +22,7 @@ use crate::ensemble::Servers;
 use crate::tls::{PeerSecurity, names};
 use crate::txn::Incarnation;
 use crate::warn::Beat;
-use crate::zab::{Members, Message, Millis, NodeId};
+use crate::zab::{Members, Message, Millis, NodeId, Zxid};
 use bytes::{Bytes, BytesMut};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -37,7 +40,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// The protocol's name and version; a member that speaks another is refused.
-const PROTOCOL: [u8; 8] = *b"KEELHL\x00\x07";
+const PROTOCOL: [u8; 8] = *b"KEELHL\x00\x08";
 
 /// How long a dial, and then a greeting, may take.
 const PATIENCE: Duration = Duration::from_millis(1000);
@@ -79,7 +82,11 @@ struct Hello {
     /// The sender may be unknown to the receiver, and dials whatever its id.
     joins: bool,
     cluster: String,
+    founded: Founded,
 }
+
+/// When the ensemble was founded anew whose history a server holds (see [`crate::zab::View`]); nothing if it holds none yet.
+pub(super) type Founded = Option<Zxid>;
 
 #[derive(Debug, thiserror::Error)]
 enum LinkError {
@@ -95,6 +102,16 @@ enum LinkError {
     Handshake(io::Error),
     #[error("{0}")]
     Refused(String),
+    #[error(
+        "server {0} goes on from another disk, as the ensemble that `keelhaul-node recover` founded at {1}, and this server holds the history of the one \
+         before: they have no connection. Stop this server if it was given up; to add it there, start it on an empty directory"
+    )]
+    LeftBehind(NodeId, Zxid),
+    #[error(
+        "server {0} runs on the disk of the ensemble that `keelhaul-node recover` left behind: they have no connection, and what clients write there \
+         is not known here. Stop it; to add it here, start it on an empty directory"
+    )]
+    OfBefore(NodeId),
     #[error("it had not said who it is when others came")]
     Evicted,
     #[error("it closed the connection")]
@@ -114,6 +131,8 @@ pub(super) struct PeerLink {
     pub(super) in_order: bool,
     /// The dialler's number for it.
     pub(super) dial: u64,
+    /// Whose history the peer held when it greeted.
+    pub(super) founded: Founded,
     out: mpsc::UnboundedSender<Bytes>,
     queued: Arc<AtomicUsize>,
     frames: FrameWriter,
@@ -163,6 +182,7 @@ struct Peers {
     numbers: Arc<AtomicU64>,
     events: mpsc::Sender<Event>,
     wanted: watch::Receiver<Servers>,
+    founded: watch::Receiver<Founded>,
 }
 
 /// Starts to listen, and to dial every member with a smaller id.
@@ -173,7 +193,7 @@ pub(super) fn start(
     incarnation: Incarnation,
     random: &mut ChaCha8Rng,
     events: &mpsc::Sender<Event>,
-    wanted: watch::Receiver<Servers>,
+    (wanted, founded): (watch::Receiver<Servers>, watch::Receiver<Founded>),
 ) {
     let numbers = Arc::new(AtomicU64::new(1));
     let peers = Peers {
@@ -183,6 +203,7 @@ pub(super) fn start(
         numbers,
         events: events.clone(),
         wanted: wanted.clone(),
+        founded,
     };
     let random = ChaCha8Rng::seed_from_u64(random.random());
     tasks.spawn(dial_all(peers.clone(), wanted, random));
@@ -249,6 +270,11 @@ fn tell(problem: &LinkError, address: SocketAddr, complaints: &mut Complaints) {
         LinkError::Stopping | LinkError::Closed | LinkError::Io(_) => {
             tracing::info!(%address, %problem, "connection of a peer ended");
         }
+        LinkError::LeftBehind(..) | LinkError::OfBefore(_) => {
+            if let Some(times) = complaints.about(address.ip(), Instant::now()) {
+                tracing::error!(%address, %problem, times, "two ensembles run: not said again for a minute");
+            }
+        }
         _ => {
             if let Some(times) = complaints.about(address.ip(), Instant::now()) {
                 tracing::warn!(%address, %problem, times, "a peer's connection was refused or broken; not said again for a minute");
@@ -275,10 +301,17 @@ async fn dial_while_wanted(
         let address = peers.config.dial_address(&member);
         if let Err(problem) = dial(&peers, &member, &address).await {
             // A peer that is away is dialled many times; the same problem is said once.
-            let problem = problem.to_string();
-            if problem != said {
-                tracing::info!(peer = member.id.0, %address, %problem, "connection to a peer ended");
-                said = problem;
+            let text = problem.to_string();
+            if text != said {
+                match problem {
+                    LinkError::LeftBehind(..) | LinkError::OfBefore(_) => {
+                        tracing::error!(peer = member.id.0, %address, %problem, "two ensembles run");
+                    }
+                    _ => {
+                        tracing::info!(peer = member.id.0, %address, %problem, "connection to a peer ended");
+                    }
+                }
+                said = text;
             }
         }
         tokio::time::sleep(Duration::from_millis(pauses.random_range(PAUSE_MS))).await;
@@ -309,6 +342,7 @@ async fn dial(peers: &Peers, member: &Member, address: &Address) -> Result<(), L
             .await?;
         let theirs = wire.hear(&mut stream.read).await?;
         peers.check(&theirs)?;
+        peers.check_history(&theirs)?;
         if theirs.from != member.id {
             let text = format!(
                 "server {} answered where {} should; see `dial` and `members`",
@@ -316,19 +350,16 @@ async fn dial(peers: &Peers, member: &Member, address: &Address) -> Result<(), L
             );
             return Err(LinkError::Refused(text));
         }
-        Ok((stream, theirs.incarnation))
+        Ok((stream, theirs))
     };
-    let (stream, incarnation) =
-        timeout(PATIENCE, greeting)
-            .await
-            .map_err(|_| LinkError::Silent {
-                what: "answer the greeting",
-                limit: PATIENCE,
-            })??;
-    let order = (peers.config.id > member.id, number);
-    peers
-        .carry(stream, wire, member.id, incarnation, order)
+    let (stream, theirs) = timeout(PATIENCE, greeting)
         .await
+        .map_err(|_| LinkError::Silent {
+            what: "answer the greeting",
+            limit: PATIENCE,
+        })??;
+    let order = (peers.config.id > member.id, number);
+    peers.carry(stream, wire, &theirs, order).await
 }
 
 async fn accept(
@@ -352,6 +383,7 @@ async fn accept(
         }
         wire.say(&mut stream.write, &peers.hello(theirs.from, theirs.dial))
             .await?;
+        peers.check_history(&theirs)?;
         Ok((stream, theirs))
     };
     let (stream, theirs) = tokio::select! {
@@ -363,9 +395,7 @@ async fn accept(
     };
     drop(evicted);
     let order = (theirs.from > peers.config.id, theirs.dial);
-    peers
-        .carry(stream, wire, theirs.from, theirs.incarnation, order)
-        .await
+    peers.carry(stream, wire, &theirs, order).await
 }
 
 fn opened(stream: io::Result<Stream>, tls: bool) -> Result<Stream, LinkError> {
@@ -388,6 +418,19 @@ impl Peers {
             members,
             joins: to > from,
             cluster: self.config.cluster.clone(),
+            founded: *self.founded.borrow(),
+        }
+    }
+
+    /// Whether the peer's history and ours are of one ensemble. After the greetings of both, so that both say it.
+    fn check_history(&self, theirs: &Hello) -> Result<(), LinkError> {
+        let ours = *self.founded.borrow();
+        match (ours, theirs.founded) {
+            (Some(ours), Some(other)) if ours < other => {
+                Err(LinkError::LeftBehind(theirs.from, other))
+            }
+            (Some(ours), Some(other)) if ours > other => Err(LinkError::OfBefore(theirs.from)),
+            _ => Ok(()),
         }
     }
 
@@ -475,10 +518,10 @@ impl Peers {
         &self,
         stream: Stream,
         wire: Wire,
-        peer: NodeId,
-        incarnation: Incarnation,
+        theirs: &Hello,
         (in_order, dial): (bool, u64),
     ) -> Result<(), LinkError> {
+        let peer = theirs.from;
         let id = ConnectionId(self.numbers.fetch_add(1, Ordering::Relaxed));
         let (out, queue) = mpsc::unbounded_channel();
         let queued = Arc::new(AtomicUsize::new(0));
@@ -490,9 +533,10 @@ impl Peers {
         let last_sent = Millis::default();
         let link = PeerLink {
             id,
-            incarnation,
+            incarnation: theirs.incarnation,
             in_order,
             dial,
+            founded: theirs.founded,
             out,
             queued: queued.clone(),
             frames,

@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The version of the image's layout, its first byte.
-pub(super) const FORMAT: u8 = 4;
+pub(super) const FORMAT: u8 = 5;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Header {

@@ -327,6 +327,7 @@ impl Tree {
             }
             Body::Join { from, to } => self.join(txn.origin, txn.time_ms, &from, &to),
             Body::Activate => self.activate(observer),
+            Body::Found { members } => self.found(txn.origin, txn.time_ms, &members, observer),
             body => self.apply_body(txn.time_ms, body, observer),
         }
     }
@@ -398,7 +399,7 @@ impl Tree {
             Body::OpenSession { .. } | Body::CloseSession => {
                 Err(self.diverged("a session's change within", "a multi"))
             }
-            Body::Join { .. } | Body::Activate => {
+            Body::Join { .. } | Body::Activate | Body::Found { .. } => {
                 Err(self.diverged("a change of the ensemble within", "a multi"))
             }
         }
@@ -412,14 +413,8 @@ impl Tree {
         from: &str,
         to: &str,
     ) -> Result<Outcome, Diverged> {
-        let members = |text| ensemble::parse(text).map(|servers| ensemble::members(&servers));
-        let (Some(from), Some(to)) = (members(from), members(to)) else {
-            return Err(self.diverged("a configuration is not legal in", path::CONFIG));
-        };
-        let view = self
-            .ensemble
-            .take()
-            .map_or_else(zab::View::default, |e| e.view);
+        let (from, to) = (self.members(from)?, self.members(to)?);
+        let view = self.view();
         self.ensemble = Some(Ensemble {
             view: view.after(self.zxid, zab::Change::Join { from, to }),
             asker: Some((asker, time_ms)),
@@ -427,9 +422,20 @@ impl Tree {
         Ok(Outcome::Joining)
     }
 
+    /// The members of a configuration in the log.
+    fn members(&self, text: &str) -> Result<zab::Members, Diverged> {
+        let servers = ensemble::parse(text);
+        let illegal = || self.diverged("a configuration is not legal in", path::CONFIG);
+        servers.map_or_else(|| Err(illegal()), |servers| Ok(ensemble::members(&servers)))
+    }
+
+    fn view(&self) -> zab::View {
+        let known = self.ensemble.as_ref();
+        known.map_or_else(zab::View::default, |known| known.view.clone())
+    }
+
     /// The ensemble has changed.
     fn activate(&mut self, observer: &mut dyn FnMut(Change<'_>)) -> Result<Outcome, Diverged> {
-        let zxid = self.zxid;
         let Some(Ensemble {
             view,
             asker: Some((asker, time_ms)),
@@ -437,7 +443,31 @@ impl Tree {
         else {
             return Err(self.diverged("no change is under way in", path::CONFIG));
         };
-        let view = view.after(zxid, zab::Change::Activate);
+        self.change_members(&view, zab::Change::Activate, (asker, time_ms), observer)
+    }
+
+    /// The ensemble is another from here on.
+    fn found(
+        &mut self,
+        asker: Origin,
+        time_ms: i64,
+        members: &str,
+        observer: &mut dyn FnMut(Change<'_>),
+    ) -> Result<Outcome, Diverged> {
+        let change = zab::Change::Found(self.members(members)?);
+        let view = self.view();
+        self.change_members(&view, change, (asker, time_ms), observer)
+    }
+
+    fn change_members(
+        &mut self,
+        before: &zab::View,
+        change: zab::Change,
+        (asker, time_ms): (Origin, i64),
+        observer: &mut dyn FnMut(Change<'_>),
+    ) -> Result<Outcome, Diverged> {
+        let zxid = self.zxid;
+        let view = before.after(zxid, change);
         let data = ensemble::znode(&view.members, zxid);
         self.ensemble = Some(Ensemble { view, asker: None });
         // As in ZooKeeper, its version is -1 from then on: the zxid is what tells.

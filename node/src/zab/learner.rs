@@ -21,6 +21,9 @@ const PROGRESS_EVERY: u32 = 256;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
+    /// The leader wants a cut of what is delivered here: one of the two is wrong, and nothing that is done now mends it. Until patience ends
+    /// nothing is answered, or the same would be tried a thousand times a second.
+    Contradicted,
     /// The leader has been told that we are here.
     Introduced,
     /// The promise is on its way to the disk.
@@ -121,6 +124,12 @@ impl Follower {
 
     pub(super) fn leader_says(&mut self, core: &mut Core, body: FromLeader) -> Next {
         self.heard = core.now;
+        if self.stage == Stage::Contradicted {
+            return match body {
+                FromLeader::Resign => Next::Look,
+                _ => Next::Stay,
+            };
+        }
         match body {
             FromLeader::LeaderInfo { epoch } => return self.promise(core, epoch),
             FromLeader::Truncate { zxid } => return self.truncate(core, zxid),
@@ -184,7 +193,15 @@ impl Follower {
     }
 
     fn truncate(&mut self, core: &mut Core, zxid: Zxid) -> Next {
-        let possible = self.staged.is_none() && core.log.contains(zxid) && zxid >= core.delivered;
+        if self.stage == Stage::Syncing && zxid < core.delivered {
+            self.stage = Stage::Contradicted;
+            core.out(Output::Contradicted {
+                leader: self.leader,
+                zxid,
+            });
+            return Next::Stay;
+        }
+        let possible = self.staged.is_none() && core.log.contains(zxid);
         if self.stage != Stage::Syncing || !possible {
             return Next::Look;
         }

@@ -383,6 +383,14 @@ pub enum Output {
     },
     /// This replica has learned that it forgot what it once had on disk: from now on it is amnesiac.
     Forgot(Evidence),
+    /// The leader that is followed wants the history cut after this zxid, and more is delivered here: it leads without a committed
+    /// transaction.
+    Contradicted {
+        /// Who.
+        leader: NodeId,
+        /// After which zxid.
+        zxid: Zxid,
+    },
     /// Do this on the disk, after all that was asked before.
     Disk(DiskOp),
     /// Replace the state of the layer above by the snapshot at this zxid, which is that of the new history; answered by [`Input::Restored`] when that is

@@ -52,6 +52,9 @@ pub enum Change {
     },
     /// The members to come are the members.
     Activate,
+    /// These are the members from here on, and nobody of before agreed to it: the history goes on as that of another ensemble, because a
+    /// majority of the one before is lost for good. No leader proposes it.
+    Found(Members),
 }
 
 /// Who counts, by the history up to some entry.
@@ -63,6 +66,8 @@ pub struct View {
     pub members: Members,
     /// The members to come, while a change is under way.
     pub next: Option<Members>,
+    /// The zxid of the last [`Change::Found`]; 0: there was none. Histories that differ in it are of different ensembles.
+    pub founded: Zxid,
 }
 
 impl View {
@@ -72,6 +77,7 @@ impl View {
             version: Zxid::ZERO,
             members,
             next: None,
+            founded: Zxid::ZERO,
         }
     }
 
@@ -83,11 +89,19 @@ impl View {
                 version: zxid,
                 members: from,
                 next: Some(to),
+                founded: self.founded,
             },
             (Change::Activate, Some(next)) => View {
                 version: zxid,
                 members: next.clone(),
                 next: None,
+                founded: self.founded,
+            },
+            (Change::Found(members), _) => View {
+                version: zxid,
+                members,
+                next: None,
+                founded: zxid,
             },
             _ => self.clone(),
         }
@@ -214,6 +228,21 @@ mod tests {
         assert_eq!(view.after(z(1), Change::Activate), view);
         let joint = view.after(z(1), join(&[1], &[2]));
         assert_eq!(joint.after(z(2), join(&[1], &[3])), joint);
+    }
+
+    #[test]
+    fn an_ensemble_that_was_founded_anew_is_told_from_the_one_before_whatever_was_under_way() {
+        let view = View::initial(members(&[1, 2, 3]));
+        let joint = view.after(z(1), join(&[1, 2, 3], &[3, 4, 5]));
+        for before in [view, joint] {
+            let alone = before.after(z(2), Change::Found(members(&[3])));
+            assert_eq!((alone.founded, &alone.next), (z(2), &None));
+            assert!(alone.is_quorum(|id| id == NodeId(3)));
+            let grown = alone
+                .after(z(3), join(&[3], &[3, 6]))
+                .after(z(4), Change::Activate);
+            assert_eq!((grown.founded, grown.version), (z(2), z(4)));
+        }
     }
 
     #[test]

@@ -138,3 +138,58 @@ fn who_may_have_forgotten_is_recovered_from_only_if_that_is_accepted() {
     assert_eq!(client.get("/kept").unwrap().0, b"x");
     client.create("/after", b"", 0).unwrap();
 }
+
+#[test]
+fn a_server_that_was_recovered_beside_the_others_takes_nothing_from_them_and_they_nothing_from_it()
+{
+    let mut cluster = Cluster::start(3, ENABLED);
+    let leader = cluster.wait();
+    let (gone, stays) = ((leader + 1) % 3, (leader + 2) % 3);
+    config(&mut as_root(&cluster, leader));
+    cluster.servers[gone].kill();
+    let mut client = Client::connect(cluster.address(leader));
+    client.create("/without", b"x", 0).unwrap();
+    let refused = recover(&cluster, gone, &[]).unwrap_err();
+    assert!(refused.contains("--beside-others"), "{refused}");
+    let looked = recover(&cluster, gone, &["--dry-run"]).unwrap();
+    assert!(looked.contains("Nothing was changed"), "{looked}");
+    let done = recover(&cluster, gone, &["--beside-others"]).unwrap();
+    assert!(done.contains("is the only member"), "{done}");
+    let again = recover(&cluster, gone, &["--beside-others"]).unwrap();
+    assert!(again.contains("Nothing was changed"), "{again}");
+
+    cluster.servers[gone].start();
+    let mut alone = eventually("the leader that was recovered", || {
+        (cluster.servers[gone].mode()? == "leader").then(|| Client::connect(cluster.address(gone)))
+    });
+    alone.create("/alone", b"", 0).unwrap();
+    for n in [leader, stays] {
+        eventually("that it has heard of the other ensemble", || {
+            let log = cluster.servers[n].log();
+            log.contains("two ensembles run").then_some(())
+        });
+        // Whoever starts again goes on with its own as well.
+        cluster.servers[n].kill();
+        cluster.servers[n].start();
+        eventually("its service", || cluster.servers[n].mode());
+    }
+    for n in [leader, stays] {
+        let mut client = eventually("a session", || {
+            Client::try_connect(cluster.address(n), 10_000).ok()
+        });
+        assert_eq!(client.get("/without").unwrap().0, b"x");
+        assert!(client.exists("/alone").is_err());
+    }
+    assert!(alone.exists("/without").is_err());
+    let log = cluster.servers[gone].log();
+    assert!(log.contains("recover` left behind"), "{log}");
+
+    // One of them is given up, and joins with an empty directory.
+    cluster.servers[stays].kill();
+    lose_disk(&cluster, stays);
+    cluster.servers[leader].kill();
+    cluster.servers[stays].start();
+    eventually("its service", || cluster.servers[stays].mode());
+    let mut client = Client::connect(cluster.address(stays));
+    eventually("what is there", || client.exists("/alone").ok());
+}

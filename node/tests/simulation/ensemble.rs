@@ -79,7 +79,8 @@ impl World {
     /// A node is the first to deliver this.
     pub(crate) fn saw_change(&mut self, node: usize, entry: &Entry) {
         match layer::change(&entry.txn) {
-            None => {}
+            // Nobody founds an ensemble anew here: that is done to a disk while no server runs.
+            None | Some(Change::Found(_)) => {}
             Some(Change::Join { from, to }) => {
                 self.coverage.hit(Situation::ChangeCommitted);
                 if from.voters.is_disjoint(&to.voters) {

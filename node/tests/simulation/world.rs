@@ -654,6 +654,11 @@ impl World {
             Output::Forgot(evidence) => {
                 self.trace(|| format!("node {node} has forgotten: {evidence:?}"));
             }
+            Output::Contradicted { leader, zxid } => {
+                return Err(format!(
+                    "{leader:?} leads and wants a cut after {zxid}, before what node {node} has delivered"
+                ));
+            }
             Output::Deliver(entry) => self.deliver(node, &entry)?,
             Output::TakeSnapshot => {
                 // What is written or sent is compared first: else a wrong state would outlive the memory in which it went wrong.
