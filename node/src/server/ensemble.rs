@@ -3,7 +3,7 @@
 use super::engine::Engine;
 use super::peer::{Founded, PeerLink};
 use crate::acl::{self, Permission};
-use crate::config::{Member, NodeConfig};
+use crate::config::{Address, Member, NodeConfig};
 use crate::ensemble::{self, Servers, Wanted};
 use crate::prep::{Changes, Prepared};
 use crate::request::{ErrorCode, Identity, SessionId};
@@ -96,9 +96,31 @@ impl Engine {
             observers: others.difference(&voters).copied().collect(),
             voters: voters.into_iter().collect(),
         });
+        if let Some(moved) = self
+            .moved_in(&view)
+            .filter(|_| self.moved_in(&self.newest).is_none())
+        {
+            tracing::warn!(
+                version = %view.version, ensemble = moved.to_string(),
+                "the ensemble has another address of this server than its configuration file: it goes on listening where the file says, and others look for it \
+                 elsewhere. Change the file and start it again"
+            );
+        }
         self.newest = view;
         self.keep_to_own();
         self.choose_dials();
+    }
+
+    /// This server as the ensemble has it, if that is not where it listens.
+    fn moved_in(&self, view: &View) -> Option<Member> {
+        let ours = self.config.members.get(&self.config.id)?;
+        let members = view.next.as_ref().unwrap_or(&view.members);
+        let theirs = ensemble::servers(members).remove(&self.config.id)?;
+        let port = |member: &Member| member.client_address.as_ref().map(Address::port);
+        let clients = port(ours).zip(port(&theirs));
+        let is_moved = ours.peer_address != theirs.peer_address
+            || clients.is_some_and(|(here, there)| here != there);
+        (view.version > Zxid::ZERO && is_moved).then_some(theirs)
     }
 
     /// The version of the configuration in force, if this server is not in it.

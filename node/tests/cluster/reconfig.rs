@@ -152,6 +152,25 @@ fn an_observer_becomes_a_voter_and_a_voter_an_observer() {
 }
 
 #[test]
+fn a_server_that_is_given_another_address_says_that_it_listens_where_its_file_says() {
+    let cluster = Cluster::start(3, ENABLED);
+    let leader = cluster.wait();
+    let other = (leader + 1) % 3;
+    let mut client = as_root(&cluster, leader);
+    let (before, _) = config(&mut client);
+    let line = cluster.line(other, "participant");
+    let (rest, _) = line.rsplit_once(':').unwrap();
+    reconfig(&mut client, &format!("{rest}:1"), "", -1).unwrap();
+    assert_ne!(config(&mut client).0, before);
+    eventually("what it says of it", || {
+        let log = cluster.servers[other].log();
+        log.contains("listening where the file says").then_some(())
+    });
+    let log = cluster.servers[leader].log();
+    assert!(!log.contains("listening where the file says"), "{log}");
+}
+
+#[test]
 fn what_cannot_be_is_refused() {
     let cluster = Cluster::start(3, ENABLED);
     let mut client = as_root(&cluster, 0);
