@@ -9,6 +9,8 @@
 mod authority;
 mod c;
 mod java;
+#[path = "../cluster/ports.rs"]
+mod ports;
 #[path = "../cluster/process.rs"]
 #[allow(dead_code, reason = "the cluster tests need more of it")]
 mod process;

@@ -2,7 +2,8 @@
 
 use crate::client::*;
 use crate::http::{command, exchange, get, request};
-use crate::process::{Cluster, LIMIT, eventually, free_ports, word};
+use crate::ports::free_ports;
+use crate::process::{Cluster, LIMIT, eventually, word};
 use crate::prometheus;
 use serde_json::{Value, json};
 use std::io::{BufRead, Read, Write};

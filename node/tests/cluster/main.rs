@@ -23,6 +23,7 @@ mod http;
 mod metrics;
 mod observers;
 mod operations;
+mod ports;
 mod process;
 mod prometheus;
 mod proxy;

@@ -1,7 +1,8 @@
 //! Servers as child processes, each killed when its handle is dropped.
 
+use crate::ports::free_ports;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -335,21 +336,4 @@ fn member(id: u64, client: u16, peer: u16, votes: bool) -> String {
     format!(
         "[[members]]\nid = {id}\nclient_address = \"127.0.0.1:{client}\"\npeer_address = \"127.0.0.1:{peer}\"\nrole = \"{role}\"\n"
     )
-}
-
-/// Ports that were free a moment ago, below the range from which the kernel gives ports to those who dial.
-pub(crate) fn free_ports(count: usize) -> Vec<u16> {
-    static NEXT: std::sync::Mutex<Option<u16>> = std::sync::Mutex::new(None);
-    let mut next = NEXT.lock().unwrap();
-    // Test processes that run side by side begin at different places.
-    let mut port = next.unwrap_or(12_000 + (std::process::id() % 1500) as u16 * 12);
-    let mut ports = Vec::new();
-    while ports.len() < count {
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            ports.push(port);
-        }
-        port = if port >= 31_000 { 12_000 } else { port + 1 };
-    }
-    *next = Some(port);
-    ports
 }

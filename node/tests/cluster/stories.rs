@@ -1,7 +1,8 @@
 //! What one server owes a client.
 
 use crate::client::*;
-use crate::process::{BINARY, Cluster, eventually, free_ports, word};
+use crate::ports::free_ports;
+use crate::process::{BINARY, Cluster, eventually, word};
 use std::process::Command;
 
 #[test]

@@ -15,6 +15,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod operators;
+#[path = "../cluster/ports.rs"]
+mod ports;
 mod script;
 mod servers;
 mod stories;

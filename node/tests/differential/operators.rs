@@ -3,7 +3,8 @@
 //! Every command that both have must answer with the same keys, and values of the same types; what is left out here, and what
 //! is ours alone, stands in the tables below. In read-only mode the same requests must be answered with the same codes.
 
-use crate::servers::{free_port, is_there, word};
+use crate::ports::free_ports;
+use crate::servers::{is_there, word};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -160,7 +161,7 @@ fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
 /// Three servers, each started by `start`, which is given its number, its directory and all ports.
 fn ensemble(start: impl Fn(usize, &Path, &[[u16; 4]; 3]) -> Child) -> Ensemble {
     let dir = tempfile::tempdir().unwrap();
-    let ports = [(); 3].map(|()| [(); 4].map(|()| free_port()));
+    let ports = [(); 3].map(|()| free_ports(4).try_into().expect("four ports"));
     let children = (0..3).map(|n| start(n, dir.path(), &ports)).collect();
     let ensemble = Ensemble {
         children,

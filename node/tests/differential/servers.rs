@@ -1,10 +1,10 @@
 //! The two servers, as processes, each ended with its handle.
 
+use crate::ports::free_ports;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -55,7 +55,7 @@ pub(crate) fn pair() -> Option<(Server, Server)> {
 
 fn apache() -> Server {
     let dir = tempfile::tempdir().unwrap();
-    let port = free_port();
+    let port = free_ports(1)[0];
     let config = dir.path().join("zoo.cfg");
     let text = format!(
         "tickTime=1000\ndataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\n\
@@ -94,7 +94,7 @@ fn apache() -> Server {
 
 fn ours() -> Server {
     let dir = tempfile::tempdir().unwrap();
-    let (port, peer) = (free_port(), free_port());
+    let [port, peer] = free_ports(2).try_into().expect("two ports");
     let config = dir.path().join("n.toml");
     let text = format!(
         "id = 1\ndata_dir = {:?}\nclient_address = \"127.0.0.1:{port}\"\npeer_address = \"127.0.0.1:{peer}\"\n\
@@ -152,16 +152,4 @@ pub(crate) fn word(address: SocketAddr, word: &str) -> Option<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     Some(answer)
-}
-
-/// A port that was free a moment ago, below the range from which the kernel gives ports to those who dial.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    loop {
-        let n = NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = 9000 + ((std::process::id() as u16 % 500) * 6 + n) % 3000;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
