@@ -139,7 +139,7 @@ pub enum Observation {
     SessionsExpired {
         /// How many.
         expired: usize,
-        /// How many are left.
+        /// How many are left, without those whose end is under way.
         open: usize,
     },
     /// What this server is doing.
