@@ -47,7 +47,7 @@ pub use alert::{Alert, Change, Event, Evidence, Kind, Severity, Subject};
 pub use observation::{Beat, Echo, Moment, Observation, Standing, Wall};
 
 use crate::zab::{Millis, NodeId, Zxid};
-use board::Board;
+use board::{Board, Instance};
 use disk::Disk;
 use expiry::Expiry;
 use flapping::Flapping;
@@ -295,7 +295,32 @@ impl Lookout {
             self.board.cleared(now, change.alert.clone());
         }
         self.news |= self.board.forget(now) | !changes.is_empty();
+        changes.extend(self.ended(moment));
         changes
+    }
+
+    /// What others said, and nobody will take back: it is over all the same.
+    fn ended(&mut self, moment: Moment) -> Vec<Change> {
+        let now = self.awake;
+        let (leader, serving) = (self.standing.leader, self.standing.serving);
+        let peers = &self.peers;
+        let is_over = |said: Instance<'_>| match peers.get(&said.alert.subject.by) {
+            // No longer a member.
+            None => true,
+            Some(_) if said.age_ms >= board::KEPT_MS => true,
+            // How the quorum is, is the leader's to say, and this one is not there any more to take back what it said.
+            Some(peer) => {
+                let about_quorum = said.alert.subject.kind == Kind::QuorumMargin;
+                let other_leads = serving && leader != Some(said.alert.subject.by);
+                about_quorum && other_leads && !peer.is_heard(now)
+            }
+        };
+        let ended = self.board.end(now, moment.wall.millis(), is_over);
+        let changes = ended.into_iter().map(|alert| Change {
+            event: Event::Cleared,
+            alert,
+        });
+        changes.collect()
     }
 
     /// What every detector says now.

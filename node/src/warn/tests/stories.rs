@@ -206,6 +206,51 @@ fn no_leader_is_said_by_everybody_and_a_leader_that_changes_again_and_again_too(
 }
 
 #[test]
+fn what_one_said_that_is_no_member_any_more_ends_at_once() {
+    let mut world = World::new(5, 16);
+    world.run(20_000);
+    world.stopped.insert(id(4));
+    world.run(5000);
+    let stands = |world: &World| world.standing_by(id(2), id(1), Kind::QuorumMargin);
+    assert!(stands(&world), "{}", world.told());
+    world.stopped.insert(id(1));
+    let since = world.now;
+    world.leader = Some(id(2));
+    world.members_are(&[2, 3, 4, 5]);
+    world.run(200);
+    assert!(!stands(&world));
+    let cleared = world.cleared(since, id(1), Kind::QuorumMargin, id(1));
+    assert!(cleared.unwrap() < 200, "{}", world.told());
+}
+
+#[test]
+fn a_dead_leaders_word_about_the_quorum_gives_way_to_the_new_leaders_and_the_rest_of_it_ends_in_time()
+ {
+    let mut world = World::new(5, 17);
+    world.run(20_000);
+    world.stopped.insert(id(4));
+    world.run(5000);
+    let stands = |world: &World, kind| world.standing_by(id(2), id(1), kind);
+    assert!(stands(&world, Kind::QuorumMargin) && stands(&world, Kind::PeerSilent));
+    let since = world.now;
+    world.stopped.insert(id(1));
+    (world.leader, world.epoch) = (Some(id(2)), 2);
+    world.run(3000);
+    assert!(!stands(&world, Kind::QuorumMargin) && stands(&world, Kind::PeerSilent));
+    assert!(world.standing(id(2)).contains(&(Kind::QuorumMargin, id(2))));
+    world.run(60_000);
+    assert!(!stands(&world, Kind::PeerSilent));
+    let cleared = world.cleared(since, id(1), Kind::PeerSilent, id(4));
+    assert!(cleared.is_some(), "{}", world.told());
+    world.run(90_000);
+    let alerts = world.servers[&id(2)].lookout.alerts();
+    assert!(
+        alerts.iter().all(|alert| alert.subject.by != id(1)),
+        "{alerts:?}"
+    );
+}
+
+#[test]
 fn a_short_election_after_a_long_quiet_is_no_news() {
     let mut world = World::new(3, 9);
     world.run(20_000);
