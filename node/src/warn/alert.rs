@@ -91,6 +91,11 @@ impl Kind {
         }
     }
 
+    /// Whether it is about the ensemble: whoever says it, and says it about itself, means the same.
+    pub fn is_of_all(self) -> bool {
+        matches!(self, Kind::LeaderFlapping | Kind::QuorumMargin)
+    }
+
     /// What it means, in a few words.
     pub fn meaning(self) -> &'static str {
         match self {
