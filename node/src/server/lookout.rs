@@ -7,7 +7,7 @@ use super::event::ConnectionId;
 use crate::config::NodeConfig;
 use crate::warn::{
     Alert, Beat, Change, Event, Kind, Lookout, Moment, Observation, Options, Severity, Standing,
-    Wall,
+    Stuck, Wall,
 };
 use crate::zab::{Epoch, Millis, NodeId, Status};
 use std::cmp::Reverse;
@@ -84,6 +84,8 @@ impl Engine {
             });
         }
         self.lookout.observe(Observation::Standing(self.standing()));
+        let forgetful = self.replica.epochs().amnesiac;
+        self.lookout.observe(Observation::Forgetful(forgetful));
         let moment = Moment {
             now: self.now,
             wall: wall_clock(),
@@ -92,6 +94,9 @@ impl Engine {
             announce(&change);
             // Perhaps nobody listens.
             let _ = self.alert_lines.send(change.json().to_string().into());
+        }
+        if let Some(stuck) = self.lookout.is_stuck() {
+            say_why_no_leader_is_found(stuck);
         }
         if self.config.warn.act {
             self.act();
@@ -189,8 +194,23 @@ fn line(said: &[Alert]) -> String {
         worst.subject.kind.name(),
         first.raised_ms,
         worst.numbers(),
-        worst.subject.kind.meaning(),
+        worst.meaning(),
     )
+}
+
+/// One line in the log, with what can be done.
+fn say_why_no_leader_is_found(stuck: Stuck) {
+    let (voters, count) = (stuck.voters, stuck.without_memory.len());
+    let all_new = match count == voters {
+        true => ". A new ensemble is made by `keelhaul-node format` on each",
+        false => "",
+    };
+    tracing::warn!(
+        without_memory = ids(stuck.without_memory.into_iter()),
+        not_heard = ids(stuck.not_heard.into_iter()),
+        "no leader can be found: {count} of {voters} voters are without memory, and wait for a leader whose quorum has none of them; if the \
+         others cannot come back, see `keelhaul-node recover`{all_new}"
+    );
 }
 
 /// One line in the log.
@@ -198,7 +218,7 @@ fn announce(change: &Change) {
     let (alert, subject) = (&change.alert, change.alert.subject);
     let (kind, about, numbers) = (subject.kind.name(), subject.about.0, alert.numbers());
     let (event, severity, id) = (change.event.word(), alert.severity.word(), alert.id());
-    let meaning = subject.kind.meaning();
+    let meaning = alert.meaning();
     match (change.event, alert.severity) {
         (Event::Cleared, _) => tracing::info!(
             event,

@@ -146,4 +146,6 @@ pub enum Observation {
     Standing(Standing),
     /// From which transaction on this server's state is not what it should be, if it is not.
     Diverged(Option<Zxid>),
+    /// Whether this server is without memory: it may have forgotten what it acknowledged.
+    Forgetful(bool),
 }

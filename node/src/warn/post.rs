@@ -5,7 +5,7 @@ use super::gate::{Gate, Hold, Sign, Step};
 use super::observation::Moment;
 use crate::zab::Millis;
 
-/// An alert is announced again when its decisive number has grown so many times.
+/// An alert is announced again when its decisive number has grown so many times, or it has come to mean something else.
 const GROWN: f64 = 4.0;
 
 /// And not sooner than this, in milliseconds.
@@ -26,6 +26,8 @@ pub(super) struct Post {
     /// The decisive number when it was last announced.
     announced: f64,
     announced_at: Millis,
+    /// What it meant then.
+    meant: &'static str,
 }
 
 impl Post {
@@ -60,7 +62,7 @@ impl Post {
             alert.evidence = evidence();
         }
         let grown = reading.sign >= Sign::Warning
-            && decisive >= GROWN * self.announced
+            && (decisive >= GROWN * self.announced || alert.meaning() != self.meant)
             && awake.since(self.announced_at) >= QUIET_MS;
         let event = match step {
             Step::Raise(_) => Event::Raised,
@@ -73,6 +75,7 @@ impl Post {
             Step::Stay => return None,
         };
         self.announced = decisive.max(f64::MIN_POSITIVE);
+        self.meant = alert.meaning();
         self.announced_at = awake;
         Some(Change {
             event,
