@@ -1,5 +1,6 @@
 //! Which values are legal.
 
+use super::member::{LEGAL_IDS, is_legal};
 use super::tls::check_tls;
 use super::{Address, Admin, File, Member, NodeConfig, Role, Sasl, shared_address};
 use crate::acl;
@@ -111,10 +112,9 @@ fn listened_on(
 }
 
 fn check_id(key: &str, id: NodeId) -> Result<(), Illegal> {
-    if (1..=63).contains(&id.0) {
-        Ok(())
-    } else {
-        illegal(key, id, "ids are 1 to 63")
+    match is_legal(id) {
+        true => Ok(()),
+        false => illegal(key, id, LEGAL_IDS),
     }
 }
 

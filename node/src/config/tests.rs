@@ -49,8 +49,8 @@ fn a_dial_address_stands_in_for_the_members_address() {
 fn errors_name_file_key_and_what_is_legal() {
     for (text, parts) in [
         (
-            SMALL.replace("id = 2\n", "id = 64\n"),
-            ["n.toml", "id = 64", "1 to 63"],
+            SMALL.replace("id = 2\n", "id = 255\n"),
+            ["n.toml", "id = 255", "1 to 254"],
         ),
         (
             SMALL.replace("id = 2\n", "id = 3\n"),
@@ -476,13 +476,13 @@ fn options_of_zookeeper_that_promise_what_is_not_kept_are_refused_with_their_lin
             "1",
             ["tickTime (line 12) = fast", "whole number"],
         ),
-        ("", "64", ["myid has this server's id = 64", "1 to 63"]),
+        ("", "255", ["myid has this server's id = 255", "1 to 254"]),
         (
             "",
             "9",
             ["myid has this server's id = 9", "must have a line server.9"],
         ),
-        ("", "one", ["myid has this server's id = one", "1 to 63"]),
+        ("", "one", ["myid has this server's id = one", "1 to 254"]),
         (
             "dynamicConfigFile=/no/such",
             "1",

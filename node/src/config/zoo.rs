@@ -11,6 +11,7 @@ mod secure;
 use super::{
     Address, Admin, ConfigError, File, Limits, Log, Member, NodeConfig, Reconfig, Timing, Znodes,
 };
+use super::member::LEGAL_IDS;
 use crate::zab::NodeId;
 use judge::{OWN, OWN_CLUSTER};
 pub use names::in_zookeepers_words;
@@ -73,7 +74,7 @@ impl Zoo {
         let id = match read_file(&file) {
             Ok(text) => match text.trim().parse() {
                 Ok(id) => NodeId(id),
-                Err(_) => return Err(not_an_id(&file, text.trim(), "a number from 1 to 63")),
+                Err(_) => return Err(not_an_id(&file, text.trim(), LEGAL_IDS)),
             },
             Err(error) if alone && error.kind() == std::io::ErrorKind::NotFound => NodeId(1),
             Err(source) => {
@@ -433,7 +434,7 @@ impl Reader<'_> {
     fn id(&self, key: &str, text: &str) -> Result<NodeId, ConfigError> {
         match text.parse() {
             Ok(id) => Ok(NodeId(id)),
-            Err(_) => Err(self.illegal(key, text, "ids are 1 to 63")),
+            Err(_) => Err(self.illegal(key, text, LEGAL_IDS)),
         }
     }
 
