@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser, Subcommand};
-use keelhaul_node::config::{EXAMPLE, NodeConfig, Zoo, in_zookeepers_words};
+use keelhaul_node::config::{self, EXAMPLE, NodeConfig, Zoo, in_zookeepers_words};
 use keelhaul_node::{offline, server, zab};
 use std::future::Future;
 use std::io::IsTerminal;
@@ -165,9 +165,16 @@ fn try_main(cli: Cli) -> anyhow::Result<()> {
             Cli::command().render_usage()
         );
     };
-    let (config, without_effect) = read_config(path)?;
+    let Read {
+        config,
+        without_effect,
+        beside,
+    } = read_to_begin(path)?;
     let zab = zab_config(&cli, &config);
     log_to_stderr();
+    if let Some(folder) = beside {
+        tracing::warn!(folder = %folder.display(), "the data of an Apache ZooKeeper stands beside this server's, and is not read");
+    }
     for option in without_effect {
         tracing::warn!(option, "has no effect");
     }
@@ -195,17 +202,45 @@ fn zab_config(_: &Cli, config: &NodeConfig) -> zab::Config {
     config.zab()
 }
 
-/// The configuration, and the options in it that have no effect.
-fn read_config(path: &Path) -> anyhow::Result<(NodeConfig, Vec<String>)> {
-    if Zoo::is_meant(path) {
-        let zoo = Zoo::read(path)?;
-        return Ok((zoo.config, zoo.without_effect));
+/// A configuration that was read.
+struct Read {
+    config: NodeConfig,
+    /// The options in it that have no effect.
+    without_effect: Vec<String>,
+    /// Where Apache ZooKeeper's data is, if it is beside this server's.
+    beside: Option<PathBuf>,
+}
+
+/// The configuration of a server that may begin, or go on.
+fn read_to_begin(path: &Path) -> anyhow::Result<Read> {
+    let (config, without_effect, dirs) = match Zoo::is_meant(path) {
+        true => {
+            let zoo = Zoo::read(path)?;
+            (zoo.config, zoo.without_effect, zoo.dirs)
+        }
+        false => {
+            let config = NodeConfig::read(path)?;
+            let dirs = vec![config.data_dir.clone()];
+            (config, Vec::new(), dirs)
+        }
+    };
+    Ok(Read {
+        beside: config::beside(path, &config, &dirs)?,
+        config,
+        without_effect,
+    })
+}
+
+/// The configuration alone.
+fn read_config(path: &Path) -> anyhow::Result<NodeConfig> {
+    match Zoo::is_meant(path) {
+        true => Ok(Zoo::read(path)?.config),
+        false => Ok(NodeConfig::read(path)?),
     }
-    Ok((NodeConfig::read(path)?, Vec::new()))
 }
 
 fn format(path: &Path) -> anyhow::Result<()> {
-    let (config, _) = read_config(path)?;
+    let config = read_to_begin(path)?.config;
     offline::format(&config)?;
     println!(
         "formatted {} for server {} of cluster {:?}",
@@ -217,7 +252,7 @@ fn format(path: &Path) -> anyhow::Result<()> {
 }
 
 fn recover(path: &Path, even_amnesiac: bool) -> anyhow::Result<()> {
-    let (config, _) = read_config(path)?;
+    let config = read_config(path)?;
     log_to_stderr();
     let recovery = offline::recover(&config, even_amnesiac)?;
     let (id, dir) = (config.id, config.data_dir.display());

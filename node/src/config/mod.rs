@@ -3,6 +3,7 @@
 //! Reads one file, and nothing else. Every error names the file, the key and what is legal there.
 
 mod check;
+mod foreign;
 mod member;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use crate::sasl::Users;
 use crate::seats::Terms;
 use crate::zab::{Config as ZabConfig, Members, NodeId};
 use check::{Illegal, check};
+pub use foreign::beside;
 pub use member::{Address, Member, NoAddress, Role, shared_address};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
