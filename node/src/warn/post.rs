@@ -28,6 +28,8 @@ pub(super) struct Post {
     announced_at: Millis,
     /// What it meant then.
     meant: &'static str,
+    /// Since when it has meant something else.
+    meant_since: Option<Millis>,
 }
 
 impl Post {
@@ -62,8 +64,15 @@ impl Post {
             alert.evidence = evidence();
         }
         let grown = reading.sign >= Sign::Warning
-            && (decisive >= GROWN * self.announced || alert.meaning() != self.meant)
+            && decisive >= GROWN * self.announced
             && awake.since(self.announced_at) >= QUIET_MS;
+        self.meant_since = match alert.meaning() == self.meant {
+            true => None,
+            false => self.meant_since.or(Some(awake)),
+        };
+        // As long as it would take to be raised.
+        let lasted = |since| awake.since(since) >= reading.hold.raise_ms;
+        let turned = reading.sign >= Sign::Warning && self.meant_since.is_some_and(lasted);
         let event = match step {
             Step::Raise(_) => Event::Raised,
             Step::Turn(severity) => {
@@ -71,11 +80,11 @@ impl Post {
                 Event::Updated
             }
             Step::Clear => return self.over(moment),
-            Step::Stay if grown => Event::Updated,
+            Step::Stay if grown || turned => Event::Updated,
             Step::Stay => return None,
         };
         self.announced = decisive.max(f64::MIN_POSITIVE);
-        self.meant = alert.meaning();
+        (self.meant, self.meant_since) = (alert.meaning(), None);
         self.announced_at = awake;
         Some(Change {
             event,

@@ -251,6 +251,17 @@ fn a_leader_that_loses_its_last_quorum_says_that_there_is_no_service_though_its_
         "{}",
         world.told()
     );
+    // When it is over, nothing is told but that.
+    let since = world.now;
+    world.stopped.clear();
+    world.leader = Some(id(1));
+    world.run(6000);
+    let later = world.changes.iter().filter(|(at, _)| *at >= since);
+    let margin: Vec<Event> = later
+        .filter(|(_, change)| change.alert.subject.kind == Kind::QuorumMargin)
+        .map(|(_, change)| change.event)
+        .collect();
+    assert_eq!(margin, [Event::Cleared], "{}", world.told());
 }
 
 #[test]
