@@ -597,6 +597,10 @@ fn what_is_wrong_is_said_of_the_line_that_says_it() {
             "keelhaul.timing.sync_limit_ms (line 12) = 9223372036854775807: at most 2147483647",
         ),
         (
+            "keelhaul.log.window=18446744073709551615",
+            "keelhaul.log.window (line 12) = 18446744073709551615: a whole number up to 9223372036854775807",
+        ),
+        (
             "keelhaul.timing.sync_limit_ms=30000",
             "initLimit (line 3) = 10 (20000 ms here): at least keelhaul.timing.sync_limit_ms, which is 30000",
         ),
@@ -682,4 +686,27 @@ fn what_zoo_cfg_says_of_ticks_is_kept_as_it_says_it() {
     };
     assert_eq!(ticks, Some(said));
     assert_eq!(parse(SMALL).unwrap().ticks, None);
+}
+
+#[test]
+fn what_is_wrong_in_the_file_of_the_servers_is_said_of_that_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let servers = dir.path().join("servers");
+    let text = format!(
+        "{ENSEMBLE}dynamicConfigFile={}\nversion=1\n",
+        servers.display()
+    );
+    std::fs::write(&servers, "version=2\nserver.4=127.0.0.4:2888:3888\n").unwrap();
+    let found = zoo(&text, Some("1")).unwrap();
+    assert_eq!(found.config.members.len(), 4);
+    let place = format!(
+        "(line 13): version stands in line 1 of {}",
+        servers.display()
+    );
+    let named = others(&found);
+    assert!(named.iter().any(|note| note.contains(&place)), "{named:?}");
+    std::fs::write(&servers, "\nserver.4=127.0.0.4\n").unwrap();
+    let error = zoo(&text, Some("1")).unwrap_err();
+    let place = format!("server.4 (line 2 of {})", servers.display());
+    assert!(error.contains(&place), "{error}");
 }

@@ -49,10 +49,14 @@ impl Zoo {
             let text = read_file(&file).map_err(|source| ConfigError::Named {
                 path: path.to_owned(),
                 what: "the servers (dynamicConfigFile)",
-                file,
+                file: file.clone(),
                 source,
             })?;
-            lines.extend(parse(without_mark(&text).0));
+            let there = parse(without_mark(&text).0).into_iter();
+            lines.extend(there.map(|line| Line {
+                file: Some(file.clone()),
+                ..line
+            }));
         }
         let reader = Reader {
             path,
@@ -297,8 +301,9 @@ impl Reader<'_> {
                 .line(line.option())
                 .filter(|last| !std::ptr::eq(*last, line))?;
             let reason = format!(
-                "{} stands in line {} again, and the last one counts",
-                line.key, last.number
+                "{} stands in {} again, and the last one counts",
+                line.key,
+                last.place()
             );
             Some(self.note(line, &reason))
         })
@@ -321,10 +326,14 @@ impl Reader<'_> {
             let Some(key) = own.and_then(|key| key.strip_prefix('.')) else {
                 continue;
             };
-            let value = line
-                .value
-                .parse()
-                .unwrap_or_else(|_| toml::Value::from(&*line.value));
+            let value = match line.value.parse() {
+                Ok(value) => value,
+                Err(_) if line.value.parse::<u128>().is_ok() => {
+                    let legal = format!("a whole number up to {} is legal", i64::MAX);
+                    return Err(self.refused(line, &legal));
+                }
+                Err(_) => toml::Value::from(&*line.value),
+            };
             table.insert(key.to_owned(), value);
             changed = table
                 .clone()
@@ -549,9 +558,6 @@ impl Reader<'_> {
     }
 
     fn note(&self, line: &Line, reason: &str) -> String {
-        format!(
-            "{}={} (line {}): {reason}",
-            line.key, line.value, line.number
-        )
+        format!("{}={} ({}): {reason}", line.key, line.value, line.place())
     }
 }

@@ -95,7 +95,7 @@ impl Engine {
             // Perhaps nobody listens.
             let _ = self.alert_lines.send(change.json().to_string().into());
         }
-        if let Some(stuck) = self.lookout.is_stuck() {
+        if let Some(stuck) = self.lookout.news_of_stuck() {
             say_why_no_leader_is_found(stuck);
         }
         if self.config.warn.act {

@@ -433,7 +433,7 @@ impl Lookout {
     }
 
     /// Why no leader can be found, as far as it is known here, if it is because of voters without memory; once for each set of them.
-    pub fn is_stuck(&mut self) -> Option<Stuck> {
+    pub fn news_of_stuck(&mut self) -> Option<Stuck> {
         let me = self.options.id;
         let subject = Subject {
             kind: Kind::QuorumMargin,

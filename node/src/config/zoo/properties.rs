@@ -4,11 +4,14 @@
 //! As ZooKeeper does with what Java read, white space at the ends of keys and values is left out.
 
 use std::iter::Peekable;
+use std::path::PathBuf;
 use std::str::Chars;
 
 /// A key, its value, and where it stands.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
+    /// The file, if it is not the configuration itself but one that it names.
+    pub(super) file: Option<PathBuf>,
     pub(super) number: usize,
     pub(super) key: String,
     pub(super) value: String,
@@ -17,7 +20,15 @@ pub(super) struct Line {
 impl Line {
     /// As it is named where something is wrong with it.
     pub(super) fn name(&self) -> String {
-        format!("{} (line {})", self.key, self.number)
+        format!("{} ({})", self.key, self.place())
+    }
+
+    /// Where it stands.
+    pub(super) fn place(&self) -> String {
+        match &self.file {
+            None => format!("line {}", self.number),
+            Some(file) => format!("line {} of {}", self.number, file.display()),
+        }
     }
 
     /// The key without the beginning that Java's flags have.
@@ -62,6 +73,7 @@ pub(super) fn parse(text: &str) -> Vec<Line> {
         }
         let (key, value) = split(&whole);
         lines.push(Line {
+            file: None,
             number: n + 1,
             key: key.trim().to_owned(),
             value: value.trim().to_owned(),

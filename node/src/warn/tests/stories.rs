@@ -340,7 +340,14 @@ fn voters_without_memory_are_named_when_no_leader_is_found_because_of_them() {
     }
     world.leader = None;
     world.run(4000);
-    let server = |world: &mut World| world.servers.get_mut(&id(1)).unwrap().lookout.is_stuck();
+    let server = |world: &mut World| {
+        world
+            .servers
+            .get_mut(&id(1))
+            .unwrap()
+            .lookout
+            .news_of_stuck()
+    };
     assert_eq!(server(&mut world), None);
     world.run(4000);
     let stuck = Stuck {
