@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser, Subcommand};
-use keelhaul_node::config::{self, EXAMPLE, NodeConfig, Zoo, in_zookeepers_words};
+use keelhaul_node::config::{EXAMPLE, NodeConfig, Zoo, in_zookeepers_words};
 use keelhaul_node::{offline, server, zab};
 use std::future::Future;
 use std::io::IsTerminal;
@@ -213,30 +213,36 @@ struct Read {
 
 /// The configuration of a server that may begin, or go on.
 fn read_to_begin(path: &Path) -> anyhow::Result<Read> {
-    let (config, without_effect, dirs) = match Zoo::is_meant(path) {
-        true => {
-            let zoo = Zoo::read(path)?;
-            (zoo.config, zoo.without_effect, zoo.dirs)
-        }
-        false => {
-            let config = NodeConfig::read(path)?;
-            let dirs = vec![config.data_dir.clone()];
-            (config, Vec::new(), dirs)
-        }
-    };
+    let (config, rest) = read_config(path)?;
     Ok(Read {
-        beside: config::beside(path, &config, &dirs)?,
+        beside: keelhaul_node::config::beside(path, &config, &rest.dirs)?,
         config,
-        without_effect,
+        without_effect: rest.without_effect,
     })
 }
 
-/// The configuration alone.
-fn read_config(path: &Path) -> anyhow::Result<NodeConfig> {
-    match Zoo::is_meant(path) {
-        true => Ok(Zoo::read(path)?.config),
-        false => Ok(NodeConfig::read(path)?),
+/// What a configuration says beside what is done about it.
+struct Rest {
+    without_effect: Vec<String>,
+    dirs: Vec<PathBuf>,
+}
+
+/// The configuration, and the rest of it.
+fn read_config(path: &Path) -> anyhow::Result<(NodeConfig, Rest)> {
+    if Zoo::is_meant(path) {
+        let zoo = Zoo::read(path)?;
+        let rest = Rest {
+            without_effect: zoo.without_effect,
+            dirs: zoo.dirs,
+        };
+        return Ok((zoo.config, rest));
     }
+    let config = NodeConfig::read(path)?;
+    let rest = Rest {
+        without_effect: Vec::new(),
+        dirs: vec![config.data_dir.clone()],
+    };
+    Ok((config, rest))
 }
 
 fn format(path: &Path) -> anyhow::Result<()> {
@@ -252,7 +258,7 @@ fn format(path: &Path) -> anyhow::Result<()> {
 }
 
 fn recover(path: &Path, even_amnesiac: bool) -> anyhow::Result<()> {
-    let config = read_config(path)?;
+    let (config, _) = read_config(path)?;
     log_to_stderr();
     let recovery = offline::recover(&config, even_amnesiac)?;
     let (id, dir) = (config.id, config.data_dir.display());
