@@ -182,9 +182,16 @@ fn try_main(cli: Cli) -> anyhow::Result<()> {
             Cli::command().render_usage()
         );
     };
-    let (config, without_effect) = read_config(path)?;
+    let Read {
+        config,
+        without_effect,
+        beside,
+    } = read_to_begin(path)?;
     let zab = zab_config(&cli, &config);
     log_to_stderr();
+    if let Some(folder) = beside {
+        tracing::warn!(folder = %folder.display(), "the data of an Apache ZooKeeper stands beside this server's, and is not read");
+    }
     for option in without_effect {
         tracing::warn!(option, "has no effect");
     }
@@ -212,17 +219,51 @@ fn zab_config(_: &Cli, config: &NodeConfig) -> zab::Config {
     config.zab()
 }
 
-/// The configuration, and the options in it that have no effect.
-fn read_config(path: &Path) -> anyhow::Result<(NodeConfig, Vec<String>)> {
+/// A configuration that was read.
+struct Read {
+    config: NodeConfig,
+    /// The options in it that have no effect.
+    without_effect: Vec<String>,
+    /// Where Apache ZooKeeper's data is, if it is beside this server's.
+    beside: Option<PathBuf>,
+}
+
+/// The configuration of a server that may begin, or go on.
+fn read_to_begin(path: &Path) -> anyhow::Result<Read> {
+    let (config, rest) = read_config(path)?;
+    Ok(Read {
+        beside: keelhaul_node::config::beside(path, &config, &rest.dirs)?,
+        config,
+        without_effect: rest.without_effect,
+    })
+}
+
+/// What a configuration says beside what is done about it.
+struct Rest {
+    without_effect: Vec<String>,
+    dirs: Vec<PathBuf>,
+}
+
+/// The configuration, and the rest of it.
+fn read_config(path: &Path) -> anyhow::Result<(NodeConfig, Rest)> {
     if Zoo::is_meant(path) {
         let zoo = Zoo::read(path)?;
-        return Ok((zoo.config, zoo.without_effect));
+        let rest = Rest {
+            without_effect: zoo.without_effect,
+            dirs: zoo.dirs,
+        };
+        return Ok((zoo.config, rest));
     }
-    Ok((NodeConfig::read(path)?, Vec::new()))
+    let config = NodeConfig::read(path)?;
+    let rest = Rest {
+        without_effect: Vec::new(),
+        dirs: vec![config.data_dir.clone()],
+    };
+    Ok((config, rest))
 }
 
 fn format(path: &Path) -> anyhow::Result<()> {
-    let (config, _) = read_config(path)?;
+    let config = read_to_begin(path)?.config;
     offline::format(&config)?;
     println!(
         "formatted {} for server {} of cluster {:?}",

@@ -63,7 +63,7 @@ impl SessionId {
         match self.0 {
             0 => Lifetime::Persistent,
             Lifetime::CONTAINER => Lifetime::Container,
-            // Ids of servers are at most 63, so that no session's id begins like this.
+            // Ids of servers are at most 254, so that no session's id begins like this.
             owner if owner & Lifetime::TTL == Lifetime::TTL => {
                 Lifetime::Ttl(owner & Lifetime::MAX_TTL_MS)
             }

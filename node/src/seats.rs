@@ -65,6 +65,13 @@ impl Loans {
         Loans(fitting)
     }
 
+    /// Those whose owner is no member any more, and whose holder votes: the holder keeps the seat. Owner and holder.
+    pub fn without_owner(&self, members: &Members) -> impl Iterator<Item = (NodeId, NodeId)> {
+        let is_member = |id| members.votes(id) || members.observers.contains(&id);
+        let loans = self.0.iter().copied();
+        loans.filter(move |&(owner, holder)| !is_member(owner) && members.votes(holder))
+    }
+
     /// Whose seat this one holds, if it is not its own.
     fn owner(&self, holder: NodeId) -> Option<NodeId> {
         let mut loans = self.0.iter();
@@ -300,6 +307,18 @@ mod tests {
         assert_eq!(world.steps[1..], [back(4, 2)]);
         assert_eq!(world.members, members(&[1, 2, 3], &[4]));
         assert!(world.written.is_empty());
+    }
+
+    #[test]
+    fn the_seat_of_one_that_is_no_member_any_more_stays_with_its_holder() {
+        let loans = Loans::parse("2 4\n");
+        let left = |members: &Members| loans.without_owner(members).collect::<Vec<_>>();
+        assert_eq!(left(&members(&[1, 3, 4], &[2])), [], "it is away");
+        assert_eq!(left(&members(&[1, 2, 3], &[4])), [], "it is back");
+        let removed = members(&[1, 3, 4], &[]);
+        assert_eq!(left(&removed), [(NodeId(2), NodeId(4))]);
+        assert!(loans.fitting(&removed).is_empty());
+        assert_eq!(left(&members(&[1, 3], &[4])), [], "both are gone");
     }
 
     #[test]

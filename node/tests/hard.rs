@@ -424,6 +424,96 @@ fn texts_of_configurations_and_tokens() {
     try_all("token", 7, &[token.to_vec()], hard::sasl_token);
 }
 
+/// Numbers at whose sums and products something may break.
+const NUMBERS: [&str; 9] = [
+    "18446744073709551615",
+    "9223372036854775807",
+    "9223372036854775",
+    "4294967296",
+    "2147483647",
+    "1",
+    "0",
+    "-1",
+    "-9223372036854775808",
+];
+
+/// ZooKeeper's options that are numbers.
+const ZOOKEEPERS: [&str; 17] = [
+    "tickTime",
+    "initLimit",
+    "syncLimit",
+    "clientPort",
+    "secureClientPort",
+    "admin.serverPort",
+    "metricsProvider.httpPort",
+    "minSessionTimeout",
+    "maxSessionTimeout",
+    "maxClientCnxns",
+    "globalOutstandingLimit",
+    "jute.maxbuffer",
+    "snapCount",
+    "znode.container.checkIntervalMs",
+    "znode.container.maxNeverUsedIntervalMs",
+    "autopurge.purgeInterval",
+    "server.3",
+];
+
+/// The node's own options that are numbers, as `section.key`, and where each stands in the example.
+fn own_numbers() -> Vec<(String, usize)> {
+    let (mut section, mut found) = (String::new(), Vec::new());
+    for (n, line) in EXAMPLE.lines().enumerate() {
+        if let Some(name) = line
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
+            section = name.to_owned();
+        }
+        let Some((key, value)) = line.split_once(" = ") else {
+            continue;
+        };
+        let value = value.split(['#', ' ']).next().unwrap_or_default();
+        if !key.starts_with('#') && value.replace('_', "").parse::<i64>().is_ok() {
+            found.push((format!("{section}.{key}"), n));
+        }
+    }
+    found
+}
+
+#[test]
+fn numbers_of_configurations() {
+    let base = "dataDir=/d\nclientPort=2181\nserver.1=127.0.0.1:2888:3888\nserver.2=127.0.0.2:2888:3888\n\
+                metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider\n";
+    let own = own_numbers();
+    assert!(own.len() > 20, "{own:?}");
+    let keys = ZOOKEEPERS.map(str::to_owned).into_iter();
+    let keys: Vec<String> = keys
+        .chain(own.iter().map(|(key, _)| format!("keelhaul.{key}")))
+        .collect();
+    for key in &keys {
+        for number in NUMBERS {
+            let line = format!("{key}={number}\n");
+            hard::configuration(&format!("{base}{line}"));
+            // Beside other numbers too: what breaks is a sum or a product.
+            for tick in [
+                "tickTime=2000",
+                "tickTime=2147483647",
+                "initLimit=2147483647",
+            ] {
+                hard::configuration(&format!("{base}{tick}\n{line}"));
+            }
+        }
+    }
+    for (key, n) in own {
+        let name = key.rsplit_once('.').map_or("", |(_, name)| name);
+        for number in NUMBERS {
+            let changed = format!("{name} = {number}");
+            let lines = EXAMPLE.lines().enumerate();
+            let lines = lines.map(|(at, line)| if at == n { &*changed } else { line });
+            hard::configuration(&lines.collect::<Vec<_>>().join("\n"));
+        }
+    }
+}
+
 /// All files below a directory.
 fn files(dir: &Path) -> Vec<PathBuf> {
     let (mut found, mut dirs) = (Vec::new(), vec![dir.to_owned()]);

@@ -1,5 +1,6 @@
 //! Which values are legal.
 
+use super::member::{LEGAL_IDS, is_legal};
 use super::tls::check_tls;
 use super::{Address, Admin, File, Member, NodeConfig, Role, Sasl, shared_address};
 use crate::acl;
@@ -76,6 +77,7 @@ pub(super) fn check(mut file: File) -> Result<NodeConfig, Illegal> {
         members,
         dial,
         timing: file.timing,
+        ticks: None,
         log: file.log,
         limits: file.limits,
         znodes: file.znodes,
@@ -111,10 +113,9 @@ fn listened_on(
 }
 
 fn check_id(key: &str, id: NodeId) -> Result<(), Illegal> {
-    if (1..=63).contains(&id.0) {
-        Ok(())
-    } else {
-        illegal(key, id, "ids are 1 to 63")
+    match is_legal(id) {
+        true => Ok(()),
+        false => illegal(key, id, LEGAL_IDS),
     }
 }
 
@@ -307,29 +308,34 @@ fn check_digest(digest: Option<&str>) -> Result<(), Illegal> {
 
 fn check_numbers(file: &File) -> Result<(), Illegal> {
     let (timing, log, limits) = (&file.timing, &file.log, &file.limits);
+    check_times(file)?;
     at_least("timing.tick_ms", timing.tick_ms, 10)?;
-    at_least(
-        "timing.sync_limit_ms",
-        timing.sync_limit_ms,
-        2 * timing.tick_ms,
-    )?;
-    at_least(
-        "timing.init_limit_ms",
-        timing.init_limit_ms,
-        timing.sync_limit_ms,
-    )?;
+    if timing.sync_limit_ms < 2 * timing.tick_ms {
+        let legal = format!("at least twice timing.tick_ms, which is {}", timing.tick_ms);
+        return illegal("timing.sync_limit_ms", timing.sync_limit_ms, legal);
+    }
+    if timing.init_limit_ms < timing.sync_limit_ms {
+        let legal = format!(
+            "at least timing.sync_limit_ms, which is {}",
+            timing.sync_limit_ms
+        );
+        return illegal("timing.init_limit_ms", timing.init_limit_ms, legal);
+    }
     at_least("timing.finalize_wait_ms", timing.finalize_wait_ms, 1)?;
     at_least("log.snapshot_every", log.snapshot_every, 1)?;
     at_least("log.segment_bytes", log.segment_bytes, 4096)?;
     at_least("log.read_batch", log.read_batch as u64, 1)?;
-    at_least(
-        "limits.session_timeout_min_ms",
-        limits.session_timeout_min_ms.max(0) as u64,
-        2 * timing.tick_ms,
-    )?;
+    if (limits.session_timeout_min_ms.max(0) as u64) < 2 * timing.tick_ms {
+        let legal = format!("at least twice timing.tick_ms, which is {}", timing.tick_ms);
+        return illegal(
+            "limits.session_timeout_min_ms",
+            limits.session_timeout_min_ms,
+            legal,
+        );
+    }
     if limits.session_timeout_max_ms < limits.session_timeout_min_ms {
         let legal = format!(
-            "at least session_timeout_min_ms, which is {}",
+            "at least limits.session_timeout_min_ms, which is {}",
             limits.session_timeout_min_ms
         );
         return illegal(
@@ -370,6 +376,27 @@ fn check_numbers(file: &File) -> Result<(), Illegal> {
         limits.peer_queue_bytes as u64,
         1 << 20,
     )
+}
+
+/// Nothing that is waited for is longer than the time that ZooKeeper has numbers for, some 24 days: nobody means more, and sums of such times fit.
+fn check_times(file: &File) -> Result<(), Illegal> {
+    const MOST: u64 = i32::MAX as u64;
+    let (timing, reconfig) = (&file.timing, &file.reconfig);
+    for (key, value) in [
+        ("timing.tick_ms", timing.tick_ms),
+        ("timing.sync_limit_ms", timing.sync_limit_ms),
+        ("timing.init_limit_ms", timing.init_limit_ms),
+        ("timing.finalize_wait_ms", timing.finalize_wait_ms),
+        ("limits.greeting_ms", file.limits.greeting_ms),
+        ("znodes.container_check_ms", file.znodes.container_check_ms),
+        ("reconfig.grace_ms", reconfig.grace_ms),
+        ("reconfig.settle_ms", reconfig.settle_ms),
+    ] {
+        if value > MOST {
+            return illegal(key, value, format!("at most {MOST}"));
+        }
+    }
+    Ok(())
 }
 
 fn at_least(key: &str, value: u64, least: u64) -> Result<(), Illegal> {

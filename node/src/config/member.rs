@@ -8,6 +8,7 @@ use crate::zab::NodeId;
 use serde::Deserialize;
 use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 /// Where something is: a host, by its name or its number, and a port.
@@ -112,6 +113,18 @@ impl From<SocketAddr> for Address {
     }
 }
 
+/// The ids that a server may have. The id stands in the highest byte of each session's id, and 255 there is what says that a znode has a time
+/// to live: ZooKeeper has the same bound when such znodes are enabled.
+const IDS: RangeInclusive<u64> = 1..=254;
+
+/// What is said of another one.
+pub(super) const LEGAL_IDS: &str = "ids are 1 to 254";
+
+/// Whether a server may have this id.
+pub(super) fn is_legal(id: NodeId) -> bool {
+    IDS.contains(&id.0)
+}
+
 /// What a member does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -167,8 +180,8 @@ impl Member {
     pub fn parse(id: NodeId, text: &str) -> Result<Member, &'static str> {
         const QUORUM: &str = "host:peerPort:electionPort is legal";
         const CLIENTS: &str = "clientPort or clientHost:clientPort is legal after the semicolon";
-        if !(1..=63).contains(&id.0) {
-            return Err("ids are 1 to 63");
+        if !is_legal(id) {
+            return Err(LEGAL_IDS);
         }
         let (quorum, client) = match text.trim().split_once(';') {
             Some((quorum, client)) => (quorum, Some(client)),
@@ -282,7 +295,7 @@ mod tests {
         let same = [
             "server.4=127.0.0.1:4:5:participant;0.0.0.0:14",
             "server.4=[::1]:4:5:observer;[::1]:14",
-            "server.4=zk-4.example:4:5:participant",
+            "server.254=zk-4.example:4:5:participant",
             "server.4=localhost:4:4:participant;zk-4.example:14",
         ];
         for line in same {
@@ -302,7 +315,7 @@ mod tests {
             "server.4=127.0.0.1:4;14",
             "server.4=127.0.0.1:4:5:judge;14",
             "server.4=127.0.0.1:4:5:observer:6;14",
-            "server.64=127.0.0.1:4:5;14",
+            "server.255=127.0.0.1:4:5;14",
             "server.0=127.0.0.1:4:5;14",
             "server.4=127.0.0.1:4:99999;14",
             "server.4=127.0.0.1:4:5;",

@@ -3,6 +3,7 @@
 //! Reads one file, and nothing else. Every error names the file, the key and what is legal there.
 
 mod check;
+mod foreign;
 mod member;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use crate::sasl::Users;
 use crate::seats::Terms;
 use crate::zab::{Config as ZabConfig, Members, NodeId};
 use check::{Illegal, check};
+pub use foreign::beside;
 pub use member::{Address, Member, NoAddress, Role, shared_address};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -73,6 +75,28 @@ pub enum ConfigError {
         value: String,
         /// What is legal.
         legal: String,
+    },
+    /// A value is not given.
+    #[error("the configuration {path} has no {key}: {legal}")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// What is legal.
+        legal: String,
+    },
+    /// Apache ZooKeeper's data is where a server's own is to begin.
+    #[error(
+        "the configuration {path} is for a new server, and in {found} is the data of an Apache ZooKeeper: its files are not read, and the service \
+         would begin empty beside them. Give another dataDir, or move that folder away if its data is not wanted. The data itself comes over through \
+         a client, which reads it there and creates it here; as a member of Apache's ensemble this node cannot join, and so cannot be given it"
+    )]
+    Foreign {
+        /// The configuration.
+        path: PathBuf,
+        /// The folder.
+        found: PathBuf,
     },
 }
 
@@ -361,6 +385,17 @@ struct File {
     warn: Warn,
 }
 
+/// What `zoo.cfg` says of time, as it says it. What is done about it stands in [`Timing`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticks {
+    /// `tickTime`, in milliseconds.
+    pub tick_ms: u64,
+    /// `initLimit`, in ticks.
+    pub init_limit: u64,
+    /// `syncLimit`, in ticks.
+    pub sync_limit: u64,
+}
+
 /// A whole, legal configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeConfig {
@@ -382,6 +417,8 @@ pub struct NodeConfig {
     pub dial: BTreeMap<NodeId, SocketAddr>,
     /// Delays.
     pub timing: Timing,
+    /// ZooKeeper's words for them, if they come from a `zoo.cfg`.
+    pub ticks: Option<Ticks>,
     /// Sizes of the log.
     pub log: Log,
     /// Bounds.
@@ -430,6 +467,16 @@ impl NodeConfig {
             Some(address) => (*address).into(),
             None => member.peer_address.clone(),
         }
+    }
+
+    /// The delays in ZooKeeper's words: as its file says them, or else as whole ticks of this node's own.
+    pub fn told_ticks(&self) -> Ticks {
+        let timing = &self.timing;
+        self.ticks.unwrap_or(Ticks {
+            tick_ms: timing.tick_ms,
+            init_limit: timing.init_limit_ms.div_ceil(timing.tick_ms),
+            sync_limit: timing.sync_limit_ms.div_ceil(timing.tick_ms),
+        })
     }
 
     /// The schemes of authentication that this configuration has.

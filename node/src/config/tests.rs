@@ -49,8 +49,8 @@ fn a_dial_address_stands_in_for_the_members_address() {
 fn errors_name_file_key_and_what_is_legal() {
     for (text, parts) in [
         (
-            SMALL.replace("id = 2\n", "id = 64\n"),
-            ["n.toml", "id = 64", "1 to 63"],
+            SMALL.replace("id = 2\n", "id = 255\n"),
+            ["n.toml", "id = 255", "1 to 254"],
         ),
         (
             SMALL.replace("id = 2\n", "id = 3\n"),
@@ -476,13 +476,13 @@ fn options_of_zookeeper_that_promise_what_is_not_kept_are_refused_with_their_lin
             "1",
             ["tickTime (line 12) = fast", "whole number"],
         ),
-        ("", "64", ["myid has this server's id = 64", "1 to 63"]),
+        ("", "255", ["myid has this server's id = 255", "1 to 254"]),
         (
             "",
             "9",
             ["myid has this server's id = 9", "must have a line server.9"],
         ),
-        ("", "one", ["myid has this server's id = one", "1 to 63"]),
+        ("", "one", ["myid has this server's id = one", "1 to 254"]),
         (
             "dynamicConfigFile=/no/such",
             "1",
@@ -547,4 +547,166 @@ fn options_of_zookeeper_that_promise_what_is_not_kept_are_refused_with_their_lin
     );
     let error = zoo("clientPort=1", None).unwrap_err();
     assert!(error.contains("dataDir"), "{error}");
+}
+
+#[test]
+fn what_is_wrong_is_said_of_the_line_that_says_it() {
+    for (text, part) in [
+        (
+            "syncLimit=0",
+            "syncLimit (line 12) = 0: a whole number from 1 ",
+        ),
+        (
+            "initLimit=0",
+            "initLimit (line 12) = 0: a whole number from 1 ",
+        ),
+        (
+            "tickTime=-1",
+            "tickTime (line 12) = -1: a whole number from 1 ",
+        ),
+        (
+            "initLimit=9223372036854775",
+            "initLimit (line 12) = 9223372036854775: a whole number from 1 to 2147483647",
+        ),
+        (
+            "initLimit=2147483647",
+            "initLimit (line 12) = 2147483647: with tickTime = 2000 that is 4294967294000 ms; 20 to",
+        ),
+        (
+            "tickTime=9999999999999999999",
+            "tickTime (line 12) = 9999999999999999999: a whole number",
+        ),
+        (
+            "tickTime=1",
+            "syncLimit (line 4) = 5: with tickTime = 1 that is 5 ms; 20 to",
+        ),
+        (
+            "jute.maxbuffer=18446744073709551615",
+            "jute.maxbuffer (line 12) = 18446744073709551615: a whole number",
+        ),
+        (
+            "keelhaul.timing.sync_limit_ms=0",
+            "keelhaul.timing.sync_limit_ms (line 12) = 0: at least twice keelhaul.timing.tick_ms, which is 100",
+        ),
+        (
+            "keelhaul.timing.tick_ms=900",
+            "syncLimit (line 4) = 5 (800 ms here): at least twice keelhaul.timing.tick_ms, which is 900",
+        ),
+        (
+            "keelhaul.timing.sync_limit_ms=9223372036854775807",
+            "keelhaul.timing.sync_limit_ms (line 12) = 9223372036854775807: at most 2147483647",
+        ),
+        (
+            "keelhaul.log.window=18446744073709551615",
+            "keelhaul.log.window (line 12) = 18446744073709551615: a whole number up to 9223372036854775807",
+        ),
+        (
+            "keelhaul.timing.sync_limit_ms=30000",
+            "initLimit (line 3) = 10 (20000 ms here): at least keelhaul.timing.sync_limit_ms, which is 30000",
+        ),
+        (
+            "keelhaul.limits.session_timeout_min_ms=50000",
+            "maxSessionTimeout = 40000: at least keelhaul.limits.session_timeout_min_ms, which is 50000",
+        ),
+    ] {
+        let error = zoo(&format!("{ENSEMBLE}{text}\n"), Some("1")).unwrap_err();
+        assert!(error.contains(part), "{part:?} is not in {error:?}");
+    }
+    let error = zoo("clientPort=1\n", None).unwrap_err();
+    assert!(
+        error.ends_with("zoo.cfg has no dataDir: it must be given"),
+        "{error}"
+    );
+    let error = zoo("dataDir=DIR\n", None).unwrap_err();
+    assert!(
+        error.ends_with("has no clientPort: a port must be given"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_minus_one_is_what_it_is_to_zookeeper() {
+    let text = format!("{ENSEMBLE}minSessionTimeout=-1\nmaxSessionTimeout=-1\nmaxClientCnxns=-1\n");
+    let limits = zoo(&text, Some("1")).unwrap().config.limits;
+    assert_eq!(
+        (limits.session_timeout_min_ms, limits.session_timeout_max_ms),
+        (4000, 40_000)
+    );
+    assert_eq!(limits.connections_per_address, 0);
+}
+
+#[test]
+fn nothing_of_a_zoo_cfg_is_ignored_in_silence() {
+    for (text, parts) in [
+        (
+            "tickTime=3000",
+            vec!["tickTime=2000 (line 2): tickTime stands in line 12 again"],
+        ),
+        (
+            "zookeeper.clientPort=2190",
+            vec!["clientPort=2181 (line 6): clientPort stands in line 12"],
+        ),
+        (
+            "metricsProvider.httpPort=7",
+            vec!["metricsProvider.httpPort=7 (line 12): metricsProvider.className"],
+        ),
+        (
+            "admin.enableServer=false\nadmin.serverPort=7",
+            vec!["admin.serverPort=7 (line 13): admin.enableServer"],
+        ),
+        (
+            "enforce.auth.schemes=digest",
+            vec!["enforce.auth.enabled is not true"],
+        ),
+        (
+            "garbage line",
+            vec!["garbage=line (line 12): this node does not know it"],
+        ),
+    ] {
+        let named = others(&zoo(&format!("{ENSEMBLE}{text}\n"), Some("1")).unwrap());
+        assert_eq!(named.len(), parts.len(), "{named:?}");
+        for (note, part) in named.iter().zip(parts) {
+            assert!(note.contains(part), "{part:?} is not in {note:?}");
+        }
+    }
+    let found = zoo(&format!("\u{feff}tickTime 1500\n{ENSEMBLE}"), Some("1")).unwrap();
+    let named = others(&found);
+    assert!(named[0].contains("byte order mark"), "{named:?}");
+    assert!(named[1].contains("tickTime=1500 (line 1)"), "{named:?}");
+    assert_eq!(named.len(), 2, "{named:?}");
+}
+
+#[test]
+fn what_zoo_cfg_says_of_ticks_is_kept_as_it_says_it() {
+    let ticks = zoo(ENSEMBLE, Some("1")).unwrap().config.ticks;
+    let said = Ticks {
+        tick_ms: 2000,
+        init_limit: 10,
+        sync_limit: 5,
+    };
+    assert_eq!(ticks, Some(said));
+    assert_eq!(parse(SMALL).unwrap().ticks, None);
+}
+
+#[test]
+fn what_is_wrong_in_the_file_of_the_servers_is_said_of_that_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let servers = dir.path().join("servers");
+    let text = format!(
+        "{ENSEMBLE}dynamicConfigFile={}\nversion=1\n",
+        servers.display()
+    );
+    std::fs::write(&servers, "version=2\nserver.4=127.0.0.4:2888:3888\n").unwrap();
+    let found = zoo(&text, Some("1")).unwrap();
+    assert_eq!(found.config.members.len(), 4);
+    let place = format!(
+        "(line 13): version stands in line 1 of {}",
+        servers.display()
+    );
+    let named = others(&found);
+    assert!(named.iter().any(|note| note.contains(&place)), "{named:?}");
+    std::fs::write(&servers, "\nserver.4=127.0.0.4\n").unwrap();
+    let error = zoo(&text, Some("1")).unwrap_err();
+    let place = format!("server.4 (line 2 of {})", servers.display());
+    assert!(error.contains(&place), "{error}");
 }

@@ -6,35 +6,25 @@
 
 mod judge;
 mod names;
+mod properties;
 mod secure;
 
+use super::check::Illegal;
+use super::member::LEGAL_IDS;
 use super::{
-    Address, Admin, ConfigError, File, Limits, Log, Member, NodeConfig, Reconfig, Timing, Znodes,
+    Address, Admin, ConfigError, File, Limits, Log, Member, NodeConfig, Reconfig, Ticks, Timing,
+    Znodes,
 };
 use crate::zab::NodeId;
 use judge::{OWN, OWN_CLUSTER};
 pub use names::in_zookeepers_words;
+use properties::{Line, parse, without_mark};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-
-/// A line `key=value`, and where it stands.
-#[derive(Debug, Clone)]
-struct Line {
-    number: usize,
-    key: String,
-    value: String,
-}
-
-impl Line {
-    /// As it is named where something is wrong with it.
-    fn name(&self) -> String {
-        format!("{} (line {})", self.key, self.number)
-    }
-}
 
 /// A configuration, and what of it has no effect here.
 #[derive(Debug)]
@@ -43,25 +33,35 @@ pub struct Zoo {
     pub config: NodeConfig,
     /// The options without effect, each with the reason.
     pub without_effect: Vec<String>,
+    /// Where it says that the data is: `dataDir`, and `dataLogDir` if that is another one.
+    pub dirs: Vec<PathBuf>,
 }
 
 impl Zoo {
     /// Reads `zoo.cfg`, what it names, and `myid`.
     pub fn read(path: &Path) -> Result<Zoo, ConfigError> {
-        let mut lines = parse(&read(path)?);
-        if let Some(dynamic) = lines.iter().find(|line| line.key == "dynamicConfigFile") {
+        let text = read(path)?;
+        let (text, has_mark) = without_mark(&text);
+        let mut lines = parse(text);
+        let dynamic = lines.iter().rfind(|line| line.key == "dynamicConfigFile");
+        if let Some(dynamic) = dynamic {
             let file = PathBuf::from(&dynamic.value);
             let text = read_file(&file).map_err(|source| ConfigError::Named {
                 path: path.to_owned(),
                 what: "the servers (dynamicConfigFile)",
-                file,
+                file: file.clone(),
                 source,
             })?;
-            lines.extend(parse(&text));
+            let there = parse(without_mark(&text).0).into_iter();
+            lines.extend(there.map(|line| Line {
+                file: Some(file.clone()),
+                ..line
+            }));
         }
         let reader = Reader {
             path,
             lines,
+            has_mark,
             resolver: look_up,
         };
         let data_dir = PathBuf::from(reader.need("dataDir")?);
@@ -73,7 +73,7 @@ impl Zoo {
         let id = match read_file(&file) {
             Ok(text) => match text.trim().parse() {
                 Ok(id) => NodeId(id),
-                Err(_) => return Err(not_an_id(&file, text.trim(), "a number from 1 to 63")),
+                Err(_) => return Err(not_an_id(&file, text.trim(), LEGAL_IDS)),
             },
             Err(error) if alone && error.kind() == std::io::ErrorKind::NotFound => NodeId(1),
             Err(source) => {
@@ -90,11 +90,13 @@ impl Zoo {
 
     /// The configuration in a text, without looking at anything else: no file, no name of a host.
     pub(crate) fn of_text(text: &str) -> Result<Zoo, ConfigError> {
+        let (text, has_mark) = without_mark(text);
         let mut lines = parse(text);
         lines.retain(|line| line.key != secure::JAAS);
         let reader = Reader {
             path: Path::new("zoo.cfg"),
             lines,
+            has_mark,
             resolver: |_, _| None,
         };
         reader.config(NodeId(1), PathBuf::from("data"))
@@ -133,23 +135,11 @@ fn not_an_id(file: &Path, value: &str, legal: &str) -> ConfigError {
     }
 }
 
-/// Java's properties, as far as configurations use them: comments, `=` or `:`, white space around both.
-fn parse(text: &str) -> Vec<Line> {
-    let mut lines = Vec::new();
-    for (n, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with(['#', '!']) {
-            continue;
-        }
-        let (key, value) = line.split_once(['=', ':']).unwrap_or((line, ""));
-        lines.push(Line {
-            number: n + 1,
-            key: key.trim().to_owned(),
-            value: value.trim().to_owned(),
-        });
-    }
-    lines
-}
+/// The largest number in most of ZooKeeper's options.
+const JAVAS_LARGEST: u64 = i32::MAX as u64;
+
+/// The provider of metrics whose part this node does itself.
+const PROMETHEUS: &str = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
 
 /// Where a host is.
 type Resolver = fn(&str, u16) -> Option<SocketAddr>;
@@ -157,6 +147,8 @@ type Resolver = fn(&str, u16) -> Option<SocketAddr>;
 struct Reader<'a> {
     path: &'a Path,
     lines: Vec<Line>,
+    /// A byte order mark stands before the first line.
+    has_mark: bool,
     resolver: Resolver,
 }
 
@@ -171,6 +163,10 @@ fn look_up(host: &str, port: u16) -> Option<SocketAddr> {
 impl Reader<'_> {
     fn config(&self, id: NodeId, data_dir: PathBuf) -> Result<Zoo, ConfigError> {
         let (mut without_effect, mut refused) = (Vec::new(), Vec::new());
+        if self.has_mark {
+            without_effect.push("the byte order mark before the first line: it is left out".into());
+        }
+        without_effect.extend(self.repeated());
         for line in &self.lines {
             refused.extend(self.judge(line, id, &mut without_effect).err());
         }
@@ -179,8 +175,14 @@ impl Reader<'_> {
             1 => return Err(refused.remove(0)),
             _ => return Err(ConfigError::Several(refused)),
         }
-        let tick_ms = self.number("tickTime", 3000)?;
-        without_effect.extend(self.short_silence(tick_ms)?);
+        let ticks = Ticks {
+            tick_ms: self.number("tickTime", 3000)?,
+            init_limit: self.number("initLimit", 10)?,
+            sync_limit: self.number("syncLimit", 5)?,
+        };
+        let tick_ms = ticks.tick_ms;
+        let timing = self.timing(&ticks)?;
+        without_effect.extend(self.short_silence(&ticks));
         let members = self.members()?;
         let own = members.iter().find(|member| member.id == id);
         let at = |key: &str, address: &Address| self.look_up(key, address.host(), address.port());
@@ -215,7 +217,7 @@ impl Reader<'_> {
             members,
             read_only: self.get("readonlymode.enabled") == Some("true"),
             dial: BTreeMap::new(),
-            timing: self.own("timing", self.timing(tick_ms)?)?,
+            timing: self.own("timing", timing)?,
             log: self.own("log", self.log()?)?,
             limits: self.own(
                 "limits",
@@ -255,14 +257,55 @@ impl Reader<'_> {
                 let legal = format!("{}; {lines}", illegal.legal);
                 not_an_id(&data_dir.join("myid"), &illegal.value, &legal)
             }
-            key => {
-                let name = names::zookeepers(key).unwrap_or_else(|| key.to_owned());
-                self.illegal(&name, &illegal.value, &in_zookeepers_words(&illegal.legal))
-            }
+            _ => self.not_legal(&illegal),
         })?;
+        let mut dirs = vec![data_dir];
+        let log_dir = self.get("dataLogDir").map(PathBuf::from);
+        dirs.extend(log_dir.filter(|dir| *dir != dirs[0]));
         Ok(Zoo {
-            config,
+            config: NodeConfig {
+                ticks: Some(ticks),
+                ..config
+            },
             without_effect,
+            dirs,
+        })
+    }
+
+    /// What the check says of one of the node's own keys, about the line from which its value comes.
+    fn not_legal(&self, illegal: &Illegal) -> ConfigError {
+        let (key, value) = (&illegal.key, &illegal.value);
+        let legal = names::in_words(&illegal.legal, |own| self.line(own).is_some());
+        if let Some(line) = self.line(&format!("{OWN}{key}")) {
+            return self.wrong(line.name(), value, &legal);
+        }
+        let name = names::zookeepers(key).unwrap_or_else(|| key.clone());
+        match self.line(&name) {
+            // Said in ticks, and meant here in milliseconds.
+            Some(line) if key.starts_with("timing.") => {
+                let value = format!("{} ({value} ms here)", line.value);
+                self.wrong(line.name(), &value, &legal)
+            }
+            _ => self.illegal(&name, value, &legal),
+        }
+    }
+
+    /// What is said of lines whose key stands in a later line again. Two lines of one server are refused.
+    fn repeated(&self) -> impl Iterator<Item = String> {
+        let lines = self
+            .lines
+            .iter()
+            .filter(|line| !line.key.starts_with("server."));
+        lines.filter_map(|line| {
+            let last = self
+                .line(line.option())
+                .filter(|last| !std::ptr::eq(*last, line))?;
+            let reason = format!(
+                "{} stands in {} again, and the last one counts",
+                line.key,
+                last.place()
+            );
+            Some(self.note(line, &reason))
         })
     }
 
@@ -272,20 +315,25 @@ impl Reader<'_> {
         section: &str,
         value: T,
     ) -> Result<T, ConfigError> {
-        let mut table = toml::Table::try_from(&value).expect("every section is a table");
+        let mut table = toml::Table::try_from(&value)
+            .map_err(|problem| self.wrong(section.to_owned(), "", &problem.to_string()))?;
         let mut changed = value;
         for line in &self.lines {
-            let key = line.key.strip_prefix("zookeeper.").unwrap_or(&line.key);
+            let key = line.option();
             let own = key
                 .strip_prefix(OWN)
                 .and_then(|key| key.strip_prefix(section));
             let Some(key) = own.and_then(|key| key.strip_prefix('.')) else {
                 continue;
             };
-            let value = line
-                .value
-                .parse()
-                .unwrap_or_else(|_| toml::Value::from(&*line.value));
+            let value = match line.value.parse() {
+                Ok(value) => value,
+                Err(_) if line.value.parse::<u128>().is_ok() => {
+                    let legal = format!("a whole number up to {} is legal", i64::MAX);
+                    return Err(self.refused(line, &legal));
+                }
+                Err(_) => toml::Value::from(&*line.value),
+            };
             table.insert(key.to_owned(), value);
             changed = table
                 .clone()
@@ -303,12 +351,12 @@ impl Reader<'_> {
         })
     }
 
-    fn timing(&self, tick_ms: u64) -> Result<Timing, ConfigError> {
+    fn timing(&self, ticks: &Ticks) -> Result<Timing, ConfigError> {
         let default = Timing::default();
         // Heartbeats are much more frequent than ZooKeeper's ticks: a dead leader is to be noticed soon, and never
         // later than the operator allows.
-        let sync_limit = self.number("syncLimit", 5)? * tick_ms;
-        let init_limit = self.number("initLimit", 10)? * tick_ms;
+        let sync_limit = self.in_ms("syncLimit", ticks.sync_limit, ticks.tick_ms)?;
+        let init_limit = self.in_ms("initLimit", ticks.init_limit, ticks.tick_ms)?;
         let sync_limit_ms = default.sync_limit_ms.min(sync_limit);
         Ok(Timing {
             tick_ms: default.tick_ms.min(sync_limit_ms / 2),
@@ -318,19 +366,30 @@ impl Reader<'_> {
         })
     }
 
+    /// So many ticks, in milliseconds.
+    fn in_ms(&self, key: &str, ticks: u64, tick_ms: u64) -> Result<u64, ConfigError> {
+        const LEAST: u64 = 20;
+        let ms = ticks.saturating_mul(tick_ms);
+        if (LEAST..=JAVAS_LARGEST).contains(&ms) {
+            return Ok(ms);
+        }
+        let legal = format!(
+            "with tickTime = {tick_ms} that is {ms} ms; {LEAST} to {JAVAS_LARGEST} ms are legal"
+        );
+        Err(self.illegal(key, &ticks.to_string(), &legal))
+    }
+
     /// What is said of a `syncLimit` that is longer than what the node bears, unless the node's own option says how long that is.
-    fn short_silence(&self, tick_ms: u64) -> Result<Option<String>, ConfigError> {
-        let Some(line) = self.line("syncLimit") else {
-            return Ok(None);
-        };
+    fn short_silence(&self, ticks: &Ticks) -> Option<String> {
+        let line = self.line("syncLimit")?;
         let own = format!("{OWN}timing.sync_limit_ms");
-        let wanted = self.number("syncLimit", 0)?.saturating_mul(tick_ms);
+        let wanted = ticks.sync_limit.saturating_mul(ticks.tick_ms);
         let default = Timing::default().sync_limit_ms;
         let is_shorter = wanted > default && self.line(&own).is_none();
-        Ok(is_shorter.then(|| {
+        is_shorter.then(|| {
             let reason = format!("leader and followers bear silence for {default} ms and no longer, unless {own} says otherwise");
             self.note(line, &reason)
-        }))
+        })
     }
 
     fn admin(&self) -> Result<Admin, ConfigError> {
@@ -360,8 +419,6 @@ impl Reader<'_> {
     }
 
     fn metrics_address(&self) -> Result<Option<SocketAddr>, ConfigError> {
-        const PROMETHEUS: &str =
-            "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
         const OTHERS: [&str; 2] = [
             "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider",
             "org.apache.zookeeper.metrics.impl.NullMetricsProvider",
@@ -433,13 +490,13 @@ impl Reader<'_> {
     fn id(&self, key: &str, text: &str) -> Result<NodeId, ConfigError> {
         match text.parse() {
             Ok(id) => Ok(NodeId(id)),
-            Err(_) => Err(self.illegal(key, text, "ids are 1 to 63")),
+            Err(_) => Err(self.illegal(key, text, LEGAL_IDS)),
         }
     }
 
     /// The line that counts for this key.
     fn line(&self, key: &str) -> Option<&Line> {
-        let is = |line: &&Line| line.key.strip_prefix("zookeeper.").unwrap_or(&line.key) == key;
+        let is = |line: &&Line| line.option() == key;
         self.lines.iter().rev().find(is)
     }
 
@@ -453,19 +510,36 @@ impl Reader<'_> {
             .ok_or_else(|| self.illegal(key, "", "it must be given"))
     }
 
+    /// A number that ZooKeeper would take too.
     fn number(&self, key: &str, default: u64) -> Result<u64, ConfigError> {
-        match self.get(key) {
-            // ZooKeeper's way to say that a bound has its default.
-            None | Some("-1") => Ok(default),
-            Some(text) => text
-                .parse()
-                .map_err(|_| self.illegal(key, text, "a whole number is legal")),
+        let (least, most) = match key {
+            "tickTime" | "initLimit" | "syncLimit" => (1, JAVAS_LARGEST),
+            "znode.container.maxNeverUsedIntervalMs" => (0, i64::MAX as u64),
+            _ => (0, JAVAS_LARGEST),
+        };
+        match (key, self.get(key)) {
+            (_, None) => Ok(default),
+            // ZooKeeper's way to say that a bound has its default; and that there is none.
+            ("minSessionTimeout" | "maxSessionTimeout", Some("-1")) => Ok(default),
+            ("maxClientCnxns" | "znode.container.maxNeverUsedIntervalMs", Some("-1")) => Ok(0),
+            (_, Some(text)) => match text.parse() {
+                Ok(number) if (least..=most).contains(&number) => Ok(number),
+                _ => {
+                    let legal = format!("a whole number from {least} to {most} is legal");
+                    Err(self.illegal(key, text, &legal))
+                }
+            },
         }
     }
 
     fn illegal(&self, key: &str, value: &str, legal: &str) -> ConfigError {
         match self.line(key) {
             Some(line) => self.wrong(line.name(), value, legal),
+            None if value.is_empty() => ConfigError::Missing {
+                path: self.path.to_owned(),
+                key: key.to_owned(),
+                legal: legal.to_owned(),
+            },
             None => self.wrong(key.to_owned(), value, legal),
         }
     }
@@ -484,9 +558,6 @@ impl Reader<'_> {
     }
 
     fn note(&self, line: &Line, reason: &str) -> String {
-        format!(
-            "{}={} (line {}): {reason}",
-            line.key, line.value, line.number
-        )
+        format!("{}={} ({}): {reason}", line.key, line.value, line.place())
     }
 }

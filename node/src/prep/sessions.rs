@@ -27,6 +27,8 @@ pub struct Sessions {
     live: FxHashMap<SessionId, Live>,
     /// Sessions by the end of the interval in which they expire; closing ones are in none.
     buckets: BTreeMap<u64, BTreeSet<SessionId>>,
+    /// How many are closing.
+    closing: usize,
     last_check: Millis,
 }
 
@@ -38,6 +40,7 @@ impl Sessions {
             interval_ms,
             live: FxHashMap::default(),
             buckets: BTreeMap::new(),
+            closing: 0,
             last_check: now,
         }
     }
@@ -46,6 +49,7 @@ impl Sessions {
     pub fn add(&mut self, id: SessionId, timeout_ms: i32, owner: Option<NodeId>, now: Millis) {
         let timeout_ms = u64::try_from(timeout_ms).unwrap_or(0);
         let expires = self.round(now.0 + timeout_ms);
+        self.remove(id);
         self.live.insert(
             id,
             Live {
@@ -61,6 +65,7 @@ impl Sessions {
     /// The session is closed.
     pub fn remove(&mut self, id: SessionId) {
         if let Some(live) = self.live.remove(&id) {
+            self.closing -= usize::from(live.closing);
             self.leave(id, live.expires);
         }
     }
@@ -116,6 +121,7 @@ impl Sessions {
     /// The session's end is proposed.
     pub fn closing(&mut self, id: SessionId) {
         if let Some(live) = self.live.get_mut(&id) {
+            self.closing += usize::from(!live.closing);
             live.closing = true;
             let expires = live.expires;
             self.leave(id, expires);
@@ -135,6 +141,11 @@ impl Sessions {
         let later = self.buckets.split_off(&(now.0 + 1));
         let due = std::mem::replace(&mut self.buckets, later);
         due.into_values().flatten().collect()
+    }
+
+    /// How many sessions are open and not about to be closed.
+    pub fn staying(&self) -> usize {
+        self.live.len() - self.closing
     }
 
     /// How many sessions are open.
@@ -242,7 +253,13 @@ mod tests {
         assert_eq!(sessions.check(A, NodeId(1)), Err(ErrorCode::SessionExpired));
         assert!(!sessions.move_to(A, NodeId(2), Millis(50)));
         assert_eq!(expired_at(&mut sessions, (0..9).map(|n| n * 100)), []);
+        assert_eq!((sessions.len(), sessions.staying()), (1, 0));
+        sessions.closing(A);
+        sessions.add(B, 200, None, Millis(900));
+        assert_eq!((sessions.len(), sessions.staying()), (2, 1));
         sessions.remove(A);
+        assert_eq!((sessions.len(), sessions.staying()), (1, 1));
+        sessions.remove(B);
         assert!(sessions.is_empty());
     }
 }

@@ -173,6 +173,7 @@ impl Engine {
                     return Ok(());
                 }
                 _ = inbox.recv_many(&mut events, TURN) => {}
+                () = tokio::task::yield_now(), if self.clients.has_held_back() => {}
                 _ = ticker.tick() => {}
             }
             self.at = self.clock.micros();
@@ -182,6 +183,10 @@ impl Engine {
             for event in events.drain(..) {
                 self.at = self.clock.micros();
                 self.take(event)?;
+                self.carry_out()?;
+            }
+            for id in self.clients.take_held_back() {
+                self.pump(id);
                 self.carry_out()?;
             }
             if self.now >= self.next_tick {

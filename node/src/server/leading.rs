@@ -264,7 +264,8 @@ impl Engine {
             .map(|leader| leader.sessions.expired(self.now));
         let expired = expired.unwrap_or_default();
         if let Some(leader) = self.leader.as_ref().filter(|_| !expired.is_empty()) {
-            let (expired, open) = (expired.len(), leader.sessions.len());
+            let open = leader.sessions.staying().saturating_sub(expired.len());
+            let expired = expired.len();
             self.lookout
                 .observe(Observation::SessionsExpired { expired, open });
         }

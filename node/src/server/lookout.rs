@@ -7,7 +7,7 @@ use super::event::ConnectionId;
 use crate::config::NodeConfig;
 use crate::warn::{
     Alert, Beat, Change, Event, Kind, Lookout, Moment, Observation, Options, Severity, Standing,
-    Wall,
+    Stuck, Wall,
 };
 use crate::zab::{Epoch, Millis, NodeId, Status};
 use std::cmp::Reverse;
@@ -84,6 +84,8 @@ impl Engine {
             });
         }
         self.lookout.observe(Observation::Standing(self.standing()));
+        let forgetful = self.replica.epochs().amnesiac;
+        self.lookout.observe(Observation::Forgetful(forgetful));
         let moment = Moment {
             now: self.now,
             wall: wall_clock(),
@@ -92,6 +94,9 @@ impl Engine {
             announce(&change);
             // Perhaps nobody listens.
             let _ = self.alert_lines.send(change.json().to_string().into());
+        }
+        if let Some(stuck) = self.lookout.news_of_stuck() {
+            say_why_no_leader_is_found(stuck);
         }
         if self.config.warn.act {
             self.act();
@@ -140,19 +145,30 @@ impl Engine {
 
     /// The answer to the word `warn`: all that this server knows of, a line for each fact, whoever says it.
     pub(super) fn warn(&self) -> String {
-        let mut facts: BTreeMap<(Kind, NodeId), Vec<Alert>> = BTreeMap::new();
-        for alert in self.lookout.alerts() {
-            let subject = alert.subject;
-            facts
-                .entry((subject.kind, subject.about))
-                .or_default()
-                .push(alert);
-        }
+        let facts = facts(self.lookout.alerts());
         match facts.is_empty() {
             true => "no alerts\n".into(),
-            false => facts.values().map(|said| line(said) + "\n").collect(),
+            false => facts.iter().map(|said| line(said) + "\n").collect(),
         }
     }
+}
+
+/// Alerts by the fact that they tell: the kind, and whom it is about, unless it is about all.
+fn facts(alerts: Vec<Alert>) -> Vec<Vec<Alert>> {
+    let mut facts: BTreeMap<(Kind, Option<NodeId>), Vec<Alert>> = BTreeMap::new();
+    for alert in alerts {
+        let kind = alert.subject.kind;
+        let about = (!kind.is_of_all()).then_some(alert.subject.about);
+        facts.entry((kind, about)).or_default().push(alert);
+    }
+    facts.into_values().collect()
+}
+
+/// Ids, each once, in order.
+fn ids(ids: impl Iterator<Item = NodeId>) -> String {
+    let ids: BTreeSet<NodeId> = ids.collect();
+    let ids: Vec<String> = ids.iter().map(NodeId::to_string).collect();
+    ids.join(",")
 }
 
 /// A fact, by those who say it: those for whom it stands, or else those who said it last.
@@ -166,22 +182,35 @@ fn line(said: &[Alert]) -> String {
         .clone()
         .max_by_key(|alert| (alert.severity, Reverse(alert.raised_ms)));
     let (first, worst) = first.zip(worst).expect("somebody says it");
-    let by: BTreeSet<u64> = said.clone().map(|alert| alert.subject.by.0).collect();
-    let by: Vec<String> = by.iter().map(u64::to_string).collect();
+    let about = ids(said.clone().map(|alert| alert.subject.about));
+    let by = ids(said.clone().map(|alert| alert.subject.by));
     let state = match said.filter_map(|alert| alert.cleared_ms).max() {
         Some(cleared_ms) => format!("cleared_ms={cleared_ms}"),
         None => "stands".into(),
     };
     format!(
-        "{} {} about={} by={} raised_ms={} {state} {} ({})",
+        "{} {} about={about} by={by} raised_ms={} {state} {} ({})",
         worst.severity.word(),
         worst.subject.kind.name(),
-        worst.subject.about,
-        by.join(","),
         first.raised_ms,
         worst.numbers(),
-        worst.subject.kind.meaning(),
+        worst.meaning(),
     )
+}
+
+/// One line in the log, with what can be done.
+fn say_why_no_leader_is_found(stuck: Stuck) {
+    let (voters, count) = (stuck.voters, stuck.without_memory.len());
+    let all_new = match count == voters {
+        true => ". A new ensemble is made by `keelhaul-node format` on each",
+        false => "",
+    };
+    tracing::warn!(
+        without_memory = ids(stuck.without_memory.into_iter()),
+        not_heard = ids(stuck.not_heard.into_iter()),
+        "no leader can be found: {count} of {voters} voters are without memory, and wait for a leader whose quorum has none of them; if the \
+         others cannot come back, see `keelhaul-node recover`{all_new}"
+    );
 }
 
 /// One line in the log.
@@ -189,7 +218,7 @@ fn announce(change: &Change) {
     let (alert, subject) = (&change.alert, change.alert.subject);
     let (kind, about, numbers) = (subject.kind.name(), subject.about.0, alert.numbers());
     let (event, severity, id) = (change.event.word(), alert.severity.word(), alert.id());
-    let meaning = subject.kind.meaning();
+    let meaning = alert.meaning();
     match (change.event, alert.severity) {
         (Event::Cleared, _) => tracing::info!(
             event,
@@ -238,6 +267,34 @@ mod tests {
             updated_ms: raised_ms,
             cleared_ms,
             evidence: vec![("silent_ms".into(), raised_ms as f64)],
+        }
+    }
+
+    #[test]
+    fn what_is_about_all_is_one_fact_whoever_says_it() {
+        let say = |kind, about, by| Alert {
+            subject: Subject {
+                kind,
+                about: NodeId(about),
+                by: NodeId(by),
+            },
+            ..alert(by, Severity::Critical, 7, None)
+        };
+        let said = vec![
+            say(Kind::LeaderFlapping, 2, 2),
+            say(Kind::PeerSilent, 3, 1),
+            say(Kind::LeaderFlapping, 1, 1),
+            say(Kind::PeerSilent, 2, 1),
+        ];
+        let lines: Vec<String> = facts(said).iter().map(|said| line(said)).collect();
+        let beginnings = [
+            "critical peer-silent about=2 by=1 ",
+            "critical peer-silent about=3 by=1 ",
+            "critical leader-flapping about=1,2 by=1,2 ",
+        ];
+        assert_eq!(lines.len(), beginnings.len());
+        for (line, beginning) in lines.iter().zip(beginnings) {
+            assert!(line.starts_with(beginning), "{line}");
         }
     }
 

@@ -350,12 +350,16 @@ impl Client {
         }
     }
 
-    fn flush(&mut self) {
+    /// True if there was more to say than is handed over at a time, and the client can get more at once: nobody says that it has read, because it
+    /// left too little unread for that.
+    fn flush(&mut self) -> bool {
         self.dirty = false;
+        let held_back = self.is_full();
         if !self.replies.is_empty() || self.answered > 0 {
             self.link
                 .send(self.replies.take(), std::mem::take(&mut self.answered));
         }
+        held_back && !self.link.is_full() && !self.queue.is_empty()
     }
 }
 
@@ -481,6 +485,8 @@ pub(super) struct Clients {
     /// Whose answer each number is.
     asked: FxHashMap<u64, ConnectionId>,
     dirty: Vec<ConnectionId>,
+    /// Those that can be answered more since the last flush.
+    held_back: Vec<ConnectionId>,
     pub(super) watches: Watches,
     pub(super) security: Security,
     pub(super) metrics: Arc<Metrics>,
@@ -696,6 +702,16 @@ impl Clients {
         self.watches = Watches::default();
     }
 
+    /// Whether some can be answered more since the last flush.
+    pub(super) fn has_held_back(&self) -> bool {
+        !self.held_back.is_empty()
+    }
+
+    /// Those that can be answered more since the last flush; once.
+    pub(super) fn take_held_back(&mut self) -> Vec<ConnectionId> {
+        std::mem::take(&mut self.held_back)
+    }
+
     /// Sends what was answered since the last flush.
     pub(super) fn flush(&mut self) {
         let mut drowned = Vec::new();
@@ -703,8 +719,8 @@ impl Clients {
             if let Some(client) = self.open.get_mut(&id) {
                 if client.is_drowned() {
                     drowned.push(id);
-                } else {
-                    client.flush();
+                } else if client.flush() {
+                    self.held_back.push(id);
                 }
             }
         }

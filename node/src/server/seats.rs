@@ -100,6 +100,14 @@ impl Engine {
     }
 
     fn write_loans(&mut self, loans: &Loans) {
+        let members = &self.replica.view().members;
+        for (owner, holder) in self.written_loans().without_owner(members) {
+            tracing::info!(
+                owner = owner.0,
+                holder = holder.0,
+                "the owner of a lent seat was removed from the ensemble: its holder keeps the seat"
+            );
+        }
         let text = (!loans.is_empty()).then(|| loans.text().into());
         self.write_own(path::SEATS, text);
     }

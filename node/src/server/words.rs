@@ -133,12 +133,12 @@ impl Engine {
 
     fn conf(&self) -> String {
         let (config, mut out) = (&self.config, String::new());
-        let ticks = |ms: u64| ms.div_ceil(config.timing.tick_ms);
+        let ticks = config.told_ticks();
         let (snapshots, log) = self.sizes_on_disk();
         let secure = config.tls.clients.as_ref();
         let secure = secure.map_or("-1".into(), |clients| clients.address.port().to_string());
         let dir = config.data_dir.display();
-        let (timing, limits) = (&config.timing, &config.limits);
+        let limits = &config.limits;
         let mut line =
             |key: &str, value: &dyn Display| put(&mut out, format_args!("{key}={value}\n"));
         line("clientPort", &config.client_address.port());
@@ -147,7 +147,7 @@ impl Engine {
         line("dataDirSize", &snapshots);
         line("dataLogDir", &dir);
         line("dataLogSize", &log);
-        line("tickTime", &timing.tick_ms);
+        line("tickTime", &ticks.tick_ms);
         line("maxClientCnxns", &limits.connections_per_address);
         line("minSessionTimeout", &limits.session_timeout_min_ms);
         line("maxSessionTimeout", &limits.session_timeout_max_ms);
@@ -159,8 +159,8 @@ impl Engine {
         let servers = self.servers();
         let own = servers.get(&config.id);
         let election = own.map_or(config.peer_address.port(), Member::election_port);
-        line("initLimit", &ticks(timing.init_limit_ms));
-        line("syncLimit", &ticks(timing.sync_limit_ms));
+        line("initLimit", &ticks.init_limit);
+        line("syncLimit", &ticks.sync_limit);
         line("electionAlg", &3);
         line("electionPort", &election);
         line("quorumPort", &config.peer_address.port());

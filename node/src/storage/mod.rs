@@ -267,7 +267,8 @@ impl Store {
             tracing::warn!(
                 directory = %f.path("").display(),
                 "without memory: no vote and no acknowledgement until a leader has brought this member up to date. \
-                 If it was a member before, there is nothing to do; if it is a new one that was never formatted, stop it, and run \
+                 If it was a member before, and a majority of the voters \
+                 remembers, there is nothing to do; if it is a new one that was never formatted, stop it, and run \
                  `keelhaul-node format FILE` once"
             );
         }

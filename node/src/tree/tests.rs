@@ -175,6 +175,18 @@ fn setting_data_changes_version_mzxid_and_mtime_only() {
 }
 
 #[test]
+fn a_session_of_every_server_that_may_be_is_the_owner_of_ephemerals() {
+    for id in 1..=254 {
+        // The epoch's lowest bits are all that is left of it.
+        for epoch in [1, 0xff_ffff, 0x100_0000] {
+            let session = session_id(NodeId(id), Zxid::new(Epoch(epoch), 1));
+            assert_eq!((session.0 as u64) >> 56, id);
+            assert!(session.is_session(), "{session}");
+        }
+    }
+}
+
+#[test]
 fn a_closed_session_takes_its_ephemerals_along_at_one_zxid() {
     let mut story = Story::new();
     let (first, second) = (story.session(), story.session());

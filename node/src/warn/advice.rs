@@ -12,6 +12,17 @@ pub struct Advice {
     pub abandon: Option<NodeId>,
 }
 
+/// Too many have forgotten what they acknowledged: no leader can be found unless others come back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stuck {
+    /// How many voters there are.
+    pub voters: usize,
+    /// Those that are without memory.
+    pub without_memory: Vec<NodeId>,
+    /// Those that are not heard.
+    pub not_heard: Vec<NodeId>,
+}
+
 impl Lookout {
     /// What to do now.
     pub fn advice(&self) -> Advice {

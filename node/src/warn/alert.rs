@@ -91,8 +91,13 @@ impl Kind {
         }
     }
 
+    /// Whether it is about the ensemble: whoever says it, and says it about itself, means the same.
+    pub fn is_of_all(self) -> bool {
+        matches!(self, Kind::LeaderFlapping | Kind::QuorumMargin)
+    }
+
     /// What it means, in a few words.
-    pub fn meaning(self) -> &'static str {
+    fn meaning(self) -> &'static str {
         match self {
             Kind::PeerSilent => "nothing comes from it",
             Kind::PeerDeaf => "it is heard, and does not hear",
@@ -110,6 +115,9 @@ impl Kind {
         }
     }
 }
+
+/// Numbers of which there may be several by one name: ids of members.
+const LISTS: [&str; 2] = ["missing_voters", "without_memory"];
 
 /// Names an alert among all that stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -154,29 +162,65 @@ impl Alert {
         format!("{}-{}", self.subject, self.raised_ms)
     }
 
+    /// What it means, in a few words.
+    pub fn meaning(&self) -> &'static str {
+        let has_leader = || self.values("leader").next() != Some(0.0);
+        match self.subject.kind {
+            Kind::QuorumMargin if !has_leader() => "no leader is found: there is no service",
+            kind => kind.meaning(),
+        }
+    }
+
+    /// Whether it tells that its speaker is without memory.
+    pub(super) fn is_without_memory(&self) -> bool {
+        let by = self.subject.by.0 as f64;
+        self.subject.kind == Kind::QuorumMargin && self.values("without_memory").any(|id| id == by)
+    }
+
+    fn values(&self, name: &str) -> impl Iterator<Item = f64> {
+        let of = self.evidence.iter().filter(move |(other, _)| other == name);
+        of.map(|(_, value)| rounded(*value))
+    }
+
+    /// The names of its numbers, each once.
+    fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in &self.evidence {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
     /// Its numbers in one line.
     pub fn numbers(&self) -> String {
-        let each = self
-            .evidence
-            .iter()
-            .map(|(name, value)| format!("{name}={}", rounded(*value)));
+        let number = |name: &str| {
+            let values: Vec<String> = self.values(name).map(|value| value.to_string()).collect();
+            format!("{name}={}", values.join(","))
+        };
+        let each = self.names().into_iter().map(number);
         each.collect::<Vec<_>>().join(" ")
     }
 
     /// It as JSON.
     pub fn json(&self) -> serde_json::Value {
-        let evidence: serde_json::Map<_, _> = self
-            .evidence
-            .iter()
-            .map(|(name, value)| (name.clone(), rounded(*value).into()))
-            .collect();
+        let value = |name: &str| -> serde_json::Value {
+            match LISTS.contains(&name) {
+                true => self.values(name).map(|id| id as u64).collect(),
+                false => self.values(name).next().into(),
+            }
+        };
+        let names = self.names().into_iter();
+        let evidence: serde_json::Map<_, _> =
+            names.map(|name| (name.to_owned(), value(name))).collect();
         serde_json::json!({
             "id": self.id(),
             "kind": self.subject.kind.name(),
             "severity": self.severity.word(),
             "about": self.subject.about.0,
             "by": self.subject.by.0,
-            "meaning": self.subject.kind.meaning(),
+            "meaning": self.meaning(),
             "raised_ms": self.raised_ms,
             "updated_ms": self.updated_ms,
             "cleared_ms": self.cleared_ms,
@@ -227,5 +271,53 @@ impl Change {
         let mut json = self.alert.json();
         json["event"] = self.event.word().into();
         json
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn margin(leader: f64) -> Alert {
+        let numbers = [
+            ("missing", 2.0),
+            ("leader", leader),
+            ("missing_voters", 2.0),
+            ("missing_voters", 3.0),
+            ("without_memory", 1.0),
+        ];
+        Alert {
+            subject: Subject {
+                kind: Kind::QuorumMargin,
+                about: NodeId(1),
+                by: NodeId(1),
+            },
+            severity: Severity::Critical,
+            raised_ms: 5,
+            updated_ms: 5,
+            cleared_ms: None,
+            evidence: numbers
+                .map(|(name, value)| (name.to_owned(), value))
+                .to_vec(),
+        }
+    }
+
+    #[test]
+    fn members_that_are_named_are_a_list() {
+        let alert = margin(0.0);
+        assert_eq!(
+            alert.numbers(),
+            "missing=2 leader=0 missing_voters=2,3 without_memory=1"
+        );
+        let evidence = &alert.json()["evidence"];
+        assert_eq!(evidence["missing_voters"], serde_json::json!([2, 3]));
+        assert_eq!(evidence["without_memory"], serde_json::json!([1]));
+        assert_eq!(evidence["missing"], serde_json::json!(2.0));
+    }
+
+    #[test]
+    fn a_margin_without_a_leader_means_that_there_is_no_service() {
+        assert!(margin(0.0).meaning().contains("no service"));
+        assert!(margin(1.0).meaning().contains("fewer members may fail"));
     }
 }

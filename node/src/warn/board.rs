@@ -18,6 +18,14 @@ pub(super) struct Board {
     cleared: VecDeque<(Millis, Alert)>,
     /// By peer: what it said last, and when.
     told: BTreeMap<NodeId, (Millis, Vec<Alert>)>,
+    /// What peers said and did not take back, and is over.
+    ended: VecDeque<(Millis, Alert)>,
+}
+
+/// What a peer said stands, and how long ago it said so.
+pub(super) struct Instance<'a> {
+    pub(super) alert: &'a Alert,
+    pub(super) age_ms: u64,
 }
 
 impl Board {
@@ -35,6 +43,38 @@ impl Board {
         alerts.retain(|alert| alert.subject.by == by);
         alerts.truncate(FROM_ONE);
         self.told.insert(by, (now, alerts));
+        self.ended.retain(|(_, alert)| alert.subject.by != by);
+    }
+
+    /// Takes back for the peers what stands by their word and is over. It is kept as long as what was cleared here.
+    pub(super) fn end(
+        &mut self,
+        now: Millis,
+        cleared_ms: i64,
+        is_over: impl Fn(Instance<'_>) -> bool,
+    ) -> Vec<Alert> {
+        let mut ended = Vec::new();
+        for (at, alerts) in self.told.values_mut() {
+            let age_ms = now.since(*at);
+            alerts.retain(|alert| {
+                let stands = alert.cleared_ms.is_none();
+                let over = stands && is_over(Instance { alert, age_ms });
+                if over {
+                    ended.push(Alert {
+                        cleared_ms: Some(cleared_ms),
+                        ..alert.clone()
+                    });
+                }
+                !over
+            });
+        }
+        for alert in &ended {
+            if self.ended.len() == FROM_ONE {
+                self.ended.pop_front();
+            }
+            self.ended.push_back((now, alert.clone()));
+        }
+        ended
     }
 
     /// Forgets what is old; true if something went.
@@ -47,7 +87,17 @@ impl Board {
         {
             self.cleared.pop_front();
         }
-        self.told.retain(|_, (at, _)| now.since(*at) < KEPT_MS);
+        while self
+            .ended
+            .front()
+            .is_some_and(|(at, _)| now.since(*at) >= KEPT_MS)
+        {
+            self.ended.pop_front();
+        }
+        // What still stands by the word of one that is silent is taken back before it is forgotten.
+        self.told.retain(|_, (at, alerts)| {
+            now.since(*at) < KEPT_MS || alerts.iter().any(|alert| alert.cleared_ms.is_none())
+        });
         before != (self.cleared.len(), self.told.len())
     }
 
@@ -58,6 +108,7 @@ impl Board {
 
     /// What the peers tell.
     pub(super) fn others(&self) -> impl Iterator<Item = &Alert> {
-        self.told.values().flat_map(|(_, alerts)| alerts)
+        let told = self.told.values().flat_map(|(_, alerts)| alerts);
+        told.chain(self.ended.iter().map(|(_, alert)| alert))
     }
 }

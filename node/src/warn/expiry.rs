@@ -99,4 +99,14 @@ mod tests {
         assert_eq!(expiry.reading(Millis(1_000_201)).sign, Sign::Critical);
         assert_eq!(expiry.reading(Millis(1_020_000)).sign, Sign::Calm);
     }
+
+    #[test]
+    fn when_all_expire_in_batches_that_is_all_of_them() {
+        let mut expiry = Expiry::new(Millis(0));
+        expiry.observe(Millis(100), 9, 31);
+        expiry.observe(Millis(200), 31, 0);
+        let evidence = expiry.reading(Millis(201)).evidence;
+        assert_eq!(evidence[0], ("expired", 40.0));
+        assert_eq!(evidence[2], ("share_percent", 100.0));
+    }
 }

@@ -42,17 +42,18 @@ mod stall;
 mod tests;
 mod window;
 
-pub use advice::Advice;
+pub use advice::{Advice, Stuck};
 pub use alert::{Alert, Change, Event, Evidence, Kind, Severity, Subject};
 pub use observation::{Beat, Echo, Moment, Observation, Standing, Wall};
 
 use crate::zab::{Millis, NodeId, Zxid};
-use board::Board;
+use board::{Board, Instance};
 use disk::Disk;
 use expiry::Expiry;
 use flapping::Flapping;
 use gate::{Hold, Sign};
 use lag::Progress;
+use margin::Voters;
 use peers::Peer;
 use post::{Post, Reading};
 use requests::Requests;
@@ -68,9 +69,6 @@ const JUDGE_MS: u64 = 50;
 
 /// Every so many beats carry all alerts, changed or not.
 const TOLD_EVERY: u64 = 20;
-
-/// How long a new ensemble may take to find its first leader, in milliseconds.
-const FIRST_LEADER_MS: u64 = 15_000;
 
 /// What the lookout must know.
 #[derive(Debug, Clone)]
@@ -107,10 +105,14 @@ pub struct Lookout {
     requests: Requests,
     expiry: Expiry,
     diverged: Option<Zxid>,
+    /// This server may have forgotten what it acknowledged.
+    forgetful: bool,
     flapping: Flapping,
     posts: BTreeMap<Subject, Post>,
     board: Board,
     certain: Vec<NodeId>,
+    /// The voters without memory of which it was said last that no leader can be found because of them.
+    said_stuck: Vec<NodeId>,
     /// The peers' own alerts have changed since all were told.
     news: bool,
     beats: u64,
@@ -139,10 +141,12 @@ impl Lookout {
             requests: Requests::default(),
             expiry: Expiry::new(awake),
             diverged: None,
+            forgetful: false,
             flapping: Flapping::default(),
             posts: BTreeMap::new(),
             board: Board::default(),
             certain: Vec::new(),
+            said_stuck: Vec::new(),
             news: false,
             beats: 0,
         }
@@ -203,6 +207,7 @@ impl Lookout {
             }
             Observation::Standing(standing) => self.stands(standing),
             Observation::Diverged(since) => self.diverged = since,
+            Observation::Forgetful(forgetful) => self.forgetful = forgetful,
         }
     }
 
@@ -295,7 +300,32 @@ impl Lookout {
             self.board.cleared(now, change.alert.clone());
         }
         self.news |= self.board.forget(now) | !changes.is_empty();
+        changes.extend(self.ended(moment));
         changes
+    }
+
+    /// What others said, and nobody will take back: it is over all the same.
+    fn ended(&mut self, moment: Moment) -> Vec<Change> {
+        let now = self.awake;
+        let (leader, serving) = (self.standing.leader, self.standing.serving);
+        let peers = &self.peers;
+        let is_over = |said: Instance<'_>| match peers.get(&said.alert.subject.by) {
+            // No longer a member.
+            None => true,
+            Some(_) if said.age_ms >= board::KEPT_MS => true,
+            // How the quorum is, is the leader's to say, and this one is not there any more to take back what it said.
+            Some(peer) => {
+                let about_quorum = said.alert.subject.kind == Kind::QuorumMargin;
+                let other_leads = serving && leader != Some(said.alert.subject.by);
+                about_quorum && other_leads && !peer.is_heard(now)
+            }
+        };
+        let ended = self.board.end(now, moment.wall.millis(), is_over);
+        let changes = ended.into_iter().map(|alert| Change {
+            event: Event::Cleared,
+            alert,
+        });
+        changes.collect()
     }
 
     /// What every detector says now.
@@ -356,22 +386,75 @@ impl Lookout {
     /// The leader knows; who follows leaves it to the leader; who looks knows that there is none.
     fn margin(&self, now: Millis) -> Option<Reading> {
         let leads = self.standing.leader == Some(self.options.id);
-        let starts = !self.ever_led && now.0 < FIRST_LEADER_MS;
-        if !self.belongs || starts || !(leads || self.standing.leader.is_none()) {
+        if !self.belongs || !(leads || self.standing.leader.is_none()) {
             return None;
         }
-        let me = self.options.id;
-        let follows = |peer: &Peer| {
-            peer.is_voter()
-                && peer.is_near(now)
-                && peer.standing.serving
-                && peer.standing.leader == Some(me)
+        self.quorum_now().reading(now, self.ever_led)
+    }
+
+    /// The voters as they are now, to a leader, or to a server that looks for one.
+    fn quorum_now(&self) -> Voters {
+        let (now, me, led) = (self.awake, self.options.id, self.leads());
+        let is_there = |peer: &Peer| match led {
+            true => peer.is_near(now) && peer.standing.serving && peer.standing.leader == Some(me),
+            false => peer.is_heard(now),
         };
-        let live = self.leads().then(|| 1 + self.peers_that(follows).count());
-        let near = self
-            .peers_that(|peer| peer.is_voter() && peer.is_heard(now))
-            .count();
-        Some(margin::reading(live, near, self.voters()))
+        let count = |is: &dyn Fn(&Peer) -> bool| {
+            self.peers_that(|peer| peer.is_voter() && is(peer)).count()
+        };
+        Voters {
+            all: self.voters(),
+            missing: self
+                .peers_that(|peer| peer.is_voter() && !is_there(peer))
+                .collect(),
+            heard: count(&|peer| peer.is_heard(now)),
+            silent: count(&|peer| peer.is_certainly_silent(now)),
+            led,
+            without_memory: match led {
+                true => Vec::new(),
+                false => self.without_memory(),
+            },
+        }
+    }
+
+    /// The voters that say of themselves that they may have forgotten what they acknowledged: each tells it with its own alert that there is no
+    /// leader.
+    fn without_memory(&self) -> Vec<NodeId> {
+        let says = |alert: &&Alert| alert.cleared_ms.is_none() && alert.is_without_memory();
+        let others = self
+            .board
+            .others()
+            .filter(says)
+            .map(|alert| alert.subject.by);
+        let others = others.filter(|id| self.peers.get(id).is_some_and(Peer::is_voter));
+        let own = (self.forgetful && self.voter).then_some(self.options.id);
+        let all: BTreeSet<NodeId> = others.chain(own).collect();
+        all.into_iter().collect()
+    }
+
+    /// Why no leader can be found, as far as it is known here, if it is because of voters without memory; once for each set of them.
+    pub fn news_of_stuck(&mut self) -> Option<Stuck> {
+        let me = self.options.id;
+        let subject = Subject {
+            kind: Kind::QuorumMargin,
+            about: me,
+            by: me,
+        };
+        let post = self.posts.get(&subject);
+        if post.is_none_or(|post| post.alert.is_none()) {
+            self.said_stuck.clear();
+            return None;
+        }
+        let voters = self.quorum_now();
+        if !voters.are_stuck() || voters.without_memory == self.said_stuck {
+            return None;
+        }
+        self.said_stuck.clone_from(&voters.without_memory);
+        Some(Stuck {
+            voters: voters.all,
+            without_memory: voters.without_memory,
+            not_heard: voters.missing,
+        })
     }
 
     fn peers_that(&self, is: impl Fn(&Peer) -> bool) -> impl Iterator<Item = NodeId> {

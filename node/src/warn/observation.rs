@@ -139,11 +139,13 @@ pub enum Observation {
     SessionsExpired {
         /// How many.
         expired: usize,
-        /// How many are left.
+        /// How many are left, without those whose end is under way.
         open: usize,
     },
     /// What this server is doing.
     Standing(Standing),
     /// From which transaction on this server's state is not what it should be, if it is not.
     Diverged(Option<Zxid>),
+    /// Whether this server is without memory: it may have forgotten what it acknowledged.
+    Forgetful(bool),
 }

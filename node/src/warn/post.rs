@@ -5,7 +5,7 @@ use super::gate::{Gate, Hold, Sign, Step};
 use super::observation::Moment;
 use crate::zab::Millis;
 
-/// An alert is announced again when its decisive number has grown so many times.
+/// An alert is announced again when its decisive number has grown so many times, or it has come to mean something else.
 const GROWN: f64 = 4.0;
 
 /// And not sooner than this, in milliseconds.
@@ -26,6 +26,10 @@ pub(super) struct Post {
     /// The decisive number when it was last announced.
     announced: f64,
     announced_at: Millis,
+    /// What it meant then.
+    meant: &'static str,
+    /// Since when it has meant something else.
+    meant_since: Option<Millis>,
 }
 
 impl Post {
@@ -62,6 +66,13 @@ impl Post {
         let grown = reading.sign >= Sign::Warning
             && decisive >= GROWN * self.announced
             && awake.since(self.announced_at) >= QUIET_MS;
+        self.meant_since = match alert.meaning() == self.meant {
+            true => None,
+            false => self.meant_since.or(Some(awake)),
+        };
+        // As long as it would take to be raised.
+        let lasted = |since| awake.since(since) >= reading.hold.raise_ms;
+        let turned = reading.sign >= Sign::Warning && self.meant_since.is_some_and(lasted);
         let event = match step {
             Step::Raise(_) => Event::Raised,
             Step::Turn(severity) => {
@@ -69,10 +80,11 @@ impl Post {
                 Event::Updated
             }
             Step::Clear => return self.over(moment),
-            Step::Stay if grown => Event::Updated,
+            Step::Stay if grown || turned => Event::Updated,
             Step::Stay => return None,
         };
         self.announced = decisive.max(f64::MIN_POSITIVE);
+        (self.meant, self.meant_since) = (alert.meaning(), None);
         self.announced_at = awake;
         Some(Change {
             event,

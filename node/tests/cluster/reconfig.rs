@@ -188,13 +188,40 @@ fn what_cannot_be_is_refused() {
     assert_eq!(nobody.set(CONFIG, b"", -1).unwrap_err(), NO_AUTH);
 }
 
-#[test]
-fn the_seat_of_a_voter_that_stays_away_is_lent_and_given_back() {
-    let lends = ENABLED.replace(
+/// Seats are lent, soon.
+fn lends() -> String {
+    ENABLED.replace(
         "enabled = true",
         "enabled = true\nlend_seats = true\ngrace_ms = 1000\nsettle_ms = 300",
-    );
-    let mut cluster = Cluster::with_observers(3, 1, &lends);
+    )
+}
+
+#[test]
+fn who_holds_the_seat_of_one_that_is_removed_keeps_it_and_the_log_says_so() {
+    let mut cluster = Cluster::with_observers(3, 1, &lends());
+    let leader = cluster.wait();
+    let mut client = as_root(&cluster, leader);
+    config(&mut client);
+    let away = (leader + 1) % 3;
+    cluster.servers[away].kill();
+    eventually("the seat", || {
+        cluster.servers[3].mode().filter(|mode| mode == "follower")
+    });
+    let id = (away + 1).to_string();
+    eventually("the removal", || reconfig(&mut client, "", &id, -1).ok());
+    eventually("the log", || {
+        let log = cluster.servers[leader].log();
+        log.contains("its holder keeps the seat").then_some(())
+    });
+    eventually("the end of the notes", || {
+        client.exists("/zookeeper/seats").err()
+    });
+    assert_eq!(cluster.servers[3].mode().as_deref(), Some("follower"));
+}
+
+#[test]
+fn the_seat_of_a_voter_that_stays_away_is_lent_and_given_back() {
+    let mut cluster = Cluster::with_observers(3, 1, &lends());
     let mut client = Client::connect(cluster.address(3));
     config(&mut client);
     let mode = |cluster: &Cluster, n: usize, mode: &str| {

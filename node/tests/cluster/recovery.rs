@@ -92,6 +92,37 @@ fn the_ensemble_goes_on_from_the_one_disk_that_is_left_and_grows_again() {
 }
 
 #[test]
+fn servers_that_wait_for_each_other_because_a_majority_lost_its_disks_say_so() {
+    let mut cluster = Cluster::start(3, "");
+    let leader = cluster.wait();
+    let lost = [1, 2].map(|n| (leader + n) % 3);
+    (0..3).for_each(|n| cluster.servers[n].kill());
+    lost.iter().for_each(|n| lose_disk(&cluster, *n));
+    (0..3).for_each(|n| cluster.servers[n].start());
+    let mut ids = lost.map(|n| n + 1);
+    ids.sort();
+    for n in 0..3 {
+        let log = eventually("the reason", || {
+            let log = cluster.servers[n].log();
+            log.contains("2 of 3 voters are without memory")
+                .then_some(log)
+        });
+        assert!(log.contains("`keelhaul-node recover`"), "{log}");
+        let named = format!(" without_memory={},{} (no leader is found", ids[0], ids[1]);
+        eventually("the alert, once", || {
+            let said = word(cluster.address(n), "warn")?;
+            let lines: Vec<&str> = said
+                .lines()
+                .filter(|l| l.contains("quorum-margin"))
+                .collect();
+            let is_whole =
+                matches!(lines[..], [line] if line.contains(" by=1,2,3 ") && line.contains(&named));
+            is_whole.then_some(())
+        });
+    }
+}
+
+#[test]
 fn who_may_have_forgotten_is_recovered_from_only_if_that_is_accepted() {
     let mut cluster = Cluster::start(3, "");
     let mut client = Client::connect(cluster.address(0));

@@ -365,6 +365,54 @@ fn zookeepers_own_configuration_starts_a_server_once_it_is_formatted() {
 }
 
 #[test]
+fn who_would_begin_beside_apaches_data_is_told_that_it_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, data) = (dir.path().join("zoo.cfg"), dir.path().join("data"));
+    let theirs = data.join("version-2");
+    std::fs::create_dir_all(&theirs).unwrap();
+    std::fs::write(theirs.join("log.1"), b"ZKLG").unwrap();
+    let port = free_ports(1)[0];
+    let text = format!(
+        "tickTime=2000\ninitLimit=10\nsyncLimit=5\ndataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n\
+         4lw.commands.whitelist=conf\n",
+        data.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    for words in [&["format"][..], &[]] {
+        let output = Command::new(BINARY).args(words).arg(&config).output();
+        let output = output.unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success());
+        for part in ["version-2", "Apache ZooKeeper", "another dataDir"] {
+            assert!(error.contains(part), "{part:?} is not in {error}");
+        }
+    }
+    assert!(!data.join("keelhaul").exists(), "nothing was begun");
+    std::fs::rename(&theirs, data.join("away")).unwrap();
+    let formatted = Command::new(BINARY).arg("format").arg(&config).status();
+    assert!(formatted.unwrap().success());
+    // A server that has begun goes on.
+    std::fs::rename(data.join("away"), &theirs).unwrap();
+    let log = dir.path().join("log");
+    let stderr = std::fs::File::create(&log).unwrap();
+    let mut child = Command::new(BINARY)
+        .arg(&config)
+        .stderr(stderr)
+        .spawn()
+        .unwrap();
+    let address = ([127, 0, 0, 1], port).into();
+    let conf = eventually("its configuration", || word(address, "conf"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        conf.contains("\ntickTime=2000\n"),
+        "as the file says: {conf}"
+    );
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("is not read"), "{log}");
+}
+
+#[test]
 fn a_data_directory_of_another_server_or_cluster_or_in_use_is_refused() {
     let mut cluster = Cluster::start(1, "");
     let (config, data) = cluster.servers[0].files();

@@ -3,6 +3,7 @@
 use crate::client::*;
 use crate::process::{Cluster, Server, eventually, word};
 use crate::proxy::Links;
+use crate::reconfig::{ENABLED, as_root, config, reconfig};
 use rustix::process::Signal;
 use std::time::Instant;
 
@@ -98,6 +99,72 @@ fn a_follower_that_is_stopped_is_named_and_forgiven_when_it_goes_on() {
         )
         .pop()
     });
+}
+
+#[test]
+fn a_leader_that_loses_its_majority_says_that_there_is_no_service_and_whom_it_misses() {
+    let cluster = Cluster::start(3, "");
+    let leader = cluster.wait();
+    let server = &cluster.servers[leader];
+    // The time that every start has is over.
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    let followers = [(leader + 1) % 3, (leader + 2) % 3];
+    let start = Instant::now();
+    for n in followers {
+        cluster.servers[n].signal(Signal::STOP);
+    }
+    let line = eventually("the alert", || {
+        stands(server, "quorum-margin", leader + 1, leader + 1)
+            .filter(|line| line.contains("no leader is found"))
+    });
+    println!("said after {:?}: {line}", start.elapsed());
+    let mut missing = followers.map(|n| (n + 1).to_string());
+    missing.sort();
+    let missing = format!(" missing_voters={} ", missing.join(","));
+    assert!(
+        line.starts_with("critical ") && line.contains(&missing),
+        "{line}"
+    );
+    for n in followers {
+        cluster.servers[n].signal(Signal::CONT);
+    }
+}
+
+#[test]
+fn what_a_leader_said_that_was_removed_ends_with_its_membership() {
+    let limits = ENABLED.to_owned();
+    let cluster = Cluster::start(4, &limits);
+    let leader = cluster.wait();
+    let [stopped, other] = [1, 2].map(|n| (leader + n) % 4);
+    cluster.servers[stopped].signal(Signal::STOP);
+    let knows = || {
+        stands(
+            &cluster.servers[other],
+            "quorum-margin",
+            leader + 1,
+            leader + 1,
+        )
+    };
+    eventually("the margin, as another knows it", knows);
+    let mut client = as_root(&cluster, other);
+    config(&mut client);
+    let id = (leader + 1).to_string();
+    eventually("the removal", || reconfig(&mut client, "", &id, -1).ok());
+    eventually("its end", || {
+        let lines = alerts(
+            &cluster.servers[other],
+            "quorum-margin",
+            leader + 1,
+            leader + 1,
+        );
+        let stands = lines.iter().any(|line| line.contains(" stands "));
+        (!stands).then_some(())
+    });
+    let log = cluster.servers[other].log();
+    let ended = |line: &&str| {
+        line.contains(&format!("quorum-margin-{id}-by-{id}-")) && line.contains("cleared")
+    };
+    assert!(log.lines().any(|line| ended(&line)), "{log}");
 }
 
 #[test]

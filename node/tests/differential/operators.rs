@@ -321,7 +321,21 @@ const WORDS: [&str; 14] = [
     "crst", "srst",
 ];
 
-/// The lines of a word's answer, each once, with `#` for every number and id, and without the values of properties.
+/// Properties whose values are the same, because both are told the same.
+const SAME: [&str; 10] = [
+    "tickTime",
+    "initLimit",
+    "syncLimit",
+    "minSessionTimeout",
+    "maxSessionTimeout",
+    "maxClientCnxns",
+    "clientPortListenBacklog",
+    "secureClientPort",
+    "electionAlg",
+    "serverId",
+];
+
+/// The lines of a word's answer, each once, with `#` for every number and id, and without the values of properties that need not be the same.
 ///
 /// Left out: the word's own connection, of which only Apache tells; when its connections expire (ours end with their sessions); and
 /// properties of Java. Apache has local sessions here, without which it answers nobody in read-only mode, and lists them too.
@@ -351,6 +365,7 @@ fn lines_of(answer: &str) -> BTreeSet<String> {
     let lines = lines.filter(|line| !LEFT_OUT.iter().any(|left| line.contains(left)));
     lines
         .map(|line| match line.split_once('=') {
+            Some((key, _)) if SAME.contains(&key) => line.to_owned(),
             Some((key, _)) if !line.starts_with(' ') && !key.contains("server.") => key.to_owned(),
             _ => numberless(line.trim_start_matches("Global ")),
         })

@@ -1,7 +1,7 @@
 //! What becomes of each line of `zoo.cfg`: it is taken over, named as having no effect, or refused.
 
 use super::secure::{self, Judged};
-use super::{Line, Reader};
+use super::{Line, PROMETHEUS, Reader};
 use crate::config::{ConfigError, Role};
 use crate::zab::NodeId;
 
@@ -143,7 +143,11 @@ impl Reader<'_> {
             "superUser",
             "jaasLoginRenew",
         ];
-        let key = line.key.strip_prefix("zookeeper.").unwrap_or(&line.key);
+        let key = line.option();
+        if let Some(reason) = self.idle(key) {
+            without_effect.push(self.note(line, reason));
+            return Ok(());
+        }
         if KNOWN.contains(&key) || key.starts_with("server.") {
             return Ok(());
         }
@@ -195,6 +199,37 @@ impl Reader<'_> {
             },
         }
         Ok(())
+    }
+
+    /// Why an option that is known has no effect beside the others that are given, if it has none.
+    fn idle(&self, key: &str) -> Option<&'static str> {
+        let is = |key: &str, value: &str| self.get(key) == Some(value);
+        match key {
+            "metricsProvider.httpPort" | "metricsProvider.httpHost"
+                if !is("metricsProvider.className", PROMETHEUS) =>
+            {
+                Some(
+                    "metricsProvider.className does not name the provider for Prometheus, and nothing is served there",
+                )
+            }
+            "admin.serverPort" | "admin.serverAddress" | "admin.commandURL"
+                if is("admin.enableServer", "false") =>
+            {
+                Some("admin.enableServer is false")
+            }
+            "clientPortAddress"
+                if self.get("clientPort").is_none() && self.get("secureClientPort").is_none() =>
+            {
+                Some("no clientPort is given")
+            }
+            "enforce.auth.schemes"
+                if !is("enforce.auth.enabled", "true")
+                    && !is("sessionRequireClientSASLAuth", "true") =>
+            {
+                Some("enforce.auth.enabled is not true")
+            }
+            _ => None,
+        }
     }
 
     /// As in ZooKeeper, the list of servers says who observes, and every server must have the same list.

@@ -3,7 +3,7 @@
 use super::judge::{OWN, OWN_SECTIONS};
 
 /// Keys of TOML, and the lines of `zoo.cfg` from which their values come.
-const NAMES: [(&str, &str); 30] = [
+const NAMES: [(&str, &str); 29] = [
     ("admin.address", "admin.serverPort"),
     ("admin.command_url", "admin.commandURL"),
     ("admin.metrics_address", "metricsProvider.httpPort"),
@@ -27,7 +27,6 @@ const NAMES: [(&str, &str); 30] = [
         "security.super_digest",
         "DigestAuthenticationProvider.superDigest",
     ),
-    ("session_timeout_min_ms", "minSessionTimeout"),
     ("timing.init_limit_ms", "initLimit"),
     ("timing.sync_limit_ms", "syncLimit"),
     ("tls.clients", "secureClientPort"),
@@ -51,6 +50,11 @@ pub(super) fn zookeepers(key: &str) -> Option<String> {
 
 /// A text about an option with ZooKeeper's names for the node's own.
 pub fn in_zookeepers_words(text: &str) -> String {
+    in_words(text, |_| false)
+}
+
+/// The same, for a configuration that has some of the node's own options: those are called by their own names.
+pub(super) fn in_words(text: &str, has: impl Fn(&str) -> bool) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -58,7 +62,12 @@ pub fn in_zookeepers_words(text: &str) -> String {
         let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);
         let key = word.trim_end_matches('.');
-        match zookeepers(key) {
+        let own = format!("{OWN}{key}");
+        let name = match has(&own) {
+            true => Some(own),
+            false => zookeepers(key),
+        };
+        match name {
             Some(name) => out.push_str(&(name + &word[key.len()..])),
             None => out.push_str(word),
         }

@@ -159,8 +159,9 @@ impl Reader<'_> {
     /// `superUser`, and `superUser.N` for more of them.
     fn super_users(&self) -> Vec<String> {
         let is = |line: &&Line| {
-            let key = line.key.strip_prefix("zookeeper.").unwrap_or(&line.key);
-            key == "superUser" || key.starts_with("superUser.")
+            let key = line.option();
+            (key == "superUser" || key.starts_with("superUser."))
+                && self.line(key).is_some_and(|last| std::ptr::eq(last, *line))
         };
         self.lines
             .iter()

@@ -208,7 +208,7 @@ impl Engine {
             "client_port": config.client_address.port(),
             "data_dir": config.data_dir.display().to_string(),
             "data_log_dir": config.data_dir.display().to_string(),
-            "tick_time": config.timing.tick_ms,
+            "tick_time": config.told_ticks().tick_ms,
             "max_client_cnxns": limits.connections_per_address,
             "min_session_timeout": limits.session_timeout_min_ms,
             "max_session_timeout": limits.session_timeout_max_ms,

@@ -1,7 +1,7 @@
 //! One trouble at a time: who says it, about whom, how soon, and what is advised.
 
 use super::world::*;
-use crate::warn::{Kind, Severity};
+use crate::warn::{Change, Event, Kind, Observation, Severity, Stuck};
 
 #[test]
 fn a_follower_that_stops_is_named_by_both_others_and_forgiven_when_it_is_back() {
@@ -203,6 +203,166 @@ fn no_leader_is_said_by_everybody_and_a_leader_that_changes_again_and_again_too(
     for n in 1..=3 {
         assert_eq!(world.standing(id(n)), []);
     }
+}
+
+#[test]
+fn a_majority_that_falls_silent_is_told_as_soon_as_the_leader_has_resigned() {
+    let mut world = World::new(3, 12);
+    world.run(20_000);
+    let since = world.now;
+    world.stopped.extend([id(2), id(3)]);
+    world.run(LEASE_MS);
+    world.leader = None;
+    world.run(5000);
+    let raised = world
+        .raised(since, id(1), Kind::QuorumMargin, id(1))
+        .unwrap();
+    assert!(raised < LEASE_MS + 200, "{raised}");
+    let told = world.told();
+    assert!(
+        told.contains("missing=2 ") && told.contains(" missing_voters=2,3"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_leader_that_loses_its_last_quorum_says_that_there_is_no_service_though_its_margin_was_critical_before()
+ {
+    let mut world = World::new(3, 13);
+    world.run(20_000);
+    world.stopped.insert(id(2));
+    world.run(5000);
+    assert_eq!(
+        world.meaning(id(1), Kind::QuorumMargin).unwrap(),
+        "fewer members may fail than the ensemble is made for"
+    );
+    let since = world.now;
+    world.stopped.insert(id(3));
+    world.run(LEASE_MS);
+    world.leader = None;
+    world.run(1000);
+    let is = |(at, change): &&(u64, Change)| {
+        *at >= since
+            && change.event == Event::Updated
+            && change.alert.meaning().contains("no service")
+    };
+    assert!(
+        world.changes.iter().any(|change| is(&change)),
+        "{}",
+        world.told()
+    );
+    // When it is over, nothing is told but that.
+    let since = world.now;
+    world.stopped.clear();
+    world.leader = Some(id(1));
+    world.run(6000);
+    let later = world.changes.iter().filter(|(at, _)| *at >= since);
+    let margin: Vec<Event> = later
+        .filter(|(_, change)| change.alert.subject.kind == Kind::QuorumMargin)
+        .map(|(_, change)| change.event)
+        .collect();
+    assert_eq!(margin, [Event::Cleared], "{}", world.told());
+}
+
+#[test]
+fn an_ensemble_that_starts_has_five_seconds() {
+    let mut world = World::new(3, 14);
+    world.leader = None;
+    world.run(4000);
+    world.leader = Some(id(1));
+    world.stopped.insert(id(3));
+    world.run(900);
+    world.stopped.clear();
+    world.run(5000);
+    let margin = |world: &World| world.raised(0, id(1), Kind::QuorumMargin, id(1));
+    assert_eq!(margin(&world), None, "{}", world.told());
+    for (leader, stopped) in [(None, None), (Some(id(1)), Some(id(3)))] {
+        let mut world = World::new(3, 15);
+        world.leader = leader;
+        world.stopped.extend(stopped);
+        world.run(10_000);
+        let raised = margin(&world).unwrap();
+        assert!((5000..6200).contains(&raised), "{raised}");
+    }
+}
+
+#[test]
+fn what_one_said_that_is_no_member_any_more_ends_at_once() {
+    let mut world = World::new(5, 16);
+    world.run(20_000);
+    world.stopped.insert(id(4));
+    world.run(5000);
+    let stands = |world: &World| world.standing_by(id(2), id(1), Kind::QuorumMargin);
+    assert!(stands(&world), "{}", world.told());
+    world.stopped.insert(id(1));
+    let since = world.now;
+    world.leader = Some(id(2));
+    world.members_are(&[2, 3, 4, 5]);
+    world.run(200);
+    assert!(!stands(&world));
+    let cleared = world.cleared(since, id(1), Kind::QuorumMargin, id(1));
+    assert!(cleared.unwrap() < 200, "{}", world.told());
+}
+
+#[test]
+fn a_dead_leaders_word_about_the_quorum_gives_way_to_the_new_leaders_and_the_rest_of_it_ends_in_time()
+ {
+    let mut world = World::new(5, 17);
+    world.run(20_000);
+    world.stopped.insert(id(4));
+    world.run(5000);
+    let stands = |world: &World, kind| world.standing_by(id(2), id(1), kind);
+    assert!(stands(&world, Kind::QuorumMargin) && stands(&world, Kind::PeerSilent));
+    let since = world.now;
+    world.stopped.insert(id(1));
+    (world.leader, world.epoch) = (Some(id(2)), 2);
+    world.run(3000);
+    assert!(!stands(&world, Kind::QuorumMargin) && stands(&world, Kind::PeerSilent));
+    assert!(world.standing(id(2)).contains(&(Kind::QuorumMargin, id(2))));
+    world.run(60_000);
+    assert!(!stands(&world, Kind::PeerSilent));
+    let cleared = world.cleared(since, id(1), Kind::PeerSilent, id(4));
+    assert!(cleared.is_some(), "{}", world.told());
+    world.run(90_000);
+    let alerts = world.servers[&id(2)].lookout.alerts();
+    assert!(
+        alerts.iter().all(|alert| alert.subject.by != id(1)),
+        "{alerts:?}"
+    );
+}
+
+#[test]
+fn voters_without_memory_are_named_when_no_leader_is_found_because_of_them() {
+    let mut world = World::new(3, 18);
+    for n in [2, 3] {
+        let server = world.servers.get_mut(&id(n)).unwrap();
+        server.lookout.observe(Observation::Forgetful(true));
+    }
+    world.leader = None;
+    world.run(4000);
+    let server = |world: &mut World| {
+        world
+            .servers
+            .get_mut(&id(1))
+            .unwrap()
+            .lookout
+            .news_of_stuck()
+    };
+    assert_eq!(server(&mut world), None);
+    world.run(4000);
+    let stuck = Stuck {
+        voters: 3,
+        without_memory: vec![id(2), id(3)],
+        not_heard: vec![],
+    };
+    assert_eq!(server(&mut world), Some(stuck));
+    assert_eq!(server(&mut world), None, "once");
+    let alerts = world.servers[&id(1)].lookout.alerts();
+    let own = alerts
+        .iter()
+        .find(|alert| alert.subject.by == id(1))
+        .unwrap();
+    assert!(own.numbers().contains("without_memory=2,3"), "{own:?}");
 }
 
 #[test]

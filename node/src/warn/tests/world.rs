@@ -217,6 +217,21 @@ impl World {
             .collect()
     }
 
+    /// Whether this stands by the word of `by`, as `asked` knows it.
+    pub(super) fn standing_by(&self, asked: NodeId, by: NodeId, kind: Kind) -> bool {
+        let alerts = self.servers[&asked].lookout.alerts();
+        alerts.iter().any(|alert| {
+            (alert.subject.by, alert.subject.kind) == (by, kind) && alert.cleared_ms.is_none()
+        })
+    }
+
+    /// What the alert of this kind means that `by` has raised.
+    pub(super) fn meaning(&self, by: NodeId, kind: Kind) -> Option<&'static str> {
+        let alerts = self.servers[&by].lookout.alerts();
+        let own = |alert: &&Alert| (alert.subject.by, alert.subject.kind) == (by, kind);
+        Some(alerts.iter().find(own)?.meaning())
+    }
+
     /// When, after `since`, `by` first raised this; in milliseconds after `since`.
     pub(super) fn raised(&self, since: u64, by: NodeId, kind: Kind, about: NodeId) -> Option<u64> {
         self.when(since, Event::Raised, by, kind, about)
