@@ -8,14 +8,13 @@ use crate::linear::Linearizable;
 use crate::models::{self, CasRegister, Kv, MultiRegister, Register, VersionedRegister};
 use crate::parameters::{NullReads, Parameters};
 use crate::recovery::Recovery;
-use crate::session_order::SessionOrder;
 use crate::set::Set;
 use crate::stats::Stats;
 use crate::txn::{ListAppend, RwRegister};
 use crate::unread::Unread;
 use crate::verdict::Checker;
 use crate::weak::{Bank, Level, LongFork, SessionGuarantees, Weak};
-use crate::zookeeper::{Ephemeral, Fencing, Sequence, Watch, Znodes, ZxidAudit};
+use crate::zookeeper::{Ephemeral, Fencing, Sequence, SessionOrder, Watch, Znodes, ZxidAudit};
 use serde::Serialize;
 
 /// A checker by name, with one line about it.
@@ -346,7 +345,7 @@ const ROWS: &[Row] = &[
             name: "session-order",
             aliases: &[],
             about: "plain reads of znodes: each session sees an ever newer prefix of the writes, over all keys",
-            operations: "write(value), cas([old,new]), create(value), read → value with mzxid; every answer carries zxid",
+            operations: "those of znodes, of registers write(value), cas([old,new]), create(value), read → value; every answer carries zxid, of get and read also mzxid",
             example: r#"{"process":0,"type":"ok","f":"write","key":"r1","value":5,"zxid":9,"session":"0x1"}"#,
             initial: false,
             model: true,

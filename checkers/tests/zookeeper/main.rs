@@ -10,6 +10,7 @@ mod fencing;
 mod names;
 mod promises;
 mod search;
+mod session_order;
 mod sim;
 mod watch;
 mod watch_oracle;
