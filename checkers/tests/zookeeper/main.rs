@@ -7,6 +7,7 @@ mod common;
 
 mod explained;
 mod fencing;
+mod generated_watch;
 mod names;
 mod promises;
 mod search;
