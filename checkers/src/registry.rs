@@ -366,6 +366,18 @@ const ROWS: &[Row] = &[
     },
     Row {
         info: CheckerInfo {
+            name: "set-once",
+            aliases: &[],
+            about: "sets to which each element is added once: nobody is told twice that he added it, and all that was added is read again",
+            operations: "those of set; what is ok and does not say otherwise changed the set",
+            example: r#"{"process":0,"type":"ok","f":"add","value":5}"#,
+            initial: true,
+            model: true,
+        },
+        build: |parameters| Box::new(Set::once(parameters)),
+    },
+    Row {
+        info: CheckerInfo {
             name: "list-append",
             aliases: &[],
             about: "transactions that append to lists and read them: isolation, by cycles of who precedes whom",
