@@ -290,8 +290,8 @@ impl<'a, 'h> Judge<'a, 'h, '_> {
         let children = shown
             .pzxid
             .and_then(|shown| Some((shown, writes.next_of_children(path, shown)?)));
-        let missed = [data, children].into_iter().flatten();
-        let missed = missed.filter(|(_, (newer, _))| *newer <= prefix).next();
+        let mut missed = [data, children].into_iter().flatten();
+        let missed = missed.find(|(_, (newer, _))| *newer <= prefix);
         if let Some((shown, (newer, by))) = missed {
             let text = format!(
                 "a read shows {} of zxid {shown:#x} although the session had come to {prefix:#x}, past the write of {newer:#x}",
