@@ -8,14 +8,13 @@ use crate::linear::Linearizable;
 use crate::models::{self, CasRegister, Kv, MultiRegister, Register, VersionedRegister};
 use crate::parameters::{NullReads, Parameters};
 use crate::recovery::Recovery;
-use crate::session_order::SessionOrder;
 use crate::set::Set;
 use crate::stats::Stats;
 use crate::txn::{ListAppend, RwRegister};
 use crate::unread::Unread;
 use crate::verdict::Checker;
 use crate::weak::{Bank, Level, LongFork, SessionGuarantees, Weak};
-use crate::zookeeper::{Ephemeral, Fencing, Sequence, Watch, Znodes, ZxidAudit};
+use crate::zookeeper::{Ephemeral, Fencing, Sequence, SessionOrder, Watch, Znodes, ZxidAudit};
 use serde::Serialize;
 
 /// A checker by name, with one line about it.
@@ -346,7 +345,7 @@ const ROWS: &[Row] = &[
             name: "session-order",
             aliases: &[],
             about: "plain reads of znodes: each session sees an ever newer prefix of the writes, over all keys",
-            operations: "write(value), cas([old,new]), create(value), read → value with mzxid; every answer carries zxid",
+            operations: "those of znodes, of registers write(value), cas([old,new]), create(value), read → value; every answer carries zxid, of get and read also mzxid",
             example: r#"{"process":0,"type":"ok","f":"write","key":"r1","value":5,"zxid":9,"session":"0x1"}"#,
             initial: false,
             model: true,
@@ -364,6 +363,18 @@ const ROWS: &[Row] = &[
             model: true,
         },
         build: |parameters| Box::new(Set::new(parameters)),
+    },
+    Row {
+        info: CheckerInfo {
+            name: "set-once",
+            aliases: &[],
+            about: "sets to which each element is added once: nobody is told twice that he added it, and all that was added is read again",
+            operations: "those of set; what is ok and does not say otherwise changed the set",
+            example: r#"{"process":0,"type":"ok","f":"add","value":5}"#,
+            initial: true,
+            model: true,
+        },
+        build: |parameters| Box::new(Set::once(parameters)),
     },
     Row {
         info: CheckerInfo {

@@ -1,18 +1,31 @@
 //! What a completion repeats of its invocation: an answered operation wrote what it was asked to write.
 //!
-//! A completion that says otherwise was recorded wrongly, and would be judged wrongly whichever of the two was believed.
+//! A completion that says otherwise was recorded wrongly, and would be judged wrongly whichever of the two was believed. But where
+//! only the completion says what was written, that is believed: [`Operation::argument`] is then the completion's.
 
 use crate::history::{ListRef, Operation, ValueRef};
 use crate::verdict::Misfit;
 
 /// Functions whose completion, if it has a value, repeats what was written.
-const WRITES: [&str; 4] = ["write", "append", "enqueue", "push"];
+const WRITES: [&str; 9] = [
+    "write", "append", "enqueue", "push", "add", "remove", "put", "set", "create",
+];
+
+/// Whether an invocation of this function without a value, if its answer has one, was to write that.
+pub(crate) fn is_completed(f: &str) -> bool {
+    f == "cas" || WRITES.contains(&f)
+}
 
 /// Micro-operations that write.
 const MICRO_WRITES: [&str; 3] = ["append", "w", "write"];
 
 /// Refuses an answer that is about something else than what was asked.
 pub(crate) fn check(operation: &Operation<'_>) -> Result<(), Misfit> {
+    check_with(operation, &[])
+}
+
+/// The same, where the model has more functions than the usual ones whose completion repeats what was asked.
+pub(crate) fn check_with(operation: &Operation<'_>, more: &[&str]) -> Result<(), Misfit> {
     let Some(answer) = operation.answer() else {
         return Ok(());
     };
@@ -22,12 +35,16 @@ pub(crate) fn check(operation: &Operation<'_>) -> Result<(), Misfit> {
         return Ok(());
     }
     let f = operation.f();
+    let repeats = || match f {
+        "cas" => asked.as_list().is_some() && told.as_list().is_some(),
+        _ => WRITES.contains(&f) || more.contains(&f),
+    };
     let problem = if matches!(f, "txn" | "") {
         asked
             .as_list()
             .zip(told.as_list())
             .and_then(|(asked, told)| of_transactions(asked, told))
-    } else if WRITES.contains(&f) && asked != told {
+    } else if asked != told && repeats() {
         Some(format!(
             "completes `{f}` of {asked} with the value {told}: an answered `{f}` repeats what was asked, or has no value"
         ))

@@ -1,4 +1,4 @@
-//! Sets that only grow: unique elements added under parents, and read whole.
+//! Sets: elements added under parents, and read whole.
 
 mod elements;
 mod order;
@@ -17,26 +17,30 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 const NAME: &str = "set";
+const ONCE: &str = "set-once";
 
 /// Cases that a witness lists at most.
 const CASES_SHOWN: usize = 10;
 
-/// The checker `set`.
+/// The checkers `set` and `set-once`.
 ///
-/// Sets that only grow: unique elements added under parents, and read whole.
+/// Sets: elements added under parents, and read whole.
 ///
-/// One rule for what an answer says: what is `ok` did it; an `add` that is `ok` with the error `NodeExists`, `exists` or `present`
-/// (or with `"changed":false`) found the element there, one with `NoNode` found no set and says nothing of the element. Histories of
-/// adds and reads alone are judged element by element, as told below, and what was acknowledged there and never read again is
-/// unknown, wherever the set began. Where there is a `remove` or a `contains`, every answer is a sight of its element, and the
-/// history is judged as [`crate::models::Set`] instead, by the same name and with other details; so is, beside that rule, one
-/// that does not begin empty.
+/// An `add` that is `ok` says that its element is there from then on: whether it was before, it does not say, unless by
+/// `"changed":true`. One that is `ok` with the error `NodeExists`, `exists` or `present` (or with `"changed":false`) found the element
+/// there, one with `NoNode` found no set and says nothing of the element. Histories of adds and reads alone are judged element by
+/// element, as told below. Where there is a `remove`, a `contains` or a `changed`, every answer is a sight of its element, and the
+/// history is judged as [`crate::models::Set`] instead, by the same name and with other details; so is, beside that rule, one that
+/// does not begin empty.
+///
+/// `set-once` is for tests that add unique elements: what is `ok` and does not say otherwise made its element, so that it is
+/// `duplicated` if two did, and what was acknowledged and never read again is unknown, wherever the set began.
 ///
 /// It proves that each parent is a linearizable grow-only set, and names the ways in which it is not:
 /// - `lost`: an element that was acknowledged, or that a linearizable read showed, is missing from the last such reads;
 /// - `stale`: it is missing from a linearizable read that began after that, but a later one shows it again;
 /// - `unexpected`: an element that nobody had tried to add by the end of the read (or whose add certainly failed);
-/// - `duplicated`: an element twice in one read, or acknowledged as created twice;
+/// - `duplicated`: an element twice in one read, or (of `set-once`) acknowledged as created twice;
 /// - `unordered`: none of these, and yet no order of adds and reads explains what was read (two reads, neither of which holds
 ///   all of the other's elements, say).
 ///
@@ -59,14 +63,25 @@ pub struct Set {
     sync_is_owed: bool,
     /// The elements before the first operation; `null` is none.
     initial: Value,
+    /// Whether every element is added once, and read after that.
+    once: bool,
 }
 
 impl Set {
-    /// A checker for a system under this contract.
+    /// The checker `set`, for a system under this contract.
     pub fn new(parameters: &Parameters) -> Set {
         Set {
             sync_is_owed: owes_sync_reads(&parameters.contract),
             initial: parameters.initial.clone().unwrap_or_default(),
+            once: false,
+        }
+    }
+
+    /// The checker `set-once`.
+    pub fn once(parameters: &Parameters) -> Set {
+        Set {
+            once: true,
+            ..Set::new(parameters)
         }
     }
 
@@ -92,24 +107,29 @@ pub(super) struct Case {
 
 impl Checker for Set {
     fn name(&self) -> &'static str {
-        NAME
+        if self.once { ONCE } else { NAME }
     }
 
     fn check(&self, history: &History, budget: &Budget) -> Finding {
+        let name = self.name();
         let model = models::Set {
             initial: self.initial.clone(),
+            once: self.once,
         };
         if let Err(text) = model.initial(&mut Values::default()) {
-            return Finding::misfit_initial(NAME, text);
+            return Finding::misfit_initial(name, text);
         }
         let linearizable =
-            || Linearizable::new(NAME, model.clone(), self.sync_is_owed).check(history, budget);
-        let operations = match some_operations(history, NAME) {
+            || Linearizable::new(name, model.clone(), self.sync_is_owed).check(history, budget);
+        let operations = match some_operations(history, name) {
             Ok(operations) => operations,
             Err(finding) => return *finding,
         };
-        let shrinks = |operation: &Operation<'_>| matches!(operation.f(), "remove" | "contains");
-        if operations.iter().any(shrinks) {
+        let is_more = |operation: &Operation<'_>| {
+            matches!(operation.f(), "remove" | "contains")
+                || !self.once && models::changed(operation) == Some(true)
+        };
+        if operations.iter().any(is_more) {
             return linearizable();
         }
         let begins_empty = match &self.initial {
@@ -120,12 +140,12 @@ impl Checker for Set {
         let mut values = Values::default();
         let parents = match self.parents(&operations, &mut values) {
             Ok(parents) => parents,
-            Err(misfit) => return Finding::misfit(NAME, misfit),
+            Err(misfit) => return Finding::misfit(name, misfit),
         };
         if !begins_empty {
             let mut finding = linearizable();
             if finding.verdict == Verdict::Valid {
-                finding.verdict = Verdict::of(Vec::new(), unread(&parents));
+                finding.verdict = Verdict::of(Vec::new(), self.unread(&parents));
             }
             return finding;
         }
@@ -138,9 +158,9 @@ impl Checker for Set {
         let details = details(&parents, &cases);
         let anomalies: Vec<Anomaly> = cases
             .iter()
-            .map(|(kind, cases)| anomaly(kind, cases, &operations))
+            .map(|(kind, cases)| anomaly(name, kind, cases, &operations))
             .collect();
-        let verdict = Verdict::of(anomalies, unread(&parents));
+        let verdict = Verdict::of(anomalies, self.unread(&parents));
         Finding {
             verdict,
             outside_contract: Vec::new(),
@@ -159,8 +179,9 @@ impl Set {
         for (place, operation) in operations.iter().enumerate() {
             let key = operation.key().unwrap_or("the only set");
             let parent = parents.entry(key).or_default();
+            crate::repeats::check(operation)?;
             let taken = match operation.f() {
-                "add" => parent.add(place, operation, values),
+                "add" => parent.add(place, operation, self.once, values),
                 "read" => parent.read(place, operation, self.is_linearizable(operation), values),
                 other => Err(format!(
                     "is `{other}`, which sets do not have: they know add, read, remove and contains"
@@ -170,37 +191,37 @@ impl Set {
         }
         Ok(parents)
     }
-}
 
-/// Why not all of it can be judged, or nothing.
-fn unread(parents: &BTreeMap<&str, Parent>) -> Vec<Reason> {
-    let unread: Vec<(&str, usize)> = parents
-        .iter()
-        .map(|(key, parent)| (*key, parent.acknowledged_and_unread()))
-        .filter(|(_, count)| *count > 0)
-        .collect();
-    let shows_nothing = |parent: &Parent| parent.acknowledged() == 0 && !parent.any_seen();
-    let text = if parents.values().all(|parent| parent.reads() == 0) {
-        "no read was answered: nothing can be judged".to_owned()
-    } else if parents.values().all(shows_nothing) {
-        "no add was acknowledged and no element was seen: nothing was tested".to_owned()
-    } else if !unread.is_empty() {
-        let mut keys: Vec<&str> = unread.iter().map(|(key, _)| *key).collect();
-        keys.sort_unstable_by_key(|key| in_counting_order(key));
-        let adds: usize = unread.iter().map(|(_, count)| count).sum();
-        format!(
-            "{} never read again by a linearizable read after {}: {}",
-            counted(keys.len(), "parent was", "parents were"),
-            counted(adds, "acknowledged add", "acknowledged adds"),
-            listed(&keys)
-        )
-    } else {
-        return Vec::new();
-    };
-    vec![Reason {
-        checker: NAME.to_owned(),
-        text,
-    }]
+    /// Why not all of it can be judged, or nothing.
+    fn unread(&self, parents: &BTreeMap<&str, Parent>) -> Vec<Reason> {
+        let unread: Vec<(&str, usize)> = parents
+            .iter()
+            .map(|(key, parent)| (*key, parent.acknowledged_and_unread()))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        let shows_nothing = |parent: &Parent| parent.acknowledged() == 0 && !parent.any_seen();
+        let text = if parents.values().all(|parent| parent.reads() == 0) {
+            "no read was answered: nothing can be judged".to_owned()
+        } else if parents.values().all(shows_nothing) {
+            "no add was acknowledged and no element was seen: nothing was tested".to_owned()
+        } else if self.once && !unread.is_empty() {
+            let mut keys: Vec<&str> = unread.iter().map(|(key, _)| *key).collect();
+            keys.sort_unstable_by_key(|key| in_counting_order(key));
+            let adds: usize = unread.iter().map(|(_, count)| count).sum();
+            format!(
+                "{} never read again by a linearizable read after {}: {}",
+                counted(keys.len(), "parent was", "parents were"),
+                counted(adds, "acknowledged add", "acknowledged adds"),
+                listed(&keys)
+            )
+        } else {
+            return Vec::new();
+        };
+        vec![Reason {
+            checker: self.name().to_owned(),
+            text,
+        }]
+    }
 }
 
 /// `p2` before `p10`: by the text before the number at the end, then by the number.
@@ -231,7 +252,12 @@ fn details(parents: &BTreeMap<&str, Parent>, cases: &BTreeMap<&str, Vec<(&str, C
     })
 }
 
-fn anomaly(kind: &str, cases: &[(&str, Case)], operations: &[Operation<'_>]) -> Anomaly {
+fn anomaly(
+    checker: &str,
+    kind: &str,
+    cases: &[(&str, Case)],
+    operations: &[Operation<'_>],
+) -> Anomaly {
     let shown: Vec<Value> = cases
         .iter()
         .take(CASES_SHOWN)
@@ -248,7 +274,7 @@ fn anomaly(kind: &str, cases: &[(&str, Case)], operations: &[Operation<'_>]) -> 
     };
     Anomaly {
         kind: kind.to_owned(),
-        checker: NAME.to_owned(),
+        checker: checker.to_owned(),
         summary: format!("{key}: {}{more}", first.text),
         witness: json!({ "total": cases.len(), "shown": shown }),
     }

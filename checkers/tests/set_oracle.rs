@@ -60,6 +60,15 @@ fn step(state: &BTreeSet<i64>, operation: &Operation<'_>) -> Option<BTreeSet<i64
     after.insert(element).then_some(after)
 }
 
+/// The same, of adds that do not say whether their element was there before.
+fn step_again(state: &BTreeSet<i64>, operation: &Operation<'_>) -> Option<BTreeSet<i64>> {
+    let element = operation.argument().as_i64();
+    match element.filter(|element| operation.f() == "add" && state.contains(element)) {
+        Some(_) => Some(state.clone()),
+        None => step(state, operation),
+    }
+}
+
 /// Adds, drops or doubles an element of one read.
 fn falsify(history: &mut [Event], rng: &mut ChaCha8Rng) {
     let is_read = |at: &usize| history[*at].kind == Kind::Ok && &*history[*at].f == "read";
@@ -84,8 +93,23 @@ fn shows_nothing(history: &History) -> bool {
     answers.all(|event| event.value() == json!([]))
 }
 
-#[test]
-fn sets_agree_with_the_oracle() {
+/// Adds say nothing of what was there before.
+fn say_nothing(history: &mut [Event]) {
+    for event in history.iter_mut().filter(|event| &*event.f == "add") {
+        event.extra = Map::new().into();
+    }
+}
+
+/// A last read shows all.
+fn read_all(script: &mut Script, holds: &BTreeSet<i64>) {
+    let asked = json!({ "mode": "fenced", "final": true });
+    script.client(1_000, Kind::Invoke, "read", None, Value::Null, asked);
+    script.client(1_000, Kind::Ok, "read", None, json!(holds), Value::Null);
+}
+
+type Step = fn(&BTreeSet<i64>, &Operation<'_>) -> Option<BTreeSet<i64>>;
+
+fn agrees(model: &str, step: Step) {
     let mut mix = Mix::default();
     for seed in 0..HISTORIES {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -94,34 +118,46 @@ fn sets_agree_with_the_oracle() {
         let mut script = Script {
             history: sound(&mut rng, &mut children, operations),
         };
-        script.client(
-            1_000,
-            Kind::Invoke,
-            "read",
-            None,
-            Value::Null,
-            json!({ "mode": "fenced", "final": true }),
-        );
-        script.client(
-            1_000,
-            Kind::Ok,
-            "read",
-            None,
-            json!(children.holds),
-            Value::Null,
-        );
+        let once = model == "set-once";
+        if once || rng.random_bool(0.6) {
+            read_all(&mut script, &children.holds);
+        }
         let mut history = script.history;
+        let is_read = |event: keelhaul_checkers::EventRef<'_>| {
+            event.kind() == Kind::Ok && event.f() == "read"
+        };
+        if !history.events().any(is_read) {
+            continue;
+        }
         for _ in 0..rng.random_range(0..3) {
             edit(&mut history, |events| falsify(events, &mut rng));
         }
+        if !once && rng.random_bool(0.5) {
+            edit(&mut history, |events| say_nothing(events));
+        }
         let oracle = linearizable(&history, BTreeSet::new(), &step);
-        let checker = validity(&judge("set", &history));
+        let checker = validity(&judge(model, &history));
         if shows_nothing(&history) {
             assert_eq!(checker, None, "seed {seed}:\n{}", text(&history));
             continue;
         }
-        assert_eq!(checker, Some(oracle), "seed {seed}:\n{}", text(&history));
+        assert_eq!(
+            checker,
+            Some(oracle),
+            "{model}, seed {seed}:\n{}",
+            text(&history)
+        );
         mix.count(&history, oracle);
     }
-    mix.report("set");
+    mix.report(model);
+}
+
+#[test]
+fn sets_whose_elements_are_added_once_agree_with_the_oracle() {
+    agrees("set-once", step);
+}
+
+#[test]
+fn sets_agree_with_the_oracle_whether_or_not_all_is_read_again() {
+    agrees("set", step_again);
 }

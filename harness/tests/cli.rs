@@ -321,6 +321,19 @@ fn what_a_model_begins_with_can_be_said() {
 }
 
 #[test]
+fn one_malformed_file_is_told_as_json_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    std::fs::write(&path, "hello\n").unwrap();
+    let mut command = keelhaul(&["check", "--json", "--model", "register"]);
+    let output = command.arg(&path).output().unwrap();
+    refused(&output, 64, &["this is no history"]);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["file"], path.display().to_string());
+    assert!(told["error"].as_str().unwrap().contains("line 1, column 1"));
+}
+
+#[test]
 fn what_a_model_cannot_begin_with_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.jsonl");
@@ -328,7 +341,8 @@ fn what_a_model_cannot_begin_with_is_refused() {
         ("", "mutex", "5", "held (true) or free (false)"),
         ("", "semaphore", "-1", "a whole number of permits"),
         (VALID, "fifo-queue", "5", "a list of values"),
-        (VALID, "counter", "five", "a whole number"),
+        (VALID, "counter", "\"five\"", "a whole number"),
+        (VALID, "register", "zero", "`zero` is no JSON"),
         ("", "set", "{}", "a list of values"),
         ("", "bank", "[100]", "a map of balances"),
         (VALID, "list-append", "5", "a list begins as a list"),

@@ -55,7 +55,7 @@ impl Workload for Set {
     }
 
     fn checkers(&self) -> Vec<&'static str> {
-        vec!["set"]
+        vec!["set-once"]
     }
 
     fn options(&self) -> &WorkloadOptions {

@@ -131,6 +131,7 @@ impl SetFull {
         let mut adds = Vec::new();
         let mut reads: Vec<(Operation<'h>, Lists<'h>)> = Vec::new();
         for operation in operations {
+            crate::repeats::check(operation).map_err(Unjudged::Misfit)?;
             match operation.f() {
                 "add" => {
                     added(operation).map_err(|text| refused(operation, text))?;

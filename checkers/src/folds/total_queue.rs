@@ -49,6 +49,9 @@ impl Checker for TotalQueue {
         };
         let mut queues: BTreeMap<Option<&str>, Queue<'_>> = BTreeMap::new();
         for operation in &operations {
+            if let Err(misfit) = crate::repeats::check(operation) {
+                return Finding::misfit(NAME, misfit);
+            }
             let queue = queues.entry(operation.key()).or_default();
             if let Err(text) = queue.take(operation) {
                 return Finding::misfit(NAME, Misfit::of(operation, text));

@@ -8,6 +8,7 @@ use super::event::{Kind, Nanos, Process};
 use super::rows::{NONE, Row};
 use super::value::ValueRef;
 use super::view::EventRef;
+use crate::repeats::is_completed;
 use std::fmt;
 use std::sync::Arc;
 
@@ -98,9 +99,14 @@ impl<'h> Operation<'h> {
         self.invocation().key_id()
     }
 
-    /// What was asked.
+    /// What was asked; of a write whose invocation has no value and whose answer has one, the answer's: some recorders choose what
+    /// is written when they send it, and Knossos completes such histories so, too.
     pub fn argument(&self) -> ValueRef<'h> {
-        self.invocation().value()
+        let asked = self.invocation().value();
+        match self.result() {
+            Some(told) if asked.is_null() && is_completed(self.f()) => told,
+            _ => asked,
+        }
     }
 
     /// What the server answered; none unless the operation is `ok`.

@@ -48,7 +48,7 @@ pub(super) fn cases<'h, M: Model>(
         {
             continue;
         }
-        crate::repeats::check(operation)?;
+        crate::repeats::check_with(operation, model.repeats())?;
         let call = model
             .call(operation, values)
             .map_err(|text| Misfit::at(operation.inv(), text))?;

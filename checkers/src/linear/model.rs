@@ -35,6 +35,11 @@ pub trait Model: Send + Sync {
     /// The state after the call, or `None` if it cannot happen in this state with this outcome.
     fn step(&self, state: &Self::State, call: &Self::Call) -> Option<Self::State>;
 
+    /// Functions, beside those that write in every model, whose answer repeats what was asked, if it has a value.
+    fn repeats(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Whether the call leaves every state as it is.
     fn is_pure(&self, _call: &Self::Call) -> bool {
         false

@@ -67,6 +67,10 @@ impl Model for Counter {
         }
     }
 
+    fn repeats(&self) -> &'static [&'static str] {
+        &["increment", "decrement"]
+    }
+
     fn step(&self, state: &i64, call: &Counted) -> Option<i64> {
         match *call {
             Counted::Add(step) => state.checked_add(step),

@@ -31,7 +31,7 @@ pub use reentrant_mutex::ReentrantMutex;
 pub use register::Register;
 pub use semaphore::Semaphore;
 pub use set::Set;
-pub(crate) use set::{Added, added};
+pub(crate) use set::{Added, added, changed};
 pub use stack::Stack;
 pub use unordered_queue::UnorderedQueue;
 pub use versioned_register::VersionedRegister;

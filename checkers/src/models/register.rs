@@ -1,7 +1,7 @@
 //! A plain register: a value that is written and read.
 
 use super::cas_register::{Call, CasRegister};
-use super::unknown_function;
+use super::{refused, unknown_error, unknown_function};
 use crate::history::Operation;
 use crate::linear::{Entry, Model, Quick, ValueId, Values};
 use serde_json::Value;
@@ -43,8 +43,11 @@ impl Model for Register {
         self.register.initial(values)
     }
     fn call(&self, operation: &Operation<'_>, values: &mut Values) -> Result<Option<Call>, String> {
-        if operation.f() == "cas" {
+        if !matches!(operation.f(), "write" | "read") {
             return Err(unknown_function(operation, self.name(), "write and read"));
+        }
+        if refused(operation).is_some() {
+            return Err(unknown_error(operation, self.name(), "none"));
         }
         self.register.call(operation, values)
     }

@@ -77,7 +77,10 @@ impl Model for Semaphore {
     }
 
     fn call(&self, operation: &Operation<'_>, _: &mut Values) -> Result<Option<Call>, String> {
-        let argument = operation.argument();
+        let argument = match (operation.argument(), operation.result()) {
+            (asked, Some(told)) if asked.is_null() => told,
+            (asked, _) => asked,
+        };
         let permits = match argument.is_null() {
             true => Some(1),
             false => argument.as_u64(),
@@ -96,6 +99,10 @@ impl Model for Semaphore {
                 "acquire and release",
             )),
         }
+    }
+
+    fn repeats(&self) -> &'static [&'static str] {
+        &["acquire", "release"]
     }
 
     fn step(&self, state: &State, call: &Call) -> Option<State> {

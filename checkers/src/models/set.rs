@@ -10,12 +10,13 @@ use serde_json::Value;
 ///
 /// A set: elements are added, removed, asked for, and read as a whole.
 ///
-/// What it proves: all of these happened in one order that agrees with real time. What is `ok` did what it says: the element of an
-/// `add` was not there before, that of a `remove` was. Where it was otherwise the answer carries the error `NodeExists`, `exists`
-/// or `present`, or for a remove `NoNode`, `absent` or `missing`; or, for either, the field `"changed":false`. `contains` answers
-/// `true` or `false`, `read` with a list. In n log n steps where no `read` stands beside a `remove`: each element by itself, for
-/// without whole reads a set is as many independent objects. A whole read is held against each element as well, which refutes,
-/// and then goes to the search.
+/// What it proves: all of these happened in one order that agrees with real time. After an `add` that is `ok` its element is there,
+/// after such a `remove` it is not; whether that changed anything is told by the error `NodeExists`, `exists` or `present`, or for a
+/// remove `NoNode`, `absent` or `missing`, or by the field `changed`: without them it may have or not. The model `set-once` takes
+/// what is `ok` and does not say otherwise to have changed it: the element of an `add` was not there before, that of a `remove` was.
+/// `contains` answers `true` or `false`, `read` with a list. In n log n steps where no `read` stands beside a `remove` and every
+/// answer may have changed something: each element by itself, for without whole reads a set is as many independent objects. A whole
+/// read is held against each element as well, which refutes, and then goes to the search.
 ///
 /// Histories of adds and reads alone are judged by [`crate::Set`], exactly and with names for what became of each element.
 ///
@@ -29,6 +30,8 @@ use serde_json::Value;
 pub struct Set {
     /// The elements before the first operation, as a list; `null` is none.
     pub initial: Value,
+    /// Whether an answer that does not say otherwise changed the set.
+    pub once: bool,
 }
 
 /// What was called, and what is known of its outcome.
@@ -38,6 +41,10 @@ pub enum Call {
     Added(ValueId),
     /// An element went out (or may have).
     Removed(ValueId),
+    /// An element is there from then on, wherever it was before (or may be).
+    Put(ValueId),
+    /// An element is not there from then on, wherever it was before (or may not be).
+    Dropped(ValueId),
     /// An element was there.
     SawIn(ValueId),
     /// An element was not there.
@@ -47,6 +54,7 @@ pub enum Call {
 }
 
 const WHOLE: &str = "whole reads beside removes";
+const AGAIN: &str = "elements added or removed that may have been so already";
 
 /// Reads times elements, up to which reads are held against each element.
 const COMPARED: usize = 4_000_000;
@@ -81,8 +89,13 @@ pub(crate) fn added(operation: &Operation<'_>) -> Result<Added, String> {
 
 /// Whether the answer says that nothing was changed.
 fn unchanged(operation: &Operation<'_>) -> bool {
+    changed(operation) == Some(false)
+}
+
+/// Whether the answer says that it changed something, or that it did not.
+pub(crate) fn changed(operation: &Operation<'_>) -> Option<bool> {
     let changed = operation.answer().and_then(|answer| answer.get("changed"));
-    changed.and_then(ValueRef::as_bool) == Some(false)
+    changed.and_then(ValueRef::as_bool)
 }
 
 fn number(value: ValueId) -> u64 {
@@ -94,7 +107,7 @@ impl Model for Set {
     type Call = Call;
 
     fn name(&self) -> &'static str {
-        "set"
+        if self.once { "set-once" } else { "set" }
     }
 
     fn initial(&self, values: &mut Values) -> Result<Trie, String> {
@@ -108,7 +121,8 @@ impl Model for Set {
             "add" => {
                 let element = values.id(argument);
                 Ok(match added(operation)? {
-                    Added::New => Some(Call::Added(element)),
+                    Added::New if self.is_change(operation) => Some(Call::Added(element)),
+                    Added::New => Some(Call::Put(element)),
                     Added::Already => Some(Call::SawIn(element)),
                     Added::Nowhere => None,
                 })
@@ -123,7 +137,8 @@ impl Model for Set {
                         "NoNode, absent and missing (remove)",
                     )),
                     None if unchanged(operation) => Ok(Some(Call::SawOut(element))),
-                    None => Ok(Some(Call::Removed(element))),
+                    None if self.is_change(operation) => Ok(Some(Call::Removed(element))),
+                    None => Ok(Some(Call::Dropped(element))),
                 }
             }
             "contains" => self.contains(operation, values),
@@ -141,6 +156,11 @@ impl Model for Set {
         match call {
             Call::Added(element) => (!has(element)).then(|| state.with(number(*element))),
             Call::Removed(element) => state.without(number(*element)),
+            Call::Put(element) if has(element) => Some(state.clone()),
+            Call::Put(element) => Some(state.with(number(*element))),
+            Call::Dropped(element) => state
+                .without(number(*element))
+                .or_else(|| Some(state.clone())),
             Call::SawIn(element) => has(element).then(|| state.clone()),
             Call::SawOut(element) => (!has(element)).then(|| state.clone()),
             Call::Saw(elements) => (state == elements).then(|| state.clone()),
@@ -148,7 +168,22 @@ impl Model for Set {
     }
 
     fn is_pure(&self, call: &Call) -> bool {
-        !matches!(call, Call::Added(_) | Call::Removed(_))
+        matches!(call, Call::SawIn(_) | Call::SawOut(_) | Call::Saw(_))
+    }
+
+    fn observes(&self, call: &Call) -> bool {
+        !matches!(call, Call::Put(_) | Call::Dropped(_))
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    fn matters(&self, one: &Call, other: &Call) -> bool {
+        match (element_of(one), element_of(other)) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        }
     }
 
     fn show(&self, state: &Trie, values: &Values) -> String {
@@ -160,6 +195,7 @@ impl Model for Set {
         match call {
             Call::Added(element) => format!("{} was there already", name(element)),
             Call::Removed(element) => format!("{} was not there", name(element)),
+            Call::Put(_) | Call::Dropped(_) => "it can happen at any time".to_owned(),
             Call::SawIn(element) => format!("it found {}, which was not there", name(element)),
             Call::SawOut(element) => format!("it missed {}, which was there", name(element)),
             Call::Saw(elements) => format!(
@@ -195,7 +231,10 @@ impl Model for Set {
                 found = Some(other);
             }
         }
+        // Taken to have changed something each time, it may be illegal where it is legal; never the other way round.
+        let again = |entry: &Entry<Call>| matches!(entry.call, Call::Put(_) | Call::Dropped(_));
         match found {
+            Some(_) if entries.iter().any(again) => Quick::Open(AGAIN),
             Some(found) => Quick::Illegal(found),
             None if reads.is_empty() => Quick::Legal,
             None => Quick::Open(WHOLE),
@@ -208,6 +247,11 @@ impl Model for Set {
 }
 
 impl Set {
+    /// Whether what is `ok`, without an error, changed the set for certain.
+    fn is_change(&self, operation: &Operation<'_>) -> bool {
+        self.once || changed(operation) == Some(true)
+    }
+
     fn contains(
         &self,
         operation: &Operation<'_>,
@@ -256,12 +300,25 @@ fn names(elements: &Trie, values: &Values) -> impl Iterator<Item = String> {
         .map(|number| container::name(ValueId::numbered(number as u32), values))
 }
 
+/// The element that a call is about, if it is one.
+fn element_of(call: &Call) -> Option<ValueId> {
+    match *call {
+        Call::Added(element)
+        | Call::Removed(element)
+        | Call::Put(element)
+        | Call::Dropped(element)
+        | Call::SawIn(element)
+        | Call::SawOut(element) => Some(element),
+        Call::Saw(_) => None,
+    }
+}
+
 /// What a call does to one element.
 fn single(entry: &Entry<Call>) -> Option<(ValueId, Flip, Span)> {
     let span = Span::of(entry);
     match entry.call {
-        Call::Added(element) => Some((element, Flip::Up, span)),
-        Call::Removed(element) => Some((element, Flip::Down, span)),
+        Call::Added(element) | Call::Put(element) => Some((element, Flip::Up, span)),
+        Call::Removed(element) | Call::Dropped(element) => Some((element, Flip::Down, span)),
         Call::SawIn(element) => Some((element, Flip::SawUp, span)),
         Call::SawOut(element) => Some((element, Flip::SawDown, span)),
         Call::Saw(_) => None,

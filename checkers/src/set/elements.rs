@@ -13,7 +13,7 @@ pub(super) struct Parent {
     pub(super) elements: Vec<Element>,
     places: FxHashMap<ValueId, usize>,
     pub(super) reads: Vec<Read>,
-    /// Two creates of one element were acknowledged: the element, and both operations.
+    /// Two creates of one element were acknowledged: the element, and both operations. Only where each can have been only once.
     created_twice: Vec<(ValueId, usize, usize)>,
 }
 
@@ -29,13 +29,37 @@ pub(super) struct Element {
     failed: Option<usize>,
 }
 
-/// An attempt that was not refused.
+/// An attempt that was not refused; or all of them, of which one made it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Made {
+    /// The first invocation.
     pub(super) inv: u64,
-    /// `None` while it is indeterminate.
+    /// The first acknowledgement; `None` while it is indeterminate.
     pub(super) ret: Option<u64>,
+    /// The operation that was invoked first.
     pub(super) operation: usize,
+    /// The one that was acknowledged first; until one is, the same.
+    pub(super) acknowledged: usize,
+}
+
+impl Made {
+    /// Of several attempts any may have made it, between the first invocation and the first acknowledgement.
+    fn or(self, other: Made) -> Made {
+        let (first, second) = match self.inv <= other.inv {
+            true => (self, other),
+            false => (other, self),
+        };
+        let acknowledged = [first, second]
+            .into_iter()
+            .filter_map(|made| Some((made.ret?, made.acknowledged)))
+            .min();
+        Made {
+            inv: first.inv,
+            ret: acknowledged.map(|(ret, _)| ret),
+            operation: first.operation,
+            acknowledged: acknowledged.map_or(first.operation, |(_, by)| by),
+        }
+    }
 }
 
 /// When an answered operation was in flight.
@@ -62,6 +86,7 @@ impl Parent {
         &mut self,
         place: usize,
         operation: &Operation<'_>,
+        once: bool,
         values: &mut Values,
     ) -> Result<(), String> {
         let id = values.id(operation.argument());
@@ -87,8 +112,10 @@ impl Parent {
                     inv,
                     ret,
                     operation: place,
+                    acknowledged: place,
                 };
                 match element.made {
+                    Some(known) if !once => element.made = Some(known.or(made)),
                     Some(known) if known.ret.is_some() && ret.is_some() => {
                         self.created_twice.push((id, known.operation, place));
                     }
@@ -317,7 +344,7 @@ impl Parent {
             .map(|element| {
                 let made = element
                     .made
-                    .and_then(|made| Some((made.ret?, made.operation)));
+                    .and_then(|made| Some((made.ret?, made.acknowledged)));
                 let exists = element.exists.iter().map(|span| (span.ret, span.operation));
                 made.into_iter().chain(exists).min()
             })

@@ -75,7 +75,7 @@ impl Walk<'_> {
             if let (Some(ret), Some((latest, by))) = (made.ret, before)
                 && ret < latest
             {
-                return Some(against_time(by, made.operation));
+                return Some(against_time(by, made.acknowledged));
             }
             // Whoever met the element there came after its add, and after all earlier layers.
             for Span { ret, operation, .. } in &element.exists {

@@ -3,7 +3,7 @@
 //! | checker | what it judges |
 //! | --- | --- |
 //! | [`Znodes`] | the whole tree: every answer fits one order of all writes; replayed by zxid in linear time, searched for where zxids are missing |
-//! | [`SessionOrder`](crate::SessionOrder) | plain reads of registers: each session sees an ever newer prefix of the writes |
+//! | [`SessionOrder`] | plain reads: each session sees an ever newer prefix of the writes |
 //! | [`ZxidAudit`] | what each Stat says of the zxids and versions of a znode agrees with all others, and with the writes |
 //! | [`Sequence`] | numbers of sequential znodes |
 //! | [`Ephemeral`] | a session's ephemeral znodes go all at once, with the session, neither too early nor too late |
@@ -55,6 +55,7 @@ mod replay;
 mod room;
 mod search;
 mod sequence;
+mod session_order;
 mod tree;
 mod watch;
 mod znodes;
@@ -63,6 +64,7 @@ mod zxid_audit;
 pub use ephemeral::Ephemeral;
 pub use fencing::Fencing;
 pub use sequence::Sequence;
+pub use session_order::SessionOrder;
 pub use watch::Watch;
 pub use znodes::Znodes;
 pub use zxid_audit::ZxidAudit;

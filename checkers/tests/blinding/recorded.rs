@@ -227,7 +227,11 @@ fn a_recorded_set_history_is_valid() {
             seed,
             ..Run::default()
         });
-        assert_eq!(validity(&judge("set", &history)), Some(true), "seed {seed}");
+        assert_eq!(
+            validity(&judge("set-once", &history)),
+            Some(true),
+            "seed {seed}"
+        );
     }
 }
 
@@ -240,7 +244,7 @@ fn lost_element() -> Row {
         })
     });
     measure(
-        "set",
+        "set-once",
         "an added element is in no later read",
         0..BLINDINGS,
         |rng| {
@@ -256,7 +260,7 @@ fn lost_element() -> Row {
                     shown.retain(|shown| *shown != element);
                 }
             }
-            Some(found("set", &history) == ["lost"])
+            Some(found("set-once", &history) == ["lost"])
         },
     )
 }
@@ -270,7 +274,7 @@ fn stale_set() -> Row {
         })
     });
     measure(
-        "set",
+        "set-once",
         "one linearizable read misses an element",
         0..BLINDINGS,
         |rng| {
@@ -304,7 +308,7 @@ fn stale_set() -> Row {
             }
             let element = pick(rng, &missed);
             shown.retain(|shown| shown != element);
-            Some(found("set", &history) == ["stale"])
+            Some(found("set-once", &history) == ["stale"])
         },
     )
 }
@@ -318,7 +322,7 @@ fn duplicated_or_unexpected_element() -> Row {
         })
     });
     measure(
-        "set",
+        "set-once",
         "an element twice, or from nowhere",
         0..BLINDINGS,
         |rng| {
@@ -335,7 +339,7 @@ fn duplicated_or_unexpected_element() -> Row {
                 false => (json!(999_999), "unexpected"),
             };
             shown.push(element);
-            Some(found("set", &history) == [kind])
+            Some(found("set-once", &history) == [kind])
         },
     )
 }

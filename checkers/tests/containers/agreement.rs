@@ -250,7 +250,21 @@ fn reentrant_mutexes() {
 
 #[test]
 fn sets() {
-    agrees(Set::default, Elements::new, &oracle::set, Shows::InWords);
+    let once = || Set {
+        once: true,
+        ..Set::default()
+    };
+    agrees(once, Elements::new, &oracle::set, Shows::InWords);
+}
+
+#[test]
+fn sets_to_which_an_element_may_be_added_again() {
+    agrees(
+        Set::default,
+        Elements::new,
+        &oracle::set_again,
+        Shows::InWords,
+    );
 }
 
 #[test]

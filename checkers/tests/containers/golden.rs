@@ -107,7 +107,7 @@ const GOLDEN: &[(&str, &str, bool, &str, &str)] = &[
     ),
     (
         "set-removed-and-still-there",
-        "set",
+        "set-once",
         false,
         "zones",
         "5 was seen, and cannot have been there",

@@ -210,6 +210,15 @@ pub fn owned(state: &[i64], op: &Op, limit: i64, fenced: bool) -> Vec<Vec<i64>> 
     }
 }
 
+/// A set whose adds and removes do not say whether they changed anything, unless by an error.
+pub fn set_again(state: &[i64], op: &Op) -> Vec<Vec<i64>> {
+    let is_in = op.argument.map(|element| state.contains(&element));
+    match (op.f.as_str(), is_in) {
+        ("add", Some(true)) | ("remove", Some(false)) => vec![state.to_vec()],
+        _ => set(state, op),
+    }
+}
+
 pub fn set(state: &[i64], op: &Op) -> Vec<Vec<i64>> {
     let same = vec![state.to_vec()];
     let Some(element) = op.argument else {

@@ -125,6 +125,110 @@ fn what_can_be_planted_is_shown_by_a_few_lines() {
     assert!(all >= 90 && 20 * shown >= 19 * all, "{shown} of {all}");
 }
 
+/// What an anomaly is about: the kind, and the lines and elements that its witness names.
+fn subject(anomaly: &Anomaly, line: impl Fn(u64) -> u64) -> (String, BTreeSet<u64>, Vec<Value>) {
+    fn walk(value: &Value, lines: &mut BTreeSet<u64>, elements: &mut Vec<Value>) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    match name.as_str() {
+                        "history" | "history_indices" => {}
+                        "index" if fields.contains_key("completed") => {
+                            lines.extend(value.as_u64());
+                        }
+                        "element" => elements.push(value.clone()),
+                        _ => walk(value, lines, elements),
+                    }
+                }
+            }
+            Value::Array(values) => {
+                for value in values {
+                    walk(value, lines, elements);
+                }
+            }
+            _ => {}
+        }
+    }
+    let (mut lines, mut elements) = (BTreeSet::new(), Vec::new());
+    walk(&anomaly.witness, &mut lines, &mut elements);
+    let lines = lines.into_iter().map(line).collect();
+    (anomaly.kind.clone(), lines, elements)
+}
+
+/// That something is missing is shown by what is there, whatever is left out: the anomalies whose witness is an absence.
+const ABSENCES: [(&str, &str); 8] = [
+    ("watch", "missed-event"),
+    ("watch", "data-before-event"),
+    ("set", "lost-write"),
+    ("set-full", "lost-write"),
+    ("total-queue", "lost-write"),
+    ("znodes", "lost-write"),
+    ("znodes", "ephemeral-stays"),
+    ("znodes", "wrong-number"),
+];
+
+#[test]
+fn what_is_missing_in_a_part_is_missing_in_the_whole() {
+    let judges = ["ephemeral", "sequence", "zxid-audit", "session-order"];
+    let mut compared = 0;
+    for (model, broke) in ABSENCES {
+        let more: &[&str] = if model == "znodes" { &judges } else { &[] };
+        for seed in 1..=3 {
+            let history = broken(model, broke, 400, seed);
+            for judge in [&[model], more].concat() {
+                compared += compare_with_the_whole(judge, &history);
+            }
+        }
+    }
+    println!("{compared} parts were compared");
+    assert!(compared >= 20, "{compared}");
+}
+
+/// How many parts have an anomaly that is also the whole history's, and leave out nothing that was told of it.
+fn compare_with_the_whole(checker: &str, history: &History) -> usize {
+    let checker = by_name(checker, &Parameters::default()).unwrap();
+    let mut finding = checker.check(history, &PLENTY);
+    shrink(history, &*checker, &mut finding, &PLENTY);
+    let mut compared = 0;
+    for anomaly in anomalies(&finding) {
+        let Some(part) = sub_history(anomaly) else {
+            continue;
+        };
+        let indices: Vec<u64> =
+            serde_json::from_value(anomaly.witness["history_indices"].clone()).unwrap();
+        let (kind, about, elements) = subject(anomaly, |line| line);
+        let again = checker.check(&part, &PLENTY);
+        let is_same = |found: &&Anomaly| {
+            let (other, lines, others) = subject(found, |line| indices[line as usize]);
+            let common = about.intersection(&lines).next().is_some();
+            other == kind && common && others.iter().all(|element| elements.contains(element))
+        };
+        assert!(
+            anomalies(&again).into_iter().any(|found| is_same(&found)),
+            "{kind} about {about:?}: {again:?}"
+        );
+        // What a session was told of what it is about.
+        let told = history.events().filter(|event| event.f() == "event");
+        for event in told {
+            let ours = |line: &u64| {
+                let operation = history.event(*line as usize);
+                operation.key() == event.key()
+            };
+            let of_the_session = |line: &u64| {
+                let operation = history.event(*line as usize);
+                operation.text("session") == event.text("session")
+            };
+            let lasts = about.first()..=about.last();
+            let within = lasts.contains(&Some(&event.index()));
+            if within && about.iter().any(ours) && about.iter().any(of_the_session) {
+                assert!(indices.contains(&event.index()), "{kind}: {event:?}");
+            }
+        }
+        compared += 1;
+    }
+    compared
+}
+
 #[test]
 fn pictures_of_planted_anomalies_are_whole() {
     let known: Vec<&str> = keelhaul_checkers::list()

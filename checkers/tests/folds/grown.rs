@@ -41,23 +41,31 @@ fn an_add_that_found_its_element_is_the_same_answer_in_any_words() {
 }
 
 #[test]
-fn what_was_never_read_again_is_unknown_wherever_the_set_began() {
+fn what_was_never_read_again_has_an_order_and_is_unknown_to_those_who_read_all_again() {
+    for (model, verdict) in [("set", Some(true)), ("set-once", None)] {
+        never_read_again(model, verdict);
+    }
+}
+
+/// Wherever the set began.
+fn never_read_again(model: &str, verdict: Option<bool>) {
     let unread = history(&[ADD, READ, r#""f":"add","value":2"#]);
     for initial in [None, Some(json!([]))] {
         let parameters = Parameters {
             initial,
             ..Parameters::default()
         };
-        assert_eq!(validity(&judge_with("set", &parameters, &unread)), None);
+        let finding = judge_with(model, &parameters, &unread);
+        assert_eq!(validity(&finding), verdict, "{model}");
     }
     let begun = Parameters {
         initial: Some(json!([1])),
         ..Parameters::default()
     };
     let read = history(&[r#""f":"add","value":2"#, r#""f":"read","value":[1,2]"#]);
-    assert_eq!(validity(&judge_with("set", &begun, &read)), Some(true));
+    assert_eq!(validity(&judge_with(model, &begun, &read)), Some(true));
     let unread = history(&[READ, r#""f":"add","value":2"#]);
-    assert_eq!(validity(&judge_with("set", &begun, &unread)), None);
+    assert_eq!(validity(&judge_with(model, &begun, &unread)), verdict);
 }
 
 #[test]

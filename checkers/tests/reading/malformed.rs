@@ -228,6 +228,24 @@ fn every_form_may_be_cut_anywhere_by_a_crash() {
 }
 
 #[test]
+fn a_line_that_has_its_end_was_written_whole_and_is_no_cut_off_one() {
+    let whole = "{:process 0, :type :invoke, :f :read, :value nil}\n";
+    let half = "{:process 0, :type :ok, :f :read, :val";
+    let listed = format!("[{whole} {half}");
+    for text in [format!("{whole}{half}"), listed.clone()] {
+        let (begin, notes) = History::read(text.as_bytes()).unwrap();
+        let cut = |note: &Note| matches!(note, Note::CutLine { line: 2 });
+        assert!(begin.len() == 1 && notes.iter().any(cut), "{notes:?}");
+        let error = refused(&format!("{text}\n"));
+        assert!(error.starts_with("line 2, column "), "{error}");
+        assert!(error.contains("no end, and its line has"), "{error}");
+    }
+    // Where an event is several lines, nobody can tell.
+    let lines = format!("{}{half}\n", whole.replace(", ", ",\n"));
+    assert_eq!(History::read(lines.as_bytes()).unwrap().0.len(), 1);
+}
+
+#[test]
 fn an_event_without_end_does_not_swallow_those_after_it() {
     let edn = "{:process 0 :type :invoke :f :read}\n{:process 0 :type :ok :f :read :value 1\n{:process 0 :type :invoke :f :read}\n";
     let text = edn.replacen(":value 1", ":value \"1", 1);

@@ -211,7 +211,16 @@ fn a_field_stands_once() {
 
 #[test]
 fn what_is_no_history_is_called_so() {
-    assert!(refused("hello world\n").contains("this is no history"));
+    let said = refused("hello world\n");
+    assert!(
+        said.starts_with("line 1, column 1: this is no history"),
+        "{said}"
+    );
+    let said = refused("\n\n  hello world\n");
+    assert!(
+        said.starts_with("line 3, column 3: this is no history"),
+        "{said}"
+    );
     assert!(refused("\u{1}\u{2}\u{3}").contains("binary data"));
 }
 

@@ -7,6 +7,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod completed;
 mod endings;
 mod refused;
 mod told;

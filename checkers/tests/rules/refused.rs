@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const NULL: Value = Value::Null;
 
 /// Those that begin with something of a kind; the others take any value, or none.
-const BEGIN: [&str; 13] = [
+const BEGIN: [&str; 14] = [
     "multi-register",
     "mutex",
     "fenced-mutex",
@@ -20,6 +20,7 @@ const BEGIN: [&str; 13] = [
     "priority-queue",
     "counter",
     "set",
+    "set-once",
     "list-append",
     "bank",
 ];
@@ -44,6 +45,35 @@ fn a_beginning_that_cannot_be_is_refused() {
             "{name}: {said}"
         );
     }
+}
+
+#[test]
+fn a_model_that_does_not_have_a_function_calls_itself_by_its_own_name() {
+    let told = list().into_iter().filter(|info| info.model);
+    let mut named = 0;
+    for info in told {
+        let mut story = Story::default();
+        story.done(1, "zap", "/a", (json!(1), NULL), (json!(1), NULL));
+        let said = said(&judge_with(
+            info.name,
+            &Parameters::default(),
+            &story.history,
+        ));
+        if said.contains("which the model ") {
+            let own = |name: &&str| said.contains(&format!("which the model {name} does not have"));
+            assert!([info.name].iter().chain(info.aliases).any(own), "{said}");
+            named += 1;
+        }
+    }
+    assert!(named >= 12, "{named}");
+    let mut story = Story::default();
+    story.done(1, "zap", "", (json!(1), NULL), (json!(1), NULL));
+    let said = said(&judge_with(
+        "register",
+        &Parameters::default(),
+        &story.history,
+    ));
+    assert!(said.contains("it knows write and read"), "{said}");
 }
 
 const MODELS: &[Rule] = &[

@@ -93,12 +93,67 @@ fn what_nothing_succeeded_after_is_not_covered() {
     );
 }
 
+fn added_twice(story: &mut Story) {
+    story.done(1, "add", "p", (json!(1), NULL), (json!(1), NULL));
+    story.done(2, "add", "p", (json!(1), NULL), (json!(1), NULL));
+    story.done(3, "read", "p", (NULL, NULL), (json!([1]), NULL));
+}
+
+fn removed_at_first(story: &mut Story) {
+    story.done(1, "remove", "p", (json!(1), NULL), (json!(1), NULL));
+    story.done(1, "read", "p", (NULL, NULL), (json!([]), NULL));
+}
+
+fn never_read_again(story: &mut Story) {
+    story.done(1, "add", "p", (json!(1), NULL), (json!(1), NULL));
+    story.done(1, "read", "p", (NULL, NULL), (json!([1]), NULL));
+    story.done(1, "add", "p", (json!(2), NULL), (json!(2), NULL));
+}
+
 const SETS: &[Rule] = &[
-    ("created twice", "set", "duplicated", |story| {
-        story.done(1, "add", "p", (json!(1), NULL), (json!(1), NULL));
-        story.done(2, "add", "p", (json!(1), NULL), (json!(1), NULL));
-        story.done(3, "read", "p", (NULL, NULL), (json!([1]), NULL));
+    ("created twice", "set-once", "duplicated", added_twice),
+    ("added again", "set", "valid", added_twice),
+    ("added again", "set-full", "valid", added_twice),
+    (
+        "added twice, and both say that it was new",
+        "set",
+        "nonlinearizable",
+        |story| {
+            for process in 1..=2 {
+                let new = (json!(1), json!({ "changed": true }));
+                story.done(process, "add", "p", (json!(1), NULL), new);
+            }
+            story.done(3, "read", "p", (NULL, NULL), (json!([1]), NULL));
+        },
+    ),
+    (
+        "removed, and it was not there",
+        "set",
+        "valid",
+        removed_at_first,
+    ),
+    (
+        "removed, and it was not there",
+        "set-once",
+        "nonlinearizable",
+        removed_at_first,
+    ),
+    ("added again, and lost", "set", "lost", |story| {
+        added_twice(story);
+        story.done(3, "read", "p", (NULL, NULL), (json!([]), NULL));
     }),
+    (
+        "an add that no read follows",
+        "set",
+        "valid",
+        never_read_again,
+    ),
+    (
+        "an add that no read follows",
+        "set-once",
+        "unknown: never read again",
+        never_read_again,
+    ),
     ("created, and found to be there", "set", "valid", |story| {
         story.done(1, "add", "p", (json!(1), NULL), (json!(1), NULL));
         story.done(

@@ -7,9 +7,11 @@ mod common;
 
 mod explained;
 mod fencing;
+mod generated_watch;
 mod names;
 mod promises;
 mod search;
+mod session_order;
 mod sim;
 mod watch;
 mod watch_oracle;

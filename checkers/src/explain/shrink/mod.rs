@@ -10,8 +10,9 @@
 //!
 //! Each part is judged by the same checker, and counts only if that reports the same kind of anomaly about the same
 //! operations, and no kind of anomaly that was not there before: to leave out an acknowledged write can create a violation (a
-//! value that nobody wrote), and what is shown must be what was found. It shows; the proof remains the verdict on the whole
-//! history. Where the state before the first operation matters (versions that count from the first write), a small part can
+//! value that nobody wrote), and what is shown must be what was found. What a session was told of the znodes in question, while
+//! that happened which the anomaly is about, is never left out: that an event is missing must not come from leaving it out. It
+//! shows; the proof remains the verdict on the whole history. Where the state before the first operation matters (versions that count from the first write), a small part can
 //! show nothing, and the witness says so.
 
 mod selection;
@@ -74,7 +75,7 @@ pub fn shrink(history: &History, checker: &dyn Checker, finding: &mut Finding, b
     };
     let told = anomalies.iter_mut().chain(&mut finding.outside_contract);
     for anomaly in told.take(ANOMALIES) {
-        let Some(found) = Found::of(anomaly, &all) else {
+        let Some(mut found) = Found::of(anomaly, &all) else {
             continue;
         };
         work.passes = work.passes.saturating_sub(PASSES_EACH * all.len());
@@ -86,6 +87,7 @@ pub fn shrink(history: &History, checker: &dyn Checker, finding: &mut Finding, b
         work.is_begun = true;
         let objects = found.objects(&all);
         let sources = Sources::of(&all, &objects);
+        found.keep_what_was_told(history, &all);
         let told = found.told_in_question(history, &all, &objects);
         let mut shrinking = Shrinking {
             history,
@@ -224,6 +226,8 @@ struct Found {
     core: BTreeSet<usize>,
     /// The keys in question.
     keys: BTreeSet<String>,
+    /// Lines that were told and must stay.
+    told: BTreeSet<u64>,
 }
 
 impl Found {
@@ -252,7 +256,40 @@ impl Found {
             named,
             core,
             keys,
+            told: BTreeSet::new(),
         })
+    }
+
+    /// What the sessions in question were told of the znodes in question while it happened must stay; and what caused it should.
+    fn keep_what_was_told(&mut self, history: &History, all: &[Operation<'_>]) {
+        let core = || self.core.iter().map(|place| &all[*place]);
+        let sessions: FxHashSet<&str> = core().filter_map(sources::session).collect();
+        let keys: FxHashSet<&str> = core().filter_map(Operation::key).collect();
+        let begin = core().map(Operation::inv).min().unwrap_or_default();
+        let end = core()
+            .map(|operation| operation.ret().unwrap_or(operation.inv()))
+            .max()
+            .unwrap_or_default();
+        let is_ours = |event: &EventRef<'_>| {
+            let is = |known: &FxHashSet<&str>, name: Option<&str>| {
+                name.is_some_and(|name| known.contains(name))
+            };
+            is_told(event) && is(&sessions, event.text("session")) && is(&keys, event.key())
+        };
+        let lines = begin as usize..history.len().min(end as usize + 1);
+        let told = lines.map(|line| history.event(line)).filter(is_ours);
+        let told: Vec<EventRef<'_>> = told.collect();
+        let changes: FxHashSet<i64> = told.iter().filter_map(|event| event.int("zxid")).collect();
+        let caused = |operation: &Operation<'_>| {
+            let zxid = operation.answer().and_then(|answer| answer.int("zxid"));
+            let names = || keys_of(operation).into_iter().flat_map(with_those_above);
+            zxid.is_some_and(|zxid| changes.contains(&zxid))
+                && names().any(|key| keys.contains(&*key))
+        };
+        let causes = (0..all.len()).filter(|place| !changes.is_empty() && caused(&all[*place]));
+        let causes: Vec<usize> = causes.collect();
+        self.told = told.iter().map(|event| event.index()).collect();
+        self.named.extend(causes);
     }
 
     /// The objects in question, or else all that the named operations touch.
@@ -286,7 +323,8 @@ impl Found {
                 && event.key().is_some_and(|key| objects.contains(key))
         };
         let told = history.events().filter(ours).map(|event| event.index());
-        told.chain(self.same.told).collect()
+        let ours = self.told.iter().copied();
+        told.chain(ours).chain(self.same.told).collect()
     }
 
     fn has_steps(&self, all: &[Operation<'_>]) -> bool {
@@ -534,7 +572,7 @@ impl Shrinking<'_, '_> {
     /// Leaves out what can go of what was told, half of it at a time and then line by line. Whether it came to the end.
     fn leave_out_told(&mut self, selection: &mut Selection) -> bool {
         let mut lines: Vec<u64> = selection.told.iter().copied().collect();
-        lines.retain(|line| Some(*line) != self.found.same.told);
+        lines.retain(|line| Some(*line) != self.found.same.told && !self.found.told.contains(line));
         let mut size = lines.len();
         while size > 0 {
             let mut kept = Vec::new();

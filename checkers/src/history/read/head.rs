@@ -61,11 +61,22 @@ pub(super) fn is_zstd(head: &[u8]) -> Result<bool, HistoryError> {
         // A frame, or a skippable one.
         [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Ok(true),
         [0x1f, 0x8b, ..] => Err(HistoryError::NotHistory {
+            line: 1,
+            column: 1,
             looks_like: "gzip",
             next: "unpack it with gunzip first",
         }),
         _ => Ok(false),
     }
+}
+
+/// Line and column, from 1, of what stands first.
+fn first_place(head: &[u8]) -> (u64, u64) {
+    let head = head.strip_prefix(MARK).unwrap_or(head);
+    let space = &head[..head.len() - after_space(head).len()];
+    let lines = space.split(|byte| *byte == b'\n');
+    let column = lines.clone().next_back().map_or(0, <[u8]>::len);
+    (lines.count() as u64, column as u64 + 1)
 }
 
 /// How a history is written down.
@@ -82,13 +93,18 @@ impl Form {
         let form = Form::begun(head);
         let first = after_space(head.strip_prefix(MARK).unwrap_or(head)).first();
         match (form, first) {
-            (Form::JsonLines, Some(first)) if *first != b'{' => Err(HistoryError::NotHistory {
-                looks_like: match first {
-                    b' '..=b'~' => "plain text",
-                    _ => "binary data",
-                },
-                next: "a history is one JSON object a line, a JSON list of them, or Jepsen's history.edn or history.txt",
-            }),
+            (Form::JsonLines, Some(first)) if *first != b'{' => {
+                let (line, column) = first_place(head);
+                Err(HistoryError::NotHistory {
+                    line,
+                    column,
+                    looks_like: match first {
+                        b' '..=b'~' => "plain text",
+                        _ => "binary data",
+                    },
+                    next: "a history is one JSON object a line, a JSON list of them, or Jepsen's history.edn or history.txt",
+                })
+            }
             _ => Ok(form),
         }
     }

@@ -17,6 +17,8 @@ pub(super) struct Parsed {
     pub(super) problem: Option<Problem>,
     /// Where it is cut off, after these drafts.
     pub(super) cut: Option<Place>,
+    /// Whether all that is cut off is one line, and that has its end.
+    pub(super) cut_line_has_end: bool,
 }
 
 /// What is wrong with a line by itself.
@@ -97,7 +99,13 @@ impl Joiner {
             return Err(self.malformed(problem.at, problem.text.clone()));
         }
         if let Some(cut) = parsed.cut {
-            let line = self.place(cut).line.into();
+            let line: u64 = self.place(cut).line.into();
+            // Where every event had its line, this one had it to the end.
+            let before = self.history.len() as u64;
+            if parsed.cut_line_has_end && before > 0 && line == before + 1 {
+                let text = "the event that begins here has no end, and its line has".to_owned();
+                return Err(self.malformed(cut, text));
+            }
             self.notes.push(Note::CutLine { line });
         }
         self.lines += u64::from(parsed.lines);

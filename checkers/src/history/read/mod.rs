@@ -146,8 +146,14 @@ pub enum HistoryError {
         source: io::Error,
     },
     /// The content is not a history in a form that is read here.
-    #[error("this is no history: it begins like {looks_like}; {next}")]
+    #[error(
+        "line {line}, column {column}: this is no history: it begins like {looks_like}; {next}"
+    )]
     NotHistory {
+        /// The line on which something first stands, from 1.
+        line: u64,
+        /// Its column, from 1.
+        column: u64,
         /// What it seems to be.
         looks_like: &'static str,
         /// What to do.
@@ -311,8 +317,11 @@ fn text(bytes: &[u8]) -> (&str, Option<usize>) {
 }
 
 /// Leaves out an event that the end of the file cut off: if it is one. If more events follow, then it lacks its end, and they
-/// must not be lost with it.
+/// must not be lost with it. A line that has its end was written whole, if an event is a line.
 fn cut(parsed: &mut Parsed, rest: &str, kind: &str, begins: Place) {
+    let line = rest.trim_end_matches([' ', '\t', '\r', '\n']);
+    let is_line = !line.is_empty() && !line.contains('\n');
+    parsed.cut_line_has_end = is_line && rest[line.len()..].contains('\n');
     if rest.matches(kind).nth(1).is_some() {
         let text = "the event that begins here has no end, and others follow".to_owned();
         parsed.problem = Some(Problem { at: begins, text });

@@ -11,6 +11,17 @@ use rustc_hash::FxHashMap;
 /// By znode and change, how many events older changes have taken.
 type Taken = FxHashMap<(PathId, Change), usize>;
 
+/// From where on a watch that lasts must tell of changes.
+struct Stands {
+    /// Of those that are newer than this.
+    zxid: Zxid,
+    /// To those who see them after this line.
+    line: u64,
+    /// The line after which it may have stood: what is newer than the zxid may have been told before the answer that has it was
+    /// received.
+    may_be_told: u64,
+}
+
 struct Judge<'j, 'h, 'b> {
     scene: &'j Scene<'j, 'h>,
     session: &'j Session<'h>,
@@ -153,7 +164,11 @@ impl<'h> Judge<'_, 'h, '_> {
         let (Some(high), Some(ret)) = (registration.high, registration.ret) else {
             return;
         };
-        let mut stands = (high, ret);
+        let mut stands = Stands {
+            zxid: high,
+            line: ret,
+            may_be_told: ret,
+        };
         let mut taken = Taken::default();
         let first = places.partition_point(|place| self.cause(*place).zxid <= Some(high));
         for place in &places[first..] {
@@ -163,7 +178,7 @@ impl<'h> Judge<'_, 'h, '_> {
             };
             if (registration.end).is_after(cause.change, cause.zxid, view.ret) {
                 self.due += 1;
-                let line = self.line(*place, stands.1, &mut taken);
+                let line = self.line(*place, stands.may_be_told, &mut taken);
                 self.due_by(registration, *place, &view, line);
             }
         }
@@ -171,31 +186,39 @@ impl<'h> Judge<'_, 'h, '_> {
 
     /// The first view that shows a change after the zxid and line from which on the watch stands on one connection. Nothing is
     /// told again after reconnecting: it stands again from the first answer on.
-    fn view_of_lasting(&self, changed: Zxid, stands: &mut (Zxid, u64)) -> Option<View> {
+    fn view_of_lasting(&self, changed: Zxid, stands: &mut Stands) -> Option<View> {
         let link = &self.session.link;
         loop {
             let view = self
-                .view(changed, stands.1)
-                .filter(|_| changed > stands.0)?;
-            if !link.changed(stands.1, view.ret) {
+                .view(changed, stands.line)
+                .filter(|_| changed > stands.zxid)?;
+            if !link.changed(stands.line, view.ret) {
                 return Some(view);
             }
-            let change = link.next(stands.1)?;
-            *stands = (stands.0.max(change.zxid.unwrap_or(Zxid::MAX)), change.end);
+            let change = link.next(stands.line)?;
+            *stands = Stands {
+                zxid: stands.zxid.max(change.zxid.unwrap_or(Zxid::MAX)),
+                line: change.end,
+                may_be_told: change.begin,
+            };
         }
     }
 
-    /// The line on which the session was told of a change after `since`: by its zxid, or else by the first event that no older
+    /// The line on which the session was told of a change: by its zxid, or else by the first event after `since` that no older
     /// change needs.
     fn line(&self, place: Place, since: u64, taken: &mut Taken) -> Option<u64> {
         let cause = self.cause(place);
         let events = self.events.get(&place.0).map_or(&[][..], Vec::as_slice);
-        let begun = self.scene.decoded.ops[cause.op].inv().max(since);
+        let begun = self.scene.decoded.ops[cause.op].inv();
         let start = events.partition_point(|at| self.session.events[*at].line <= begun);
         let next = taken.entry((place.0, cause.change)).or_default();
         let from = start.max(*next);
         let means = |event: &Event<'_>| {
-            event.change == cause.change && (event.zxid.is_none() || event.zxid == cause.zxid)
+            let own = match event.zxid {
+                Some(_) => event.zxid == cause.zxid,
+                None => event.line > since,
+            };
+            event.change == cause.change && own
         };
         let own = (events.get(from..)?.iter()).position(|at| means(&self.session.events[*at]))?;
         *next = from + own + 1;
@@ -248,12 +271,31 @@ impl<'h> Judge<'_, 'h, '_> {
                 self.breaches
                     .add_with("data-before-event", text, operations, shown(event));
             }
-            None => self.breaches.add(
-                "missed-event",
-                format!("{about}: no event came"),
-                operations,
-            ),
+            None => {
+                let came = self.that_does_not_count(registration, place);
+                let came = came.unwrap_or_else(|| "no event came".to_owned());
+                self.breaches
+                    .add("missed-event", format!("{about}: {came}"), operations);
+            }
         }
+    }
+
+    /// An event that tells of the change, and yet is not the one that was due, in words.
+    fn that_does_not_count(&self, registration: &Registration, place: Place) -> Option<String> {
+        let cause = self.cause(place);
+        let tells = |event: &&Event<'_>| {
+            event.path == place.0 && event.change == cause.change && event.zxid == cause.zxid
+        };
+        let mut events = self.session.events.iter();
+        let event = events.find(|event| cause.zxid.is_some() && tells(event))?;
+        let why = match registration.ret {
+            Some(ret) if event.line > ret => "after one of a newer change",
+            _ => "before the watch was registered",
+        };
+        Some(format!(
+            "the event of it on line {} came {why}, and no other",
+            event.line + 1
+        ))
     }
 
     fn cause(&self, place: Place) -> Cause {

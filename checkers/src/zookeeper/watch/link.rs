@@ -9,7 +9,7 @@ use crate::zookeeper::decode::Decoded;
 /// anything else, so their events have come by then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Change {
-    begin: u64,
+    pub(super) begin: u64,
     pub(super) end: u64,
     /// The zxid of the answer that ended it: from there on, watches that last stand again.
     pub(super) zxid: Option<Zxid>,

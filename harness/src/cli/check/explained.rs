@@ -27,6 +27,7 @@ pub(super) fn write(
     results: &Results,
 ) -> Result<Vec<String>, Failure> {
     let all = results.anomalies.len() + results.outside_contract.len();
+    forget(folder)?;
     if all == 0 {
         return Ok(Vec::new());
     }
@@ -42,6 +43,44 @@ pub(super) fn write(
         ));
     }
     Ok(told)
+}
+
+/// Endings of what is written for an anomaly.
+const ENDINGS: [&str; 4] = ["svg", "dot", "jsonl", "txt"];
+
+/// Takes away what an earlier explanation wrote here, which would look like this one's: files by the names that are given here, and
+/// where the words are among them.
+fn forget(folder: &Path) -> Result<(), Failure> {
+    let files = match fs::read_dir(folder) {
+        Ok(files) => files,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(cannot("read the directory", folder)(error)),
+    };
+    let names: Vec<String> = files
+        .filter_map(|file| file.ok()?.file_name().into_string().ok())
+        .collect();
+    let words = names.iter().filter_map(|name| name.strip_suffix(".txt"));
+    let stems: Vec<&str> = words.filter(|stem| is_ours(stem)).collect();
+    for stem in stems {
+        let has_picture = names.iter().any(|name| *name == format!("{stem}.svg"));
+        for ending in ENDINGS.iter().filter(|_| has_picture) {
+            let name = format!("{stem}.{ending}");
+            if names.contains(&name) {
+                let path = folder.join(name);
+                fs::remove_file(&path).map_err(cannot("remove the earlier", &path))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is a number and the kind of an anomaly: `3-G-single`.
+fn is_ours(stem: &str) -> bool {
+    let parts = stem.split_once('-');
+    parts.is_some_and(|(number, kind)| {
+        let number = number.parse::<usize>();
+        number.is_ok_and(|number| (1..=MOST).contains(&number)) && safe(kind) == kind
+    })
 }
 
 fn write_one(
@@ -108,4 +147,42 @@ pub(super) fn told(explained: &[String], indent: &str) -> String {
         .iter()
         .map(|line| format!("{indent}{line}\n"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_explanation_wrote_is_taken_away_and_nothing_else() {
+        let folder =
+            std::env::temp_dir().join(format!("keelhaul-explained-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let ours = [
+            "1-lost.svg",
+            "1-lost.dot",
+            "1-lost.txt",
+            "2-G-single.svg",
+            "2-G-single.txt",
+        ];
+        let others = [
+            "1-notes.txt",
+            "plan.svg",
+            "40-lost.svg",
+            "40-lost.txt",
+            "lost.jsonl",
+        ];
+        for name in ours.iter().chain(&others) {
+            fs::write(folder.join(name), "").expect("a file");
+        }
+        forget(&folder).expect("it can be read");
+        let left: Vec<bool> = ours
+            .iter()
+            .chain(&others)
+            .map(|name| folder.join(name).exists())
+            .collect();
+        fs::remove_dir_all(&folder).expect("it is ours");
+        assert_eq!(left, [[false; 5], [true; 5]].concat());
+        assert!(forget(&folder).is_ok());
+    }
 }

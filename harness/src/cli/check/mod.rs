@@ -36,7 +36,7 @@ pub(super) struct CheckArgs {
     /// What a bare history is judged by: register, cas-register, list-append, set, … (`keelhaul list models`); several with commas
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     model: Vec<String>,
-    /// What the model's object begins with, as JSON; the default is null, empty
+    /// What the model's object begins with, as JSON, or a keyword as :a; the default is null, empty
     #[arg(
         long,
         value_name = "VALUE",
@@ -114,7 +114,15 @@ pub(super) fn check(args: CheckArgs, json: bool) -> Result<Exit, Failure> {
     let task = Task::new(&args)?;
     let mut all = task.judge_all();
     match all.len() {
-        1 => task.tell_one(&all.swap_remove(0)?, json),
+        1 => match all.swap_remove(0) {
+            Ok(judged) => task.tell_one(&judged, json),
+            Err(failure) => {
+                if json {
+                    print_json(&unreadable(&name_of(&args.what[0]), &failure))?;
+                }
+                Err(failure)
+            }
+        },
         _ => task.tell_all(&all, json),
     }
 }
@@ -334,7 +342,7 @@ impl<'a> Task<'a> {
                 Err(failure) => {
                     exit = worse(exit, failure.exit());
                     aside::say(format_args!("keelhaul: {failure}"));
-                    documents.push(json!({ "file": name, "error": failure.to_string() }));
+                    documents.push(unreadable(&name, failure));
                 }
                 Ok(judged) => {
                     exit = worse(exit, judged.results.valid.into());
@@ -432,6 +440,11 @@ fn document(name: &str, results: &Results) -> Value {
     document
 }
 
+/// What `--json` says of a file that could not be judged.
+fn unreadable(name: &str, failure: &Failure) -> Value {
+    json!({ "file": name, "error": failure.to_string() })
+}
+
 /// What is missing never hides what was found: invalid, then what could not be read or judged at all, then unknown.
 fn worse(one: Exit, other: Exit) -> Exit {
     const ORDER: [Exit; 5] = [
@@ -466,17 +479,22 @@ fn misfit(stored: &Stored, results: &Results) -> Option<String> {
     })
 }
 
-/// A value as JSON; a word is a text, as `five`. What only begins like JSON is refused.
+/// A value as JSON; or a keyword of EDN, `:five`, which is read as its name everywhere. What is neither is refused: `zero` may be
+/// the text or a slip for the number.
 fn initial(text: &str) -> Result<Value, Failure> {
-    let is_word =
-        !text.starts_with(|first: char| "{[\"-".contains(first) || first.is_ascii_digit());
-    match serde_json::from_str(text) {
-        Ok(value) => Ok(value),
-        Err(_) if is_word => Ok(Value::from(text)),
-        Err(error) => Err(Failure::Usage(format!(
-            "--initial: `{text}` is no JSON ({error}); a text that begins like this is written as \"…\""
-        ))),
+    let is_word = |name: &&str| {
+        let known =
+            |character: char| character.is_alphanumeric() || "-_.*+!?/<>=".contains(character);
+        !name.is_empty() && name.chars().all(known)
+    };
+    if let Some(name) = text.strip_prefix(':').filter(is_word) {
+        return Ok(Value::from(name));
     }
+    serde_json::from_str(text).map_err(|error| {
+        Failure::Usage(format!(
+            "--initial: `{text}` is no JSON ({error}): write a number as 5, a text in quotes as --initial '\"five\"', a keyword as :five"
+        ))
+    })
 }
 
 fn is_consistency(name: &str) -> Result<(), Failure> {
@@ -540,12 +558,14 @@ mod tests {
     }
 
     #[test]
-    fn an_initial_value_is_json_or_a_word() {
+    fn an_initial_value_is_json_or_a_keyword() {
         let is = |text, value| assert_eq!(initial(text).ok(), Some(value));
         is("5", json!(5));
         is("[1,2]", json!([1, 2]));
-        is("five", json!("five"));
-        for wrong in ["{bad", "[1,", "5x", "\"open"] {
+        is("\"five\"", json!("five"));
+        is(":five", json!("five"));
+        is(":a/b", json!("a/b"));
+        for wrong in ["{bad", "[1,", "5x", "\"open", "zero", ":", ":a b", "nil"] {
             assert!(initial(wrong).is_err(), "{wrong}");
         }
     }
