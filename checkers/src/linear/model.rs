@@ -51,6 +51,12 @@ pub trait Model: Send + Sync {
         false
     }
 
+    /// Whether in every state in which the second call can happen the first can too, and leaves the same state: then the first, still
+    /// to come, is worth the second. Asked of indeterminate calls; at most one blind call may outdo another.
+    fn outdoes(&self, _one: &Self::Call, _other: &Self::Call) -> bool {
+        false
+    }
+
     /// Whether calls tell that they do not matter to each other ([`Model::matters`]); if not, nobody asks.
     fn is_local(&self) -> bool {
         false

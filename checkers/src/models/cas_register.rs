@@ -106,6 +106,13 @@ impl Model for CasRegister {
         matches!(call, Call::Write(_))
     }
 
+    fn outdoes(&self, one: &Call, other: &Call) -> bool {
+        match (*one, *other) {
+            (Call::Write(value), Call::Cas { new, .. }) => value == new,
+            _ => false,
+        }
+    }
+
     fn observes(&self, call: &Call) -> bool {
         // A write fits everywhere.
         !matches!(call, Call::Write(_))

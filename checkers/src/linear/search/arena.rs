@@ -124,20 +124,36 @@ impl<'m, M: Model> States<'m, M> {
 /// How many calls of each class a configuration has used: pairs in the order of the classes.
 type Uses = Box<[(u32, u32)]>;
 
+/// What tells most uses apart at a glance: who leaves more has used no more in all, and no class that nothing outdoes, and that the other has
+/// not used.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    total: u32,
+    /// Classes that nothing outdoes, by their number modulo 64.
+    alone: u64,
+}
+
 /// The uses that are known, each once; number 0 is "none".
 pub(super) struct UseTable {
     ids: FxHashMap<Uses, u32>,
     uses: Vec<Uses>,
     /// One more of a class, by uses and class.
     more: FxHashMap<(u32, u32), u32>,
+    /// By class: the one that outdoes it.
+    outdone_by: Vec<Option<u32>>,
+    /// By uses.
+    marks: Vec<Mark>,
     bytes: usize,
 }
 
 impl UseTable {
     pub(super) const NONE: u32 = 0;
 
-    pub(super) fn new() -> UseTable {
+    /// Nothing used. `outdone_by`, by class: the one that outdoes it, if any does.
+    pub(super) fn new(outdone_by: Vec<Option<u32>>) -> UseTable {
         let mut table = UseTable {
+            outdone_by,
+            marks: Vec::new(),
             ids: FxHashMap::default(),
             uses: Vec::new(),
             more: FxHashMap::default(),
@@ -164,7 +180,13 @@ impl UseTable {
             return *id;
         }
         let id = self.uses.len() as u32;
-        self.bytes += 2 * (8 * uses.len() + size_of::<Uses>() + ENTRY);
+        self.bytes += 2 * (8 * uses.len() + size_of::<Uses>() + ENTRY) + size_of::<Mark>();
+        let is_alone = |class: u32| !matches!(self.outdone_by.get(class as usize), Some(Some(_)));
+        let alone = uses.iter().filter(|(class, _)| is_alone(*class));
+        self.marks.push(Mark {
+            total: uses.iter().map(|(_, count)| count).sum(),
+            alone: alone.fold(0, |bits, (class, _)| bits | 1 << (class % 64)),
+        });
         self.uses.push(uses.clone());
         self.ids.insert(uses, id);
         id
@@ -194,22 +216,46 @@ impl UseTable {
         more
     }
 
-    /// Whether the first uses no more of any class than the second.
+    /// Whether what the first leaves is worth what the second leaves: it has used no more of any class, or, for each one more, one less of a
+    /// class that outdoes it.
     pub(super) fn at_most(&self, first: u32, second: u32) -> bool {
         if first == second || first == UseTable::NONE {
             return true;
         }
-        let mut others = self.get(second).iter();
-        self.get(first).iter().all(|(class, count)| {
-            others
-                .find(|(other, _)| other >= class)
-                .is_some_and(|(other, most)| other == class && count <= most)
-        })
+        let (one, other) = (&self.marks[first as usize], &self.marks[second as usize]);
+        if one.total > other.total || one.alone & !other.alone != 0 {
+            return false;
+        }
+        let mut others = self.get(second).iter().peekable();
+        // By class that outdoes others: how many of it must stand in.
+        let mut owed: Vec<(u32, u32)> = Vec::new();
+        for (class, count) in self.get(first) {
+            while others.next_if(|(other, _)| other < class).is_some() {}
+            let most = others.next_if(|(other, _)| other == class);
+            let more = count.saturating_sub(most.map_or(0, |(_, most)| *most));
+            if more == 0 {
+                continue;
+            }
+            let Some(outdone_by) = self.outdone_by.get(*class as usize).copied().flatten() else {
+                return false;
+            };
+            match owed.iter_mut().find(|(class, _)| *class == outdone_by) {
+                Some((_, owed)) => *owed += more,
+                None => owed.push((outdone_by, more)),
+            }
+        }
+        let left = |class| {
+            self.count(second, class)
+                .checked_sub(self.count(first, class))
+        };
+        owed.iter()
+            .all(|(class, owed)| left(*class).is_some_and(|left| *owed <= left))
     }
 
     /// Keeps only what is asked for: `wanted` are rewritten to the new numbers.
     pub(super) fn keep<'a>(&mut self, wanted: impl Iterator<Item = &'a mut u32>) {
-        let old = std::mem::replace(self, UseTable::new());
+        let outdone_by = std::mem::take(&mut self.outdone_by);
+        let old = std::mem::replace(self, UseTable::new(outdone_by));
         for id in wanted {
             *id = self.id(old.uses[*id as usize].clone());
         }

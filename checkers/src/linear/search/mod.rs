@@ -13,7 +13,7 @@
 //! - a blind call that serves no other call in flight is not followed: the next blind one would hide it;
 //! - where a model says which calls do not matter to each other, an indeterminate one is used only before one to which it does;
 //! - of two configurations with the same state, the one whose operations in flight are freer, and that used fewer of each
-//!   class, replaces the other.
+//!   class, or instead of one that outdoes it, replaces the other.
 //!
 //! Two configurations are never compared by how *much* took effect: an effect still to come is an asset too.
 
@@ -25,6 +25,8 @@ use self::frontier::{Config, Frontier, NONE};
 use super::budget::{Exhausted, Meter};
 use super::model::{Entry, Model, NEVER};
 use rustc_hash::FxHashMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Operations of one object in flight at once, at most: the bits of a mask.
@@ -40,6 +42,9 @@ const CLASSES_ASKED: usize = 64;
 /// How many configurations are followed at first, and then. What so few find is an order, and that is a proof; only where
 /// they find none is it told whether there is none at all.
 const WIDTHS: [usize; 4] = [16, 256, 4096, usize::MAX];
+
+/// Where few are followed, a return is left behind when so many times as many have been found after it.
+const ENOUGH: usize = 4;
 
 /// How a search ended.
 #[derive(Debug)]
@@ -186,6 +191,9 @@ struct BlindStep {
     enables_class: bool,
 }
 
+/// Places of configurations, by what they have used.
+type Queue = BinaryHeap<Reverse<(u32, usize)>>;
+
 /// Who makes a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mover {
@@ -201,6 +209,27 @@ fn bits(mut mask: u128) -> impl Iterator<Item = usize> {
             slot
         })
     })
+}
+
+/// By class of indeterminate calls: the one that outdoes it, if any does. Blind calls are few where values are few.
+fn outdone_by<M: Model>(
+    model: &M,
+    entries: &[Entry<M::Call>],
+    calls: &[u32],
+    classes: &[Class],
+) -> Vec<Option<u32>> {
+    let call = |class: &Class| &entries[calls[class.call as usize] as usize].call;
+    let blinds: Vec<u32> = (0..classes.len() as u32)
+        .filter(|class| model.is_blind(call(&classes[*class as usize])))
+        .collect();
+    if blinds.len() > CLASSES_ASKED {
+        return Vec::new();
+    }
+    let of = |class: &Class| {
+        let outdoes = |blind: &u32| model.outdoes(call(&classes[*blind as usize]), call(class));
+        blinds.iter().copied().find(outdoes)
+    };
+    classes.iter().map(of).collect()
 }
 
 impl<'m, M: Model> Search<'m, M> {
@@ -234,6 +263,7 @@ impl<'m, M: Model> Search<'m, M> {
             call_of.push(*class);
         }
         let states = States::new(model, calls.len());
+        let outdone_by = outdone_by(model, entries, &calls, &classes);
         Search {
             model,
             entries,
@@ -243,7 +273,7 @@ impl<'m, M: Model> Search<'m, M> {
             active: Vec::new(),
             worthwhile: Vec::new(),
             states,
-            uses: UseTable::new(),
+            uses: UseTable::new(outdone_by),
             slots: Vec::new(),
             pending: 0,
             pure: 0,
@@ -549,18 +579,38 @@ impl<'m, M: Model> Search<'m, M> {
         }
         self.find_worthwhile(slot);
         let blinds = self.blind_steps();
-        let mut at = 0;
-        while at < self.open.configs.len() {
-            let config = self.open.configs[at];
-            at += 1;
+        // Those that used least come first: they make most of the others superfluous.
+        let (mut queue, mut queued) = (Queue::default(), 0);
+        loop {
+            for (place, config) in self.open.configs.iter().enumerate().skip(queued) {
+                queue.push(Reverse((self.worth(config), place)));
+            }
+            queued = self.open.configs.len();
+            let Some(Reverse((_, place))) = queue.pop() else {
+                return Ok(());
+            };
+            let config = self.open.configs[place];
             if config.dominated {
                 continue;
+            }
+            if self.done.configs.len() / ENOUGH >= self.width {
+                self.narrow = true;
+                return Ok(());
             }
             meter.visit()?;
             self.expand(&config, slot, &blinds);
             meter.hold((others + self.bytes()) as u64)?;
         }
-        Ok(())
+    }
+
+    /// What a configuration has used. A blind call counts twice: what it leads to, it leads to from every state.
+    fn worth(&self, config: &Config) -> u32 {
+        let worth = |class: u32| {
+            let call = self.call(self.classes[class as usize].call);
+            1 + u32::from(self.model.is_blind(call))
+        };
+        let uses = self.uses.get(config.used).iter();
+        uses.map(|(class, count)| worth(*class) * count).sum()
     }
 
     fn bytes(&self) -> usize {
@@ -832,20 +882,12 @@ impl<'m, M: Model> Search<'m, M> {
         }
     }
 
-    /// Follows only those that used least. A blind call counts twice: what it leads to, it leads to from every state.
+    /// Follows only those that used least.
     fn leave_out(&mut self) {
         let mut configs: Vec<Config> = self.frontier.alive().copied().collect();
         if configs.len() > self.width {
             self.narrow = true;
-            let worth = |class: u32| {
-                let call = self.call(self.classes[class as usize].call);
-                1 + u32::from(self.model.is_blind(call))
-            };
-            configs.sort_by_cached_key(|config| {
-                let uses = self.uses.get(config.used).iter();
-                uses.map(|(class, count)| worth(*class) * count)
-                    .sum::<u32>()
-            });
+            configs.sort_by_cached_key(|config| self.worth(config));
             configs.truncate(self.width);
         }
         self.frontier.clear();
