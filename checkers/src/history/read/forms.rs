@@ -169,6 +169,7 @@ fn log_line(line: &str, block: &mut Block, begins: Place) -> Result<Draft, Fault
         block.field(name, error);
     }
     draft.extra = block.end_fields();
+    complete(&mut draft, block).map_err(|text| wrong(process, &text))?;
     Ok(draft)
 }
 
