@@ -134,7 +134,7 @@ fn is_transaction(f: &str, key: ValueRef<'_>, value: ValueRef<'_>) -> bool {
         let f = parts.and_then(|parts| parts.get(0)?.as_str());
         f.is_some_and(|f| matches!(f, "r" | "w" | "append"))
     };
-    let micros = value.as_list().filter(|micros| micros.len() > 0);
+    let micros = value.as_list().filter(|micros| !micros.is_empty());
     matches!(f, "txn" | "")
         && key.as_list().is_none()
         && micros.is_some_and(|micros| micros.iter().all(is_micro))
