@@ -168,12 +168,11 @@ impl<'t> Order<'t> {
 
 fn closed(mut sees: Vec<Vec<bool>>) -> Vec<Vec<bool>> {
     for middle in 0..sees.len() {
-        for txn in 0..sees.len() {
-            if sees[txn][middle] {
-                for other in 0..sees.len() {
-                    sees[txn][other] |= sees[middle][other];
-                }
-            }
+        let through = sees[middle].clone();
+        for row in sees.iter_mut().filter(|row| row[middle]) {
+            row.iter_mut()
+                .zip(&through)
+                .for_each(|(sees, too)| *sees |= too);
         }
     }
     sees
