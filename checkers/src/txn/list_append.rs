@@ -500,7 +500,10 @@ impl<'t> KeyView<'t> {
             return None;
         }
         let position = position as usize;
-        let writer = (0..=position).rev().find_map(|place| self.at(place));
+        // Behind own appends the list shows what others had appended before.
+        let others = |append: &Append| append.txn != read.txn;
+        let mut before = (0..=position).rev();
+        let writer = before.find_map(|place| self.at(place).filter(others));
         if let Some(writer) = writer {
             self.facts.edge(writer.txn, read.txn, Relations::WR);
         }
@@ -690,7 +693,11 @@ impl KeyView<'_> {
             let last = read.list.last()?;
             let place = self.position.get(self.index.of(last) as usize).copied();
             match place.filter(|place| *place != NONE) {
-                Some(place) => self.before(place as usize + 1),
+                Some(place) => {
+                    let mut before = (0..=place as usize).rev();
+                    let others = |append: &Append| append.txn != step.to;
+                    before.find_map(|place| self.at(place).filter(others))
+                }
                 None => self.append_of(last),
             }
         });

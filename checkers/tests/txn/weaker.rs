@@ -29,6 +29,16 @@ fn writes(txn: &Txn, key: u8) -> bool {
     micros.any(|micro| matches!(micro, Micro::Write(own, _) if *own == key))
 }
 
+/// All appends to a key: what is read, own appends included, shows the order of versions.
+fn whole(txns: &[Txn], order: &[usize], key: u8) -> Vec<u8> {
+    let micros = order.iter().flat_map(|txn| &txns[*txn].micros);
+    let of_key = micros.filter_map(|micro| match micro {
+        Micro::Write(k, element) if *k == key => Some(*element),
+        _ => None,
+    });
+    of_key.collect()
+}
+
 impl<'t> Order<'t> {
     /// None if a read shows no version that there is in this order.
     fn of(txns: &'t [Txn], order: &[usize]) -> Option<Order<'t>> {
@@ -64,7 +74,7 @@ impl<'t> Order<'t> {
                                 all.push(*one);
                             }
                         }
-                        if list != others {
+                        if list != others || !whole(txns, order, *key).starts_with(seen) {
                             return None;
                         }
                         external.push((*key, writer));
