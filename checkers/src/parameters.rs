@@ -22,7 +22,8 @@ pub struct Parameters {
     /// strict serializable.
     pub consistency: Vec<String>,
     /// What may be taken for granted when the versions of registers are put in order: `wfr-keys`, `sequential-keys`,
-    /// `linearizable-keys`, or `none`. Empty: what the asked consistency models imply.
+    /// `linearizable-keys`, or `none`. Empty: what the asked consistency models imply. `fragment` beside them: the history may be a part
+    /// of a longer one, so that one value of a key may stand there from before it.
     pub assume: Vec<String>,
     /// The state of every object before the first operation, in the model's own form; the model's usual one if not given.
     pub initial: Option<serde_json::Value>,

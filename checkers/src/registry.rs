@@ -488,7 +488,7 @@ const ROWS: &[Row] = &[
         info: CheckerInfo {
             name: "read-committed",
             aliases: &[],
-            about: "transactions: one order of commits, in which what is read later is not older",
+            about: "transactions: one order of commits that keeps each process's (Biswas & Enea; Adya's is list-append --consistency), in which what is read later is not older",
             operations: r#"txn([["w",key,value] or ["append",key,element],["r",key,what it holds],…])"#,
             example: r#"{"process":0,"type":"ok","f":"txn","value":[["w","x",1],["r","y",null]]}"#,
             initial: false,
@@ -500,7 +500,7 @@ const ROWS: &[Row] = &[
         info: CheckerInfo {
             name: "read-atomic",
             aliases: &[],
-            about: "transactions: one order of commits, in which all or nothing of each is visible",
+            about: "transactions: one order of commits that keeps each process's (Biswas & Enea; Cerone's is list-append --consistency), in which all or nothing of each is visible",
             operations: r#"txn([["w",key,value] or ["append",key,element],["r",key,what it holds],…])"#,
             example: r#"{"process":0,"type":"ok","f":"txn","value":[["w","x",1],["r","y",null]]}"#,
             initial: false,
@@ -512,7 +512,7 @@ const ROWS: &[Row] = &[
         info: CheckerInfo {
             name: "causal",
             aliases: &[],
-            about: "transactions: one order of commits, in which with each all that led to it is visible",
+            about: "transactions: one order of commits that keeps each process's (Biswas & Enea; Cerone's is list-append --consistency), in which with each all that led to it is visible",
             operations: r#"txn([["w",key,value] or ["append",key,element],["r",key,what it holds],…])"#,
             example: r#"{"process":0,"type":"ok","f":"txn","value":[["w","x",1],["r","y",null]]}"#,
             initial: false,
@@ -524,7 +524,7 @@ const ROWS: &[Row] = &[
         info: CheckerInfo {
             name: "session-guarantees",
             aliases: &[],
-            about: "transactions: read your writes, monotonic reads and writes, writes follow reads",
+            about: "transactions: read your writes, monotonic reads and writes, writes follow reads, across all keys",
             operations: r#"txn([["w",key,value] or ["append",key,element],["r",key,what it holds],…])"#,
             example: r#"{"process":0,"type":"ok","f":"txn","value":[["w","x",1],["r","y",null]]}"#,
             initial: false,

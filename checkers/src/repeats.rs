@@ -73,8 +73,14 @@ fn of_transactions(asked: ListRef<'_>, told: ListRef<'_>) -> Option<String> {
         let writes = writes.is_some_and(|f| MICRO_WRITES.contains(&f));
         let repeats = same(0) && same(1) && (!writes || same(2));
         (!repeats).then(|| {
+            // `[key [micro-operations]]`: the second of two is no micro-operation, but many.
+            let many = one.get(0).is_some_and(|first| first.as_list().is_some());
+            let hint = match many {
+                true => "; if the values are [key [micro-operations]], say so with --independent",
+                false => "",
+            };
             format!(
-                "completes the micro-operation {asked} with {told}: a transaction writes what it was asked to write, to the same key"
+                "completes the micro-operation {asked} with {told}: a transaction writes what it was asked to write, to the same key{hint}"
             )
         })
     };

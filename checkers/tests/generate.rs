@@ -76,6 +76,25 @@ fn sound_histories_are_valid() {
 }
 
 #[test]
+fn lost_additions_do_not_explain_a_broken_counter() {
+    for breaking in ["lost-write", "stale-read", "unwritten-read"] {
+        for seed in 0..60 {
+            let options = Options {
+                model: "counter".to_owned(),
+                operations: 8,
+                concurrency: 3,
+                info: 0.25,
+                seed,
+                breaking: Some(breaking.to_owned()),
+                ..Options::default()
+            };
+            let finding = judge("counter", &read(&written(&options).0));
+            assert_eq!(validity(&finding), Some(false), "{breaking} {seed}");
+        }
+    }
+}
+
+#[test]
 fn every_break_is_staged_where_it_was_said_and_found() {
     for model in models() {
         for anomaly in model.breaks {

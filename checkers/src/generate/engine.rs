@@ -75,6 +75,8 @@ pub(super) trait System {
     fn ask(&mut self, dice: &mut Dice, client: Client) -> Self::Call;
     /// Takes the operation one step further. Effects are atomic within one step.
     fn step(&mut self, call: &mut Self::Call, dice: &mut Dice) -> Step;
+    /// Its client was told that the operation is done.
+    fn answered(&mut self, _call: &Self::Call) {}
     /// Forgets an operation that takes no further step.
     fn forget(&mut self, _call: Self::Call) {}
     /// What may become of the operation if its answer is lost.
@@ -407,6 +409,9 @@ impl<S: System, W: Write> Engine<'_, S, W> {
         let system = &self.system;
         self.lines
             .line(process, phase, |text| system.write(&call, phase, text))?;
+        if phase == Phase::Ok {
+            self.system.answered(&call);
+        }
         self.open -= 1;
         self.system.forget(call);
         Ok(())

@@ -68,6 +68,8 @@ fn play(kind: Kind, options: &Options, dice: Dice, out: &mut dyn Write) -> io::R
         values: options.values,
         elements: Vec::new(),
         sum: 0,
+        least: 0,
+        most: 0,
         next: 0,
         last_read: kind == Kind::Set,
         breaking: options.breaking.clone(),
@@ -88,6 +90,9 @@ struct Folds {
     values: Option<u64>,
     elements: Vec<i64>,
     sum: i64,
+    /// Of a counter: what acknowledged additions make at least, and all that were asked for at most.
+    least: i64,
+    most: i64,
     next: i64,
     last_read: bool,
     breaking: Option<String>,
@@ -126,11 +131,16 @@ impl System for Folds {
             }),
             Kind::Ids => None,
         };
+        self.most += add.unwrap_or(0);
         Call {
             add,
             number: 0,
             shown: Vec::new(),
         }
+    }
+
+    fn answered(&mut self, call: &Call) {
+        self.least += call.add.unwrap_or(0);
     }
 
     fn step(&mut self, call: &mut Call, _: &mut Dice) -> Step {
@@ -204,10 +214,13 @@ impl System for Folds {
             Kind::Counter => {
                 scene.both(0, Phase::Ok, add(1), add(1));
                 let before = self.sum;
+                // Lost additions may have counted or not: they must not explain what is read.
                 let shown = match breaking.as_str() {
-                    "unwritten-read" => self.sum + 2,
-                    _ => self.sum,
+                    "unwritten-read" => self.most + 2,
+                    _ => self.least,
                 };
+                self.least += 1;
+                self.most += 1;
                 if breaking != "lost-write" {
                     self.sum += 1;
                 }

@@ -1,6 +1,6 @@
 //! What must hold: consistency models, or the absence of anomalies.
 
-use super::consistency::{Model, Ruled, all_implied, known_anomaly, rule_out};
+use super::consistency::{Model, Open, Ruled, all_implied, known_anomaly, rule_out};
 use super::kinds::{KINDS, Variant};
 use crate::verdict::Anomaly;
 
@@ -38,6 +38,38 @@ impl Asked {
         self.broken_by(&ruled) || self.anomalies.iter().any(|name| implied.contains(name))
     }
 
+    /// What forbids some cases only of an anomaly, with that: models by themselves, anomalies as the cases that they are.
+    pub(crate) fn open(&self) -> Vec<(&'static str, Open)> {
+        let models = self.models.iter();
+        let models = models.filter_map(|model| Some((model.name(), model.open()?)));
+        let cases = self.anomalies.iter().filter_map(|case| {
+            let mut open = Model::all().filter_map(Model::open);
+            let open = open.find(|open| open.cases.contains(case))?;
+            Some((*case, open))
+        });
+        models.chain(cases).collect()
+    }
+
+    /// Whether anything that was asked for does.
+    pub(crate) fn has_open(&self) -> bool {
+        !self.open().is_empty()
+    }
+
+    /// Whether this case of an anomaly matters to it.
+    pub(crate) fn is_open_for(&self, case: &str) -> bool {
+        self.open()
+            .iter()
+            .any(|(_, open)| open.cases.contains(&case))
+    }
+
+    /// What was asked for and forbids some cases only of this anomaly.
+    pub(crate) fn open_to(&self, anomaly: &'static str) -> Vec<&'static str> {
+        let implied = all_implied([anomaly]);
+        let open = self.open().into_iter();
+        let open = open.filter(|(_, open)| implied.contains(open.wide));
+        open.map(|(name, _)| name).collect()
+    }
+
     /// Whether any asked model is among those that were ruled out.
     pub(crate) fn broken_by(&self, ruled: &Ruled) -> bool {
         self.models.iter().any(|model| ruled.out(*model))
@@ -57,6 +89,11 @@ impl Asked {
             models: self.models.iter().filter(above).copied().collect(),
             anomalies: Vec::new(),
         }
+    }
+
+    /// Whether all that must hold is serializability of some strength.
+    pub(crate) fn is_serializability(&self) -> bool {
+        self.anomalies.is_empty() && self.at_least("serializable") == *self
     }
 
     pub(crate) fn is_empty(&self) -> bool {

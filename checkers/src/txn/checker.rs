@@ -2,18 +2,19 @@
 
 use super::Inferred;
 use super::asked::Asked;
-use super::consistency::{Model, Ruled, rule_out};
+use super::consistency::{Model, Ruled, all_implied, known_anomaly, rule_out};
 use super::direct::{Direct, Facts};
 use super::explain::Explainer;
 use super::graph::{Edge, Graph, Hub, Span, Txn};
-use super::input::{Outcome, Txns};
+use super::input::{Outcome, Shape, Token, Txns};
 use super::kinds::Variant;
 use super::order;
 use super::search::{Cycle, Found, Work, cycles};
+use super::weaker::{self, Weaker};
 use crate::limits::{Limits, Stop};
 use crate::verdict::{Anomaly, Budget, Finding, Reason, Verdict};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Anomalies of one kind that are told in full; the details count all.
 const MOST_TOLD: usize = 8;
@@ -23,17 +24,22 @@ pub(crate) struct Judgement<'t> {
     pub(crate) checker: &'static str,
     pub(crate) txns: &'t Txns<'t>,
     pub(crate) asked: &'t Asked,
+    /// The value that every register begins with.
+    pub(crate) initial: Token,
 }
 
 /// What was found in a history.
 pub(crate) struct Anomalies {
     directs: Vec<Direct>,
     found: Found,
+    weaker: Weaker,
     details: Value,
     /// Whether no transaction precedes another one, as far as it was asked for.
     nothing: bool,
     /// What stopped it before all was looked at.
     stopped: Option<Stop>,
+    /// How much has no known order: [`Facts::unordered`].
+    unordered: usize,
 }
 
 impl Judgement<'_> {
@@ -42,6 +48,7 @@ impl Judgement<'_> {
         let txns = self.txns;
         let mut stopped = inferred.stopped.or(self.has_room(&inferred.facts, budget));
         let mut facts = inferred.facts;
+        let unordered = facts.iter().map(|facts| facts.unordered).sum();
         if stopped.is_some() {
             // What single keys show stands by itself; cycles need all of them.
             let directs = facts.into_iter().map(|facts| Facts {
@@ -50,7 +57,11 @@ impl Judgement<'_> {
             });
             facts = directs.collect();
         }
-        let (graph, directs) = self.graph(facts);
+        let (graph, mut directs) = self.graph(facts);
+        if !self.asked.is_open_for("G-cursor") {
+            // It shows as a cycle too, with more to see.
+            directs.retain(|direct| direct.what.kind() != "G-cursor");
+        }
         let mut work = Work::new(budget);
         let found = match stopped {
             Some(_) => Found::default(),
@@ -64,6 +75,17 @@ impl Judgement<'_> {
                 found.largest
             )));
         }
+        let weaker = match stopped {
+            Some(_) => Weaker::default(),
+            None => weaker::look(
+                self.checker,
+                txns,
+                self.initial,
+                self.asked,
+                (&graph, &directs, &found),
+                &Limits::of(budget),
+            ),
+        };
         let count = |outcome| {
             (0..txns.len() as Txn)
                 .filter(|txn| txns.is(*txn, outcome))
@@ -90,6 +112,8 @@ impl Judgement<'_> {
             stopped,
             directs,
             found,
+            weaker,
+            unordered,
         }
     }
 
@@ -134,7 +158,8 @@ impl Judgement<'_> {
     /// What was found, as a finding.
     pub(crate) fn finding(&self, anomalies: Anomalies, explainer: &mut Explainer<'_>) -> Finding {
         let mut by_kind: BTreeMap<&'static str, Vec<Shown<'_>>> = BTreeMap::new();
-        for cycle in &anomalies.found.cycles {
+        let weaker = &anomalies.weaker;
+        for cycle in anomalies.found.cycles.iter().chain(&weaker.cycles) {
             by_kind
                 .entry(cycle.kind)
                 .or_default()
@@ -144,8 +169,16 @@ impl Judgement<'_> {
             let shown = by_kind.entry(direct.what.kind()).or_default();
             shown.push(Shown::Direct(direct));
         }
+        for anomaly in &weaker.anomalies {
+            if let Some(kind) = known_anomaly(&anomaly.kind) {
+                by_kind
+                    .entry(kind)
+                    .or_default()
+                    .push(Shown::Worded(anomaly));
+            }
+        }
         let ruled = rule_out(by_kind.keys().copied());
-        let mut details = anomalies.details;
+        let mut details = anomalies.details.clone();
         details["asked"] = json!(self.asked.names());
         details["anomalies"] = by_kind
             .iter()
@@ -157,6 +190,8 @@ impl Judgement<'_> {
             outside_contract: Vec::new(),
             details,
         };
+        let mut broken = all_implied(by_kind.keys().copied());
+        broken.extend(ruled.all().map(Model::name));
         let mut forbidden = Vec::new();
         for (kind, shown) in worst_first(by_kind) {
             let is_forbidden = self.asked.forbids(kind);
@@ -168,20 +203,42 @@ impl Judgement<'_> {
                 }
             }
         }
-        let reasons = match anomalies.stopped {
+        let reasons = match &anomalies.stopped {
             Some(stop) => vec![Reason {
                 checker: self.checker.to_owned(),
                 text: stop.to_string(),
             }],
-            None => self.reasons(&anomalies.found, anomalies.nothing),
+            None => self.reasons(&anomalies, &broken),
         };
         finding.verdict = Verdict::of(forbidden, reasons);
+        if finding.verdict == Verdict::Valid
+            && let Some(caveat) = self.caveat(anomalies.unordered)
+        {
+            finding.details["caveat"] = json!(caveat);
+        }
         finding
     }
 
-    fn reasons(&self, found: &Found, nothing: bool) -> Vec<Reason> {
+    /// What a verdict of valid rests on, if the history does not tell all orders of versions.
+    fn caveat(&self, unordered: usize) -> Option<String> {
+        match (self.txns.shape, unordered) {
+            (_, 0) => None,
+            // Appends that nobody read change nothing for these: any order of them will do.
+            (Shape::Lists, _) if self.asked.is_serializability() => None,
+            (Shape::Lists, count) => Some(format!(
+                "{count} appends were never read, beside others of their key: cycles that hang on their order are not seen"
+            )),
+            (Shape::Registers, count) => Some(format!(
+                "the order of {count} key{} values is not known in full: cycles that hang on it are not seen",
+                if count == 1 { "'s" } else { "s'" }
+            )),
+        }
+    }
+
+    fn reasons(&self, anomalies: &Anomalies, broken: &BTreeSet<&'static str>) -> Vec<Reason> {
         let mut texts = Vec::new();
-        if nothing {
+        let found = &anomalies.found;
+        if anomalies.nothing {
             texts.push("no transaction precedes another one: nothing was tested".to_owned());
         }
         let open = found
@@ -195,6 +252,7 @@ impl Judgement<'_> {
                 open.join(", ")
             ));
         }
+        texts.extend(anomalies.weaker.undecided(self.asked, broken));
         let reason = |text| Reason {
             checker: self.checker.to_owned(),
             text,
@@ -212,11 +270,20 @@ impl Judgement<'_> {
         let (summary, mut witness) = match shown {
             Shown::Cycle(cycle) => explainer.cycle(cycle),
             Shown::Direct(direct) => explainer.direct(direct),
+            Shown::Worded(anomaly) => (
+                anomaly.summary.trim_end_matches('.').to_owned(),
+                anomaly.witness.clone(),
+            ),
         };
         let ruled = rule_out([kind]);
         ruled.tell(&mut witness);
+        let open = self.asked.open_to(kind).join(", ");
         let summary = match is_forbidden {
             true => format!("{summary}; this rules out {}", list(&ruled.not)),
+            false if !open.is_empty() => format!(
+                "{summary}; found, but {open} forbids such cycles in some cases only: by itself it rules out {}",
+                list(&ruled.not)
+            ),
             false => format!(
                 "{summary}; found, but not forbidden by {}: it rules out {}",
                 self.asked.names().join(", "),
@@ -235,6 +302,7 @@ impl Judgement<'_> {
 enum Shown<'a> {
     Cycle(&'a Cycle),
     Direct(&'a Direct),
+    Worded(&'a Anomaly),
 }
 
 impl Ruled {

@@ -27,6 +27,8 @@ pub(crate) enum What {
     DirtyUpdate(Token),
     /// All of them read the same version and overwrote it; the place of the first one's read.
     LostUpdate(u32),
+    /// The first transaction read a list (at this place) and then appended to it, but behind the second one's append.
+    Overtaken(u32),
     /// These values come after each other in a circle; the sources of that order.
     CyclicVersions(Vec<Token>, Vec<&'static str>),
     /// Two micro-operations (by place) whose versions contradict what was seen.
@@ -59,6 +61,7 @@ impl What {
             What::IncompatibleOrder(..) | What::Swapped(..) => "incompatible-order",
             What::DirtyUpdate(_) => "dirty-update",
             What::LostUpdate(_) => "lost-update",
+            What::Overtaken(_) => "G-cursor",
             What::CyclicVersions(..) => "cyclic-versions",
             What::Contradiction(..) => "version-contradiction",
         }
@@ -81,6 +84,9 @@ pub(crate) struct Facts {
     pub(crate) directs: Vec<Direct>,
     /// Indeterminate transactions of which something was seen: they did happen.
     pub(crate) happened: Vec<Txn>,
+    /// What the history does not tell the order of: of lists the appends that nobody read, beside others of the key; of registers 1, if
+    /// two values' order is open.
+    pub(crate) unordered: usize,
 }
 
 impl Facts {

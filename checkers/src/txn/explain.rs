@@ -186,6 +186,10 @@ impl<'t> Explainer<'t> {
                     self.value(*place)
                 )
             }
+            What::Overtaken(place) => format!(
+                "T1 read {} of {key} and then appended to it, but behind what T2 had appended in between",
+                self.value(*place)
+            ),
             What::CyclicVersions(values, sources) => {
                 let values: Vec<String> = values.iter().take(MOST_TOLD).map(say).collect();
                 format!(

@@ -207,9 +207,18 @@ impl Graph {
     /// The stored edges of a transaction to others (those through hubs excepted).
     pub(crate) fn edges(&self, txn: Txn) -> impl Iterator<Item = (Txn, Relations)> {
         let txns = self.txns() as u32;
-        let decode = |edge: &u32| (edge >> RELATION_BITS, STORED[(edge & 3) as usize]);
-        let edges = self.rows.of(txn).iter().map(decode);
-        edges.filter(move |(to, _)| *to < txns)
+        self.stored(txn).filter(move |(to, _)| *to < txns)
+    }
+
+    /// How many nodes there are without those of real time.
+    pub(crate) fn nodes_of_data(&self) -> u32 {
+        self.first_barrier
+    }
+
+    /// All stored edges of a transaction or of a hub's node, to transactions and hubs' nodes.
+    pub(crate) fn stored(&self, node: u32) -> impl Iterator<Item = (u32, Relations)> {
+        let edges = self.rows.of(node).iter();
+        edges.map(|edge| (edge >> RELATION_BITS, STORED[(edge & 3) as usize]))
     }
 
     /// The successor of any node at a place, counted from 0; none behind the last.

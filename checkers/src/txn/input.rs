@@ -251,6 +251,49 @@ impl<'h> Txns<'h> {
         !self.versions.is_empty() || !self.zxids.is_empty()
     }
 
+    /// The same history as if each micro-operation were a transaction, one behind the other in their process. What is read of a key
+    /// behind an own write of it is left out.
+    pub(crate) fn apart(&self) -> Txns<'h> {
+        let count = self.micros.len();
+        let mut apart = Txns {
+            shape: self.shape,
+            operations: self.operations.clone(),
+            operation: Vec::with_capacity(count),
+            spans: Vec::with_capacity(count),
+            outcome: Vec::with_capacity(count),
+            process: Vec::with_capacity(count),
+            starts: vec![0],
+            micros: Vec::with_capacity(count),
+            lists: self.lists.clone(),
+            keys: self.keys.clone(),
+            elements: self.elements.clone(),
+            versions: FxHashMap::default(),
+            zxids: FxHashMap::default(),
+        };
+        let mut written: Vec<Key> = Vec::new();
+        for txn in 0..self.len() as Txn {
+            written.clear();
+            for micro in self.micros_of(txn) {
+                match micro.act {
+                    Act::Write(_) => written.push(micro.key),
+                    _ if written.contains(&micro.key) => continue,
+                    _ => {}
+                }
+                let (part, whole) = (apart.spans.len() as Txn, txn as usize);
+                apart.micros.push(Micro {
+                    txn: part,
+                    ..*micro
+                });
+                apart.operation.push(self.operation[whole]);
+                apart.spans.push(self.spans[whole]);
+                apart.outcome.push(self.outcome[whole]);
+                apart.process.push(self.process[whole]);
+                apart.starts.push(apart.micros.len() as u32);
+            }
+        }
+        apart
+    }
+
     /// A key as JSON.
     pub(crate) fn key(&self, key: Key) -> Value {
         self.keys[key as usize].to_json()
@@ -414,12 +457,34 @@ impl<'h> Reader<'h> {
             )
         };
         let parts = micro.as_list().ok_or_else(wrong)?;
+        let read = || match shape {
+            Shape::Lists => {
+                format!(
+                    "has {micro}, where a read of list-append has a list or null, such as [\"r\",\"x\",[1,2]]"
+                )
+            }
+            Shape::Registers => wrong(),
+        };
+        let write = || {
+            format!(
+                "has {micro}, which writes nothing: a value that is not null is expected behind the key"
+            )
+        };
+        let other = || match (shape, parts.get(0).and_then(ValueRef::as_str)) {
+            (Shape::Lists, Some("w")) => {
+                format!("has {micro}: list-append knows append and r, and rw-register knows w")
+            }
+            (Shape::Registers, Some("append")) => {
+                format!("has {micro}: rw-register knows w and r, and list-append knows append")
+            }
+            _ => wrong(),
+        };
         let f = parts.get(0).and_then(ValueRef::as_str).ok_or_else(wrong)?;
         let key = parts.get(1).ok_or_else(wrong)?;
         let value = parts.get(2);
         let act = match (f, shape) {
             ("append", Shape::Lists) | ("w", Shape::Registers) => {
-                let value = value.filter(|value| !value.is_null()).ok_or_else(wrong)?;
+                let value = value.filter(|value| !value.is_null()).ok_or_else(write)?;
                 Act::Write(self.token(value))
             }
             ("r", _) if outcome != Outcome::Ok => {
@@ -430,16 +495,20 @@ impl<'h> Reader<'h> {
             ("r", Shape::Lists) => match value.filter(|value| !value.is_null()) {
                 None => Act::ReadList(self.list(Cow::Borrowed(&[]))),
                 Some(value) => {
-                    let list = value.as_list().ok_or_else(wrong)?;
+                    let list = value.as_list().ok_or_else(read)?;
                     let list = self.tokens(list);
                     Act::ReadList(self.list(list))
                 }
             },
-            _ => return Err(wrong()),
+            _ => return Err(other()),
         };
         let version = match parts.get(3) {
             None => None,
-            Some(version) => Some(version.as_i64().ok_or_else(wrong)?),
+            Some(version) => Some(version.as_i64().ok_or_else(|| {
+                format!(
+                    "has {micro}, whose fourth part is no version: a whole number is expected there"
+                )
+            })?),
         };
         let key = self.key(key);
         let place = self.txns.micros.len() as u32;

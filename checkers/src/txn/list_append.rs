@@ -407,6 +407,7 @@ impl<'t> KeyView<'t> {
             if txns.is(txn, Outcome::Ok) && own.iter().any(writes) {
                 let (list, place) = (txns.list(list), own[0]);
                 updates.push(Read { txn, place, list });
+                self.overtaken(Read { txn, place, list });
             }
         }
         if updates.len() < 2 {
@@ -422,6 +423,26 @@ impl<'t> KeyView<'t> {
                 self.facts
                     .found(self.key, &losers, What::LostUpdate(same[0].place));
             }
+        }
+    }
+
+    /// Another one's append between what a transaction read and what it then appended.
+    fn overtaken(&mut self, read: Read<'t>) {
+        let first = self.appends.partition_point(|append| append.txn < read.txn);
+        let Some(position) = self.position.get(first).copied() else {
+            return;
+        };
+        // Unless it was seen it may come directly behind what was read, or all that was seen comes in between.
+        let end = match position {
+            NONE => self.longest.len(),
+            position => position as usize,
+        };
+        let between = (read.list.len()..end).find_map(|place| self.at(place));
+        if let Some(other) = between.filter(|other| other.txn != read.txn)
+            && read.list.is_prefix_of(self.longest)
+        {
+            let what = What::Overtaken(read.place);
+            self.facts.found(self.key, &[read.txn, other.txn], what);
         }
     }
 
@@ -479,7 +500,10 @@ impl<'t> KeyView<'t> {
             return None;
         }
         let position = position as usize;
-        let writer = (0..=position).rev().find_map(|place| self.at(place));
+        // Behind own appends the list shows what others had appended before.
+        let others = |append: &Append| append.txn != read.txn;
+        let mut before = (0..=position).rev();
+        let writer = before.find_map(|place| self.at(place).filter(others));
         if let Some(writer) = writer {
             self.facts.edge(writer.txn, read.txn, Relations::WR);
         }
@@ -495,6 +519,9 @@ impl<'t> KeyView<'t> {
         let mut unseen: Vec<Txn> = unseen.map(|(append, _)| append.txn).collect();
         unseen.sort_unstable();
         unseen.dedup();
+        let sure = unseen.iter().filter(|txn| self.txns.is(**txn, Outcome::Ok));
+        let sure = sure.count();
+        self.facts.unordered = if sure > 1 { sure } else { 0 };
         if unseen.is_empty() {
             return;
         }
@@ -666,7 +693,11 @@ impl KeyView<'_> {
             let last = read.list.last()?;
             let place = self.position.get(self.index.of(last) as usize).copied();
             match place.filter(|place| *place != NONE) {
-                Some(place) => self.before(place as usize + 1),
+                Some(place) => {
+                    let mut before = (0..=place as usize).rev();
+                    let others = |append: &Append| append.txn != step.to;
+                    before.find_map(|place| self.at(place).filter(others))
+                }
                 None => self.append_of(last),
             }
         });

@@ -2,7 +2,8 @@
 //!
 //! The way through: `input` makes columns of a history; `list_append` and `rw_register` find each key's version order, the anomalies that one key
 //! shows by itself (`direct`), and who precedes whom; `graph` holds that with the order of processes and of real time; `search`
-//! finds a shortest cycle of each of the `kinds`; `explain` says why; [`consistency`] says which models that rules out, and `asked`
+//! finds a shortest cycle of each of the `kinds`; `weaker` and `prefix` find what it does not tell from others; `explain` says why;
+//! [`consistency`] says which models that rules out, and `asked`
 //! which of them were to hold.
 //!
 //! ```
@@ -40,10 +41,12 @@ pub(crate) mod input;
 mod kinds;
 mod list_append;
 mod order;
+mod prefix;
 mod relation;
 mod rw_register;
 mod search;
 mod versions;
+mod weaker;
 
 use crate::history::History;
 use crate::limits::{Limits, Stop};
@@ -54,7 +57,7 @@ use checker::Judgement;
 use consistency::{Ruled, rule_out};
 use direct::Facts;
 use explain::Explainer;
-use input::{ByKey, Key, Shape, Txns};
+use input::{ByKey, Key, NULL, Shape, Txns};
 use rayon::prelude::*;
 use rw_register::Grounds;
 use serde_json::Value;
@@ -90,6 +93,7 @@ impl ListAppend {
             checker: self.name(),
             txns: &txns,
             asked: &asked,
+            initial: NULL,
         };
         let anomalies = judgement.look(inferred, budget);
         let reasons = list_append::Reasons::new(&txns, &by_key);
@@ -140,13 +144,21 @@ impl RwRegister {
         let txns = some_transactions(history, Shape::Registers, self.initial.as_ref(), &limits)?;
         let by_key = txns.by_key();
         let said = assumptions(&self.assume)?;
+        let says_nothing = self.assume.iter().all(|name| name == FRAGMENT);
         let mut finding = self.under(&said, &asked, &txns, &by_key, budget)?;
         finding.details["assumed"] = names(&said);
         let (implied, strongest) = implied(&asked);
-        if self.assume.is_empty() && !implied.is_empty() {
+        if says_nothing && !implied.is_empty() {
             let second = self.under(&implied, &strongest, &txns, &by_key, budget)?;
+            if strongest == asked && second.verdict == Verdict::Valid {
+                finding.details["caveat"] = second.details["caveat"].clone();
+            }
             add_implied(&mut finding, second, &strongest);
             finding.details["implied"] = names(&implied);
+        }
+        let rests_on_it = finding.verdict == Verdict::Valid && !finding.details["caveat"].is_null();
+        if let Some(details) = finding.details.as_object_mut().filter(|_| !rests_on_it) {
+            details.remove("caveat");
         }
         Ok(finding)
     }
@@ -162,7 +174,8 @@ impl RwRegister {
         let grounds = Grounds {
             sources: sources.to_vec(),
             initial: txns.token_of(self.initial.as_ref().unwrap_or(&Value::Null)),
-            initial_is_known: self.initial.is_some(),
+            initial_is_known: self.initial.is_some()
+                || !self.assume.iter().any(|name| name == FRAGMENT),
         };
         let inferred = each_key(txns, by_key, &Limits::of(budget), |key, places| {
             rw_register::judge_key(txns, &grounds, key, places)
@@ -171,6 +184,7 @@ impl RwRegister {
             checker: self.name(),
             txns,
             asked,
+            initial: grounds.initial,
         };
         let anomalies = judgement.look(inferred, budget);
         let reasons = rw_register::Reasons::new(txns, by_key, &grounds);
@@ -226,20 +240,27 @@ fn add_implied(finding: &mut Finding, second: Finding, models: &Asked) {
     }
 }
 
+/// That the history may be a part of a longer one, so that its beginning is not known.
+const FRAGMENT: &str = "fragment";
+
 /// What `rw-register` can be told to take for granted, by name ([`Parameters::assume`]): beside `none`.
 pub fn can_be_assumed() -> impl Iterator<Item = &'static str> {
-    Source::ASSUMPTIONS.iter().map(|row| row.0)
+    let orders = Source::ASSUMPTIONS.iter().map(|row| row.0);
+    orders.chain([FRAGMENT])
 }
 
 /// What was said to be assumed.
 fn assumptions(names: &[String]) -> Result<Vec<Source>, String> {
     let mut sources = Vec::new();
-    for name in names.iter().filter(|name| *name != "none") {
+    for name in names
+        .iter()
+        .filter(|name| *name != "none" && *name != FRAGMENT)
+    {
         let known = Source::ASSUMPTIONS.iter().find(|(known, ..)| known == name);
         match known {
             Some((_, source, _)) => sources.push(*source),
             None => {
-                let known: Vec<&str> = Source::ASSUMPTIONS.iter().map(|row| row.0).collect();
+                let known: Vec<&str> = can_be_assumed().collect();
                 return Err(format!(
                     "{name} is nothing that can be assumed; that is {} or none",
                     known.join(", ")

@@ -5,7 +5,7 @@
 //! at all ([`Source::ASSUMPTIONS`]): that what a transaction reads comes before what it then writes, that each process sees ever newer
 //! values of a key, that all do in real time. From each two values in order follow `ww` between their writers, and `rw` from the readers of the one to the writer of the other.
 //!
-//! A value that nobody wrote is an anomaly, with one exception: the history may be a part of a longer one. So if no initial state is named,
+//! A value that nobody wrote is an anomaly, with one exception: if the history is said to be a fragment of a longer one, and no initial state is named,
 //! one value of a key may be of unknown origin, where nobody read `null` of that key, and no write was acknowledged before the value was read. Nothing is
 //! concluded from it.
 //!
@@ -57,7 +57,7 @@ pub(crate) struct Grounds {
     pub(crate) sources: Vec<Source>,
     /// The value before everything.
     pub(crate) initial: Token,
-    /// Whether that was said, so that a value that nobody wrote cannot be it.
+    /// Whether that is certain, so that a value that nobody wrote cannot be it.
     pub(crate) initial_is_known: bool,
 }
 
@@ -86,6 +86,12 @@ pub(crate) fn judge_key<'t>(
     view.within_transactions(places);
     view.lost_updates();
     view.order();
+    let sure = view
+        .contacts
+        .iter()
+        .filter(|contact| txns.is(contact.txn, Outcome::Ok));
+    let written = sure.filter_map(|contact| contact.write);
+    view.facts.unordered = usize::from(view.versions.leaves_open(written));
     view.edges();
     Ok(view.facts)
 }

@@ -4,7 +4,7 @@
 
 use super::components::components;
 use super::input::Token;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::fmt;
 
 /// What may tell that one version came before another.
@@ -108,6 +108,36 @@ impl Versions {
             .map(move |(one, other, source)| (value(*one), value(*other), *source))
     }
 
+    /// Whether two of these values have no order, as far as it is told from one to the next.
+    pub(crate) fn leaves_open(&self, values: impl Iterator<Item = Token>) -> bool {
+        let numbers: FxHashSet<Option<u32>> = values
+            .map(|value| self.numbers.get(&value).copied())
+            .collect();
+        let nodes = self.values.len();
+        let mut starts = vec![0; nodes + 1];
+        for edge in &self.edges {
+            starts[edge.0 as usize + 1] += 1;
+        }
+        for node in 0..nodes {
+            starts[node + 1] += starts[node];
+        }
+        let found = components(nodes, |node, place| {
+            let own = &self.edges[starts[node as usize]..starts[node as usize + 1]];
+            own.get(place as usize).map(|edge| edge.1)
+        });
+        // Each value is a component: their numbers put them in order, the last first.
+        let mut order: Vec<u32> = (0..nodes as u32).collect();
+        order.retain(|node| numbers.contains(&Some(*node)));
+        order.sort_unstable_by_key(|node| found.of[*node as usize]);
+        let told = |pair: &[u32]| {
+            let at = self
+                .edges
+                .binary_search_by_key(&(pair[1], pair[0]), |edge| (edge.0, edge.1));
+            at.is_ok()
+        };
+        numbers.contains(&None) && numbers.len() > 1 || !order.windows(2).all(told)
+    }
+
     fn circles(&self) -> Vec<Vec<Token>> {
         let nodes = self.values.len();
         let mut starts = vec![0; nodes + 1];
@@ -155,6 +185,8 @@ mod tests {
             versions.sources(),
             [Source::Initial, Source::WritesFollowReads]
         );
+        assert!(versions.leaves_open([0, 9, 17, 25].into_iter()));
+        assert!(!versions.leaves_open([0, 9, 17].into_iter()));
         // Anything before the initial state is a circle too.
         assert_eq!(versions.add(Source::Linearizable, &[(17, 0)]).len(), 1);
     }

@@ -147,14 +147,26 @@ struct Walk<'f, 't, 'h> {
     facts: &'f Facts<'t, 'h>,
     /// By transaction: its chain and its place there, from 1.
     chain: Vec<(u32, u32)>,
-    /// By process: the chain that its next transaction goes on with.
+    /// By session: the chain that its next transaction goes on with.
     session: Vec<Option<u32>>,
-    /// By process: how many of its transactions are to come.
+    /// By session: how many of its transactions are to come.
     to_come: Vec<u32>,
     lengths: Vec<u32>,
     ended: Vec<u32>,
     written: Vec<Vec<OnChain>>,
     edges: Vec<Edge>,
+    /// Whether any read could have missed a write other than what it shows.
+    compared: bool,
+}
+
+/// What causal consistency asks for.
+pub(super) struct Demands {
+    /// Beside those of the base.
+    pub(super) edges: Vec<Edge>,
+    /// How many chains there are: the length of the clocks.
+    pub(super) chains: usize,
+    /// Whether any read could have missed a write other than what it shows.
+    pub(super) compared: bool,
 }
 
 /// How many ended chains a new session looks at.
@@ -165,26 +177,23 @@ pub(super) fn causal(
     facts: &Facts<'_, '_>,
     base: &[Edge],
     limits: &Limits,
-) -> Result<(Vec<Edge>, usize), Stop> {
+) -> Result<Demands, Stop> {
     let causes = Causes::of(facts, base);
-    let processes = facts
-        .txns
-        .process
-        .iter()
-        .max()
-        .map_or(0, |most| *most as usize + 1);
+    let sessions = facts.session.iter().max();
+    let sessions = sessions.map_or(0, |most| *most as usize + 1);
     let mut walk = Walk {
         facts,
         chain: vec![(0, 0); facts.len()],
-        session: vec![None; processes],
-        to_come: vec![0; processes],
+        session: vec![None; sessions],
+        to_come: vec![0; sessions],
         lengths: Vec::new(),
         ended: Vec::new(),
         written: (0..facts.txns.keys()).map(|_| Vec::new()).collect(),
         edges: Vec::new(),
+        compared: false,
     };
-    for (txn, process) in facts.txns.process.iter().enumerate() {
-        walk.to_come[*process as usize] += u32::from(facts.happened[txn]);
+    for (txn, session) in facts.session.iter().enumerate() {
+        walk.to_come[*session as usize] += u32::from(facts.happened[txn]);
     }
     let mut needed = causes.needed.clone();
     let mut clocks: Vec<Option<Clock>> = vec![None; needed.len()];
@@ -217,7 +226,7 @@ pub(super) fn causal(
             }
         }
         if is_txn {
-            walk.transaction(node, &mut clock);
+            walk.transaction(node, &mut clock, causes.needed[node as usize] > 0);
         }
         match needed[node as usize] {
             0 => spare.push(clock),
@@ -228,11 +237,16 @@ pub(super) fn causal(
             }
         }
     }
-    Ok((walk.edges, walk.lengths.len()))
+    Ok(Demands {
+        edges: walk.edges,
+        chains: walk.lengths.len(),
+        compared: walk.compared,
+    })
 }
 
 impl Walk<'_, '_, '_> {
-    fn transaction(&mut self, txn: Txn, clock: &mut Clock) {
+    /// Whoever leads to nobody needs no place on a chain.
+    fn transaction(&mut self, txn: Txn, clock: &mut Clock, leads_on: bool) {
         let facts = self.facts;
         for read in facts.reads(txn) {
             for on_chain in &self.written[read.key as usize] {
@@ -244,6 +258,7 @@ impl Walk<'_, '_, '_> {
                 else {
                     continue;
                 };
+                self.compared |= from != read.writer;
                 // On one chain the order is known.
                 let later = read.writer != INITIAL && {
                     let (chain, at) = self.chain[read.writer as usize];
@@ -253,6 +268,9 @@ impl Walk<'_, '_, '_> {
                     add(facts, &mut self.edges, from, read, txn, Visible::Causal);
                 }
             }
+        }
+        if !leads_on {
+            return self.last_of_session(txn);
         }
         let (chain, place) = self.place(txn, clock);
         self.chain[txn as usize] = (chain, place);
@@ -274,21 +292,28 @@ impl Walk<'_, '_, '_> {
 
     /// The chain of a transaction, and its place there.
     fn place(&mut self, txn: Txn, clock: &Clock) -> (u32, u32) {
-        let process = self.facts.txns.process[txn as usize] as usize;
-        let chain = match self.session[process] {
+        let session = self.facts.session[txn as usize] as usize;
+        let chain = match self.session[session] {
             Some(chain) => chain,
             None => self.adopt(clock).unwrap_or_else(|| {
                 self.lengths.push(0);
                 self.lengths.len() as u32 - 1
             }),
         };
-        self.session[process] = Some(chain);
+        self.session[session] = Some(chain);
         self.lengths[chain as usize] += 1;
-        self.to_come[process] -= 1;
-        if self.to_come[process] == 0 {
+        self.to_come[session] -= 1;
+        if self.to_come[session] == 0 {
             self.ended.push(chain);
         }
         (chain, self.lengths[chain as usize])
+    }
+
+    /// Nobody reads from it and its session ends with it: the chain ended before.
+    fn last_of_session(&mut self, txn: Txn) {
+        let session = self.facts.session[txn as usize] as usize;
+        self.to_come[session] -= 1;
+        self.ended.extend(self.session[session]);
     }
 
     /// A chain that has ended, with an end that is known.

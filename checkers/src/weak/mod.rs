@@ -3,7 +3,9 @@
 //! `read-committed`, `read-atomic` and `causal` judge transactions over lists (`append`, `r`) or registers (`w`, `r`), as
 //! AWDIT does (Møldrup & Pavlogiannis, *An Optimal Weak Database Isolation Tester*, PLDI 2025): there is one order of all commits
 //! that agrees with sessions and reads, and in which no read misses a write that is visible to it. What is visible makes the
-//! level; `order` has the definitions. Processes are sessions, and every level holds a session to its own order.
+//! level; `order` has the definitions. Processes are sessions, and every level holds a session to its own order. Adya's and Cerone's
+//! models of the same names do not ([`crate::txn::consistency`]): what is serializable, but not in the order of its sessions, breaks all
+//! levels here and none of them there.
 //!
 //! What they prove: an anomaly is one under every order of commits; without any there is such an order. What they cannot:
 //! they know no real time and no stronger level (see [`crate::txn`]). Where lists tell an order of versions, it is the order
@@ -11,7 +13,7 @@
 //!
 //! - `reads`: who wrote what was read, and what no level excuses; `order`, `causal`: the edges of each level;
 //! - `cycles`, `witness`: short cycles, and sentences about them;
-//! - `sessions`: read your writes, monotonic reads, monotonic writes, writes follow reads;
+//! - `sessions`: read your writes, monotonic reads, monotonic writes, writes follow reads, across keys;
 //! - `bank`, `fork`: the two invariants by these names.
 //!
 //! ```
@@ -47,13 +49,16 @@ pub use sessions::SessionGuarantees;
 
 use crate::history::History;
 use crate::limits::{Limits, Stop};
-use crate::txn::input::{Act, Micro, Shape, Txns};
+use crate::txn::input::{Act, Micro, Shape, Token, Txns};
 use crate::verdict::{Anomaly, Budget, Checker, Finding, Misfit, Reason, Verdict};
 use order::Edge;
-use reads::{Facts, counts};
+use reads::{Facts, Sessions, counts};
 use serde_json::{Map, Value, json};
 
 /// A weak isolation level.
+///
+/// These are Biswas and Enea's, and hold each process to its own order. The models of the same names in
+/// [`crate::txn::consistency`] are Adya's and Cerone's, which know no processes: a serializable history may break any level here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// What a transaction reads later is not older than what it has read before.
@@ -230,9 +235,9 @@ impl Weak {
             Level::Causal => {
                 (cycles, count) = cycles::cycles(facts.len(), &edges);
                 if count == 0 {
-                    let (more, many) = causal::causal(facts, &edges, limits)?;
-                    edges.extend(more);
-                    chains = Some(many);
+                    let demands = causal::causal(facts, &edges, limits)?;
+                    edges.extend(demands.edges);
+                    chains = Some(demands.chains);
                 }
             }
         }
@@ -248,6 +253,64 @@ impl Weak {
             count,
         })
     }
+}
+
+/// What breaks the levels if a process is no session, so that they are what [`crate::txn::consistency`] means by monotonic
+/// atomic view (this is read committed here), read atomic and causal.
+#[derive(Debug, Default)]
+pub(crate) struct Sessionless {
+    /// By kind; none where reads or versions show by themselves that no level holds.
+    pub(crate) anomalies: Vec<Anomaly>,
+    /// The kinds of cycles that were looked for.
+    pub(crate) searched: Vec<&'static str>,
+    /// What stopped it before it came to all.
+    pub(crate) stopped: Option<String>,
+}
+
+/// Looks for them, from the weakest level on to the one that breaks, or to the last one that was asked for.
+pub(crate) fn without_sessions(
+    checker: &str,
+    txns: &Txns<'_>,
+    initial: Token,
+    last: Level,
+    limits: &Limits,
+) -> Sessionless {
+    let mut all = Sessionless::default();
+    let facts = match Facts::among(txns, Sessions::None, initial, limits) {
+        Ok(facts) => facts,
+        Err(stopped) => {
+            all.stopped = Some(stopped);
+            return all;
+        }
+    };
+    let levels = [
+        (Level::ReadCommitted, "non-monotonic-read"),
+        (Level::ReadAtomic, "fractured-read"),
+        (Level::Causal, "causality-violation"),
+    ];
+    for (level, searched) in levels.into_iter().filter(|(level, _)| *level <= last) {
+        let ordered = match Weak::new(level).order(&facts, limits) {
+            Ok(ordered) => ordered,
+            Err(stop) => {
+                all.stopped = Some(stop.to_string());
+                return all;
+            }
+        };
+        all.searched.push(searched);
+        for cycle in &ordered.cycles {
+            let kind = witness::kind(cycle);
+            // Cycles of reads and versions alone are others' to tell.
+            if levels.iter().any(|(_, name)| *name == kind) {
+                let base = &ordered.edges[..ordered.base];
+                let (summary, witness) = witness::cycle(&facts, base, cycle);
+                all.anomalies.push(anomaly(checker, kind, summary, witness));
+            }
+        }
+        if !all.anomalies.is_empty() {
+            break;
+        }
+    }
+    all
 }
 
 /// The anomalies that reads show by themselves, the first ones of each kind.

@@ -97,11 +97,11 @@ pub(super) fn base(facts: &Facts<'_, '_>) -> Vec<Edge> {
         if !facts.happened[txn as usize] {
             continue;
         }
-        let process = facts.txns.process[txn as usize] as usize;
-        if last.len() <= process {
-            last.resize(process + 1, INITIAL);
+        let session = facts.session[txn as usize] as usize;
+        if last.len() <= session {
+            last.resize(session + 1, INITIAL);
         }
-        let before = std::mem::replace(&mut last[process], txn);
+        let before = std::mem::replace(&mut last[session], txn);
         if before != INITIAL {
             edges.push(Edge {
                 from: before,

@@ -66,19 +66,45 @@ pub(super) struct Facts<'t, 'h> {
     /// Of lists: the writes that made each key's versions, in their order, with the unseen ones of committed transactions last.
     pub(super) orders: Vec<Vec<Place>>,
     pub(super) direct: Vec<Direct>,
+    /// By transaction, the session that did it.
+    pub(super) session: Vec<u32>,
+}
+
+/// What a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sessions {
+    /// A process.
+    Processes,
+    /// Every transaction by itself: the order of a process counts for nothing.
+    None,
 }
 
 impl<'t, 'h> Facts<'t, 'h> {
     /// Finds them; an error says why the history cannot be judged.
     pub(super) fn find(txns: &'t Txns<'h>, limits: &Limits) -> Result<Facts<'t, 'h>, String> {
-        let mut finder = Finder::new(txns);
+        Facts::among(txns, Sessions::Processes, NULL, limits)
+    }
+
+    /// The same, of these sessions and of registers that begin with this value.
+    pub(super) fn among(
+        txns: &'t Txns<'h>,
+        sessions: Sessions,
+        initial: Token,
+        limits: &Limits,
+    ) -> Result<Facts<'t, 'h>, String> {
+        let mut finder = Finder::new(txns, initial);
         let by_key = txns.by_key();
         for key in 0..txns.keys() as Key {
             limits.time("the search for the writers of what was read")?;
             finder.key(key, by_key.of(key))?;
         }
         finder.unseen();
-        Ok(finder.facts())
+        let mut facts = finder.facts();
+        facts.session = match sessions {
+            Sessions::Processes => txns.process.clone(),
+            Sessions::None => (0..txns.len() as u32).collect(),
+        };
+        Ok(facts)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -106,11 +132,11 @@ impl<'t, 'h> Facts<'t, 'h> {
 
     /// The committed transactions of each process, in its order.
     pub(super) fn sessions(&self) -> Vec<Vec<Txn>> {
-        let processes = self.txns.process.iter().max().map_or(0, |most| most + 1);
-        let mut sessions = vec![Vec::new(); processes as usize];
-        for (txn, process) in (0..).zip(&self.txns.process) {
+        let count = self.session.iter().max().map_or(0, |most| most + 1);
+        let mut sessions = vec![Vec::new(); count as usize];
+        for (txn, session) in (0..).zip(&self.session) {
             if self.happened[txn as usize] {
-                sessions[*process as usize].push(txn);
+                sessions[*session as usize].push(txn);
             }
         }
         sessions
@@ -124,6 +150,8 @@ impl<'t, 'h> Facts<'t, 'h> {
 
 struct Finder<'t, 'h> {
     txns: &'t Txns<'h>,
+    /// What a register has that nobody wrote.
+    initial: Token,
     /// By micro-operation: of an external read, the write that it shows.
     source: Vec<Place>,
     rank: Vec<u32>,
@@ -145,11 +173,12 @@ impl Writers {
 }
 
 impl<'t, 'h> Finder<'t, 'h> {
-    fn new(txns: &'t Txns<'h>) -> Finder<'t, 'h> {
+    fn new(txns: &'t Txns<'h>, initial: Token) -> Finder<'t, 'h> {
         let micros = txns.micros.len();
         let ok = |outcome: &Outcome| *outcome == Outcome::Ok;
         Finder {
             txns,
+            initial,
             source: vec![NOTHING; micros],
             rank: vec![0; micros],
             is_last: vec![false; micros],
@@ -230,7 +259,11 @@ impl<'t, 'h> Finder<'t, 'h> {
                     let text = format!("T1 read {saw} although it had written {wrote} itself");
                     self.report("internal", key, vec![micro.txn], text);
                 }
-                (Act::Read(NULL), None) => self.source[place as usize] = NOBODY,
+                (Act::Read(token), None)
+                    if token == self.initial && writers.of(token).is_none() =>
+                {
+                    self.source[place as usize] = NOBODY;
+                }
                 (Act::Read(token), None) => self.shows(key, place, token, writers.of(token), true),
                 _ => {}
             }
@@ -417,6 +450,7 @@ impl<'t, 'h> Finder<'t, 'h> {
             rank: self.rank,
             orders: self.orders,
             direct: self.direct,
+            session: Vec::new(),
         };
         for txn in 0..txns.len() as Txn {
             let first_write = facts.writes.len();

@@ -1,12 +1,18 @@
-//! Session guarantees (Terry et al., 1994), key by key.
+//! Session guarantees (Terry et al., 1994): key by key first, and where no key shows anything by itself, across keys.
+//!
+//! All four together are causal consistency (Brzeziński, Sobaniec and Wawrzyniak, *From Session Causality to Causal Consistency*) of
+//! single reads and writes. So across keys it is `causal` that decides, of transactions that were taken apart into these: nothing
+//! is owed to what a transaction does at once.
 
+use super::causal::{Demands, causal, way};
 use super::cycles::{Arrow, cycles};
+use super::order::{Edge, Why, base};
 use super::reads::{Facts, INITIAL, Place, Txn, counts};
 use super::{direct_anomalies, nothing_read, nothing_tested, transactions, witness};
 use crate::describe;
 use crate::history::History;
 use crate::limits::Limits;
-use crate::txn::input::{Key, Shape};
+use crate::txn::input::{Key, Shape, Txns};
 use crate::verdict::{Anomaly, Budget, Checker, Finding, Misfit, Verdict};
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value, json};
@@ -53,7 +59,7 @@ impl Arrow for Step {
 
 /// Judges session guarantees.
 ///
-/// Session guarantees (Terry et al., 1994), key by key.
+/// Session guarantees (Terry et al., 1994).
 ///
 /// What one process reads and writes of a key, in its order, never goes back in the order of the key's versions:
 ///
@@ -64,15 +70,19 @@ impl Arrow for Step {
 /// | `monotonic-writes` | a write | a write |
 /// | `writes-follow-reads` | a read | a write |
 ///
+/// The last two hold across keys too: who has seen a write (or anything that led to it, by sessions and reads) sees all that its process
+/// had written and read before. What a transaction does is taken one by one, in its order.
+///
 /// What it proves: an anomaly is one under every order of versions; without any there is an order of each key's versions in
-/// which all sessions go forward. What it cannot: say anything across keys (that is causal consistency), or of real time.
+/// which all sessions go forward. What it cannot: say anything of real time.
 /// What it needs: transactions over lists or registers, no value written twice to one key. Lists tell the order of versions;
 /// of registers the guarantees themselves must have a cycle, which is named after the first guarantee in the table that it needs.
 /// All four are judged together: a system that gives some of them only is not told apart.
 ///
 /// `details`: `{"transactions", "of": "lists"|"registers", "anomalies": {kind: count}}`. An anomaly's witness is
 /// `{"operations": […], "steps": [{"guarantee", "before", "after", "key"}…], "key", "text"}`; `before` and `after` are places in
-/// `operations`.
+/// `operations`. One across keys has the witness of `--model causal`, and is named after what
+/// led to the read: two reads or more, `writes-follow-reads`; one of another process's write, `monotonic-writes`.
 ///
 /// ```text
 /// {"process":1,"type":"ok","f":"txn","value":[["append","x",1]]}
@@ -91,12 +101,6 @@ impl SessionGuarantees {
             .map_err(String::from)?;
         let steps = steps(&facts);
         let mut reasons = nothing_read(&txns, NAME);
-        if reasons.is_empty() && !comes_back(&facts) {
-            reasons.push(nothing_tested(
-                NAME,
-                "no process came back to a key that it had read or written",
-            ));
-        }
         let back = match txns.shape {
             Shape::Lists => steps
                 .iter()
@@ -105,8 +109,20 @@ impl SessionGuarantees {
                 .collect(),
             Shape::Registers => cycles(txns.micros.len(), &steps).0,
         };
+        let mut across = Across::default();
+        if back.is_empty() && facts.direct.is_empty() {
+            across = Across::of(&txns, &limits)?;
+        }
+        let is_idle = back.is_empty() && !across.compared && !comes_back(&facts);
+        if reasons.is_empty() && is_idle {
+            reasons.push(nothing_tested(
+                NAME,
+                "no process came back to a key that it had read or written, or to one that led to what it had read",
+            ));
+        }
         let kinds = facts.direct.iter().map(|direct| direct.kind);
-        let kinds = counts(kinds.chain(back.iter().map(|steps| kind(steps))));
+        let kinds = kinds.chain(back.iter().map(|steps| kind(steps)));
+        let kinds = counts(kinds.chain(across.found.iter().map(|(kind, ..)| *kind)));
         let kinds: Map<String, Value> = kinds
             .into_iter()
             .map(|(kind, count)| (kind.to_owned(), json!(count)))
@@ -116,6 +132,10 @@ impl SessionGuarantees {
             back.iter()
                 .take(super::MOST_OF_A_KIND)
                 .map(|steps| anomaly(&facts, steps)),
+        );
+        let across = across.found.into_iter();
+        anomalies.extend(
+            across.map(|(kind, summary, witness)| super::anomaly(NAME, kind, summary, witness)),
         );
         Ok(Finding {
             verdict: Verdict::of(anomalies, reasons),
@@ -127,6 +147,69 @@ impl SessionGuarantees {
             }),
         })
     }
+}
+
+/// What sessions show across keys.
+#[derive(Default)]
+struct Across {
+    /// Kind, summary, witness.
+    found: Vec<(&'static str, String, Value)>,
+    /// Whether any read could have missed a write.
+    compared: bool,
+}
+
+impl Across {
+    fn of(whole: &Txns<'_>, limits: &Limits) -> Result<Across, String> {
+        let txns = whole.apart();
+        limits.hold(whole.bytes() + txns.bytes(), "the comparison of sessions")?;
+        let facts = Facts::find(&txns, limits)?;
+        let mut edges = base(&facts);
+        let count = edges.len();
+        let (mut all, _) = cycles(facts.len(), &edges);
+        let mut compared = !all.is_empty();
+        if all.is_empty() {
+            let demands: Demands = causal(&facts, &edges, limits)?;
+            edges.extend(demands.edges);
+            compared = demands.compared;
+            all = cycles(facts.len(), &edges).0;
+        }
+        let base = &edges[..count];
+        let found = all.iter().map(|cycle| {
+            let (summary, witness) = witness::cycle(&facts, base, cycle);
+            (across(&facts, base, cycle), summary, witness)
+        });
+        Ok(Across {
+            found: found.collect(),
+            compared,
+        })
+    }
+}
+
+/// The anomaly's name: by how a missed write led to the read, or by what a cycle of sessions and reads has in it.
+fn across(facts: &Facts<'_, '_>, base: &[Edge], cycle: &[Edge]) -> &'static str {
+    let session = |txn: Txn| facts.session[txn as usize];
+    let missed = cycle.iter().find_map(|edge| match edge.why {
+        Why::Visible { reader, .. } => Some(way(facts, base, edge.from, reader)),
+        _ => None,
+    });
+    let reads = match &missed {
+        Some(way) => {
+            let steps = way.windows(2);
+            steps
+                .filter(|step| session(step[0]) != session(step[1]))
+                .count()
+        }
+        None => cycle.len(),
+    };
+    let begins_in_session =
+        missed.is_some_and(|way| way.len() > 1 && session(way[0]) == session(way[1]));
+    let guarantee = match (reads, begins_in_session) {
+        (0, _) => Guarantee::ReadYourWrites,
+        (1, true) => Guarantee::MonotonicWrites,
+        (1, false) => Guarantee::MonotonicReads,
+        _ => Guarantee::WritesFollowReads,
+    };
+    guarantee.name()
 }
 
 impl Checker for SessionGuarantees {

@@ -154,7 +154,7 @@ impl Cast<'_, '_, '_> {
             let key = self.key(txns.micros[place as usize].key);
             return format!("{other} read {one}'s write of key {key}");
         }
-        match txns.process[from as usize] == txns.process[to as usize] {
+        match self.facts.session[from as usize] == self.facts.session[to as usize] {
             true => format!("{one} and then {other} in one process"),
             false => format!("{other} read a list with an element of {one}"),
         }

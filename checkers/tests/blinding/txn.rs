@@ -242,10 +242,7 @@ pub(crate) fn rows() -> Vec<Row> {
         }),
         registers("the initial state again", forgotten),
         registers("the value one behind", one_behind),
-        registers("a value that nobody wrote", |_, _| Some(json!(1_000_000))).surviving(
-            10,
-            "before any write of the key it may be what stood there before the history began",
-        ),
+        registers("a value that nobody wrote", |_, _| Some(json!(1_000_000))),
         measure(REGISTERS, "a commit denied", seeds.clone(), |rng| {
             denied(REGISTERS, rng)
         }),

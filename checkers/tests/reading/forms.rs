@@ -247,6 +247,38 @@ fn values_of_independent_keys_are_split() {
 }
 
 #[test]
+fn transactions_behind_keys_are_split() {
+    let text = "\
+{:process 0 :type :invoke :f :txn :value [0 [[:append :x 1] [:r :x nil]]]}
+{:process 0 :type :ok :f :txn :value [0 [[:append :x 1] [:r :x [1]]]]}
+{:process 0 :type :invoke :f :txn :value [:b [[:r :x nil]]]}
+{:process 0 :type :ok :f :txn :value [:b [[:r :x [5]]]]}
+";
+    let (history, notes) = read(text);
+    assert!(notes.contains(&Note::Independent { keys: 2 }), "{notes:?}");
+    assert_eq!(keys(&history)[3], (Some("b"), json!([["r", "x", [5]]])));
+}
+
+#[test]
+fn a_function_that_is_nil_is_one_that_is_missing() {
+    let texts = [
+        "#jepsen.history.Op{:index 0, :time -1, :type :invoke, :process 0, :f nil, :value [[:r :x nil]]}\n\
+         #jepsen.history.Op{:index 1, :time -1, :type :ok, :process 0, :f nil, :value [[:r :x [1]]]}\n",
+        "0\t:invoke\tnil\t[[:r :x nil]]\n0\t:ok\tnil\t[[:r :x [1]]]\n",
+        r#"[{"process":0,"type":"invoke","f":null,"value":[["r","x",null]]},
+           {"process":0,"type":"ok","f":null,"value":[["r","x",[1]]]}]"#,
+    ];
+    for text in texts {
+        let (history, _) = read(text);
+        let without = text.replace(":f nil, ", "").replace(r#""f":null,"#, "");
+        let (other, _) = read(&without);
+        for (one, other) in history.events().zip(other.events()) {
+            assert_eq!((one.f(), one.value()), (other.f(), other.value()), "{text}");
+        }
+    }
+}
+
+#[test]
 fn values_that_only_look_like_tuples_are_left_alone() {
     let histories = [
         // Compare-and-sets of one register.

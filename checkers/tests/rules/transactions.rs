@@ -235,6 +235,53 @@ fn written_again(story: &mut Story, process: u64) {
     story.answer(3, "txn", "", told, Value::Null);
 }
 
+#[test]
+fn a_value_that_nobody_wrote_may_stand_at_the_beginning_of_a_fragment_only() {
+    let tell: Tell = |story| wrote(story, 1, json!([["r", "x", 2]]));
+    let rule = "a value that nobody wrote";
+    hold(
+        &Parameters::default(),
+        &[(rule, "rw-register", "garbage-read", tell)],
+    );
+    let fragment = Parameters {
+        assume: vec!["fragment".to_owned()],
+        ..Parameters::default()
+    };
+    let expected = "unknown: nothing was tested";
+    hold(&fragment, &[(rule, "rw-register", expected, tell)]);
+}
+
+#[test]
+fn a_read_of_another_shape_is_told_what_a_read_is() {
+    for (checker, value, expected) in [
+        (
+            "list-append",
+            json!(["r", "x", 5]),
+            "a read of list-append has a list or null",
+        ),
+        ("list-append", json!(["w", "x", 5]), "rw-register knows w"),
+        (
+            "rw-register",
+            json!(["append", "x", 5]),
+            "list-append knows append",
+        ),
+        (
+            "rw-register",
+            json!(["w", "x", null]),
+            "a value that is not null",
+        ),
+        ("rw-register", json!(["w", "x", 1, "new"]), "no version"),
+    ] {
+        let event = json!({"process":0,"type":"ok","f":"txn","value":[value]});
+        let mut invoke = event.clone();
+        invoke["type"] = json!("invoke");
+        let lines = format!("{invoke}\n{event}\n");
+        let (history, _) = keelhaul_checkers::History::read(lines.as_bytes()).unwrap();
+        let said = said(&judge(checker, &history));
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
 /// What is assumed of the order of versions, what is told without it, and what with it.
 #[test]
 fn what_may_be_assumed_of_versions() {

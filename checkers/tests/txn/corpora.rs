@@ -4,7 +4,7 @@
 //!
 //! - completions without an invocation get one, before everything else and by a process of their own;
 //! - what Elle was told beside the history is told here: models and anomalies to look for, assumptions (`none` where Elle's case makes
-//!   none), and the order of transactions, which Elle's tests give as an option and our histories carry as `zxid`s.
+//!   none), that it is a fragment, and the order of transactions, which Elle's tests give as an option and our histories carry as `zxid`s.
 
 use crate::common::{judge_with, validity};
 use crate::edn::{self, Edn};
@@ -150,6 +150,7 @@ fn parameters(case: &Edn) -> Parameters {
     if assume.is_empty() {
         assume.push("none".to_owned());
     }
+    assume.push("fragment".to_owned());
     Parameters {
         consistency,
         assume,

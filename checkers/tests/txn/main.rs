@@ -12,3 +12,4 @@ mod list_append;
 mod oracle;
 mod registers;
 mod story;
+mod weaker;

@@ -109,11 +109,8 @@ impl<'t> Reader<'t> {
             "process" => draft.process = self.process(block)?.unwrap_or(draft.process),
             "type" => draft.kind = Some(self.kind()?),
             "f" => {
-                let at = self.at;
+                // `nil`, as Jepsen prints operations that were made without one.
                 let f = self.word("a function, as a keyword")?;
-                if f.is_none() {
-                    return Err(fault(at, "expected a function, as a keyword"));
-                }
                 draft.f = f.map_or(draft.f, |f| block.functions.text(&f));
             }
             "key" => {

@@ -145,8 +145,7 @@ fn log_line(line: &str, block: &mut Block, begins: Place) -> Result<Draft, Fault
     let mut reader = Reader::new(line, rest);
     spaces(&mut reader);
     let f = reader.word("a function, as a keyword")?;
-    let f = f.ok_or_else(|| wrong(reader.at, "expected a function, as a keyword"))?;
-    draft.f = block.functions.text(&f);
+    draft.f = f.map_or(draft.f, |f| block.functions.text(&f));
     spaces(&mut reader);
     draft.value_at.column = reader.at as u32 + 1;
     let is_client = line.as_bytes()[process].is_ascii_digit();
@@ -170,6 +169,7 @@ fn log_line(line: &str, block: &mut Block, begins: Place) -> Result<Draft, Fault
         block.field(name, error);
     }
     draft.extra = block.end_fields();
+    complete(&mut draft, block).map_err(|text| wrong(process, &text))?;
     Ok(draft)
 }
 

@@ -101,7 +101,7 @@ fn key_text(key: ValueRef<'_>) -> String {
 
 /// Whether every client's operation looks like one on a key; see the rule at the top of the folder.
 fn agrees(history: &History) -> bool {
-    let mut reads = 0;
+    let (mut reads, mut transactions, mut all) = (0, 0, 0);
     let Ok(operations) = history.operations() else {
         return false;
     };
@@ -121,8 +121,23 @@ fn agrees(history: &History) -> bool {
             return false;
         }
         reads += u32::from(value.is_null());
+        transactions += u32::from(is_transaction(operation.f(), key, value));
+        all += 1;
     }
-    reads > 0
+    reads > 0 || (all > 0 && transactions == all)
+}
+
+/// Whether this is a transaction behind a key, which is no micro-operation itself.
+fn is_transaction(f: &str, key: ValueRef<'_>, value: ValueRef<'_>) -> bool {
+    let is_micro = |micro: ValueRef<'_>| {
+        let parts = micro.as_list().filter(|parts| parts.len() >= 2);
+        let f = parts.and_then(|parts| parts.get(0)?.as_str());
+        f.is_some_and(|f| matches!(f, "r" | "w" | "append"))
+    };
+    let micros = value.as_list().filter(|micros| !micros.is_empty());
+    matches!(f, "txn" | "")
+        && key.as_list().is_none()
+        && micros.is_some_and(|micros| micros.iter().all(is_micro))
 }
 
 /// Refuses what is said to be `[key value]` and is not.

@@ -105,7 +105,10 @@ impl<'de> Visitor<'de> for DraftSeed<'_> {
                     };
                 }
                 "type" => draft.kind = Some(map.next_value::<Kind>()?),
-                "f" => draft.f = block.functions.text(&map.next_value_seed(Word)?),
+                "f" => {
+                    let f = map.next_value::<Option<std::borrow::Cow<'de, str>>>()?;
+                    draft.f = f.map_or(draft.f, |f| block.functions.text(&f));
+                }
                 "key" => {
                     if let Some((key, is_number)) = map.next_value_seed(KeyWord)? {
                         draft.key = block.keys.text(&key);

@@ -22,7 +22,8 @@
 //! its values are split, if no line has a key of its own and every client's operation agrees: each invocation's value is a
 //! list of two of which the first is a number, a text or a list; each ok completion's is such a list with the invocation's key; a
 //! `cas` has a list of two as its second (`[key [old new]]`); and at least one invocation is `[key nil]`, as only a read of a
-//! key is. So is one whose values are tagged `#jepsen.independent/tuple`. [`ReadOptions::independent`] says it, where that cannot be told.
+//! key is. So is one of transactions, `[key [[:append :x 1] …]]`, where all of them have a key that is no list and behind it a
+//! list of micro-operations. So is one whose values are tagged `#jepsen.independent/tuple`. [`ReadOptions::independent`] says it, where that cannot be told.
 
 mod edn;
 mod exact;

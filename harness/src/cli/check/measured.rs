@@ -1,4 +1,4 @@
-//! What checkers counted, in words: the counts of those that judge nothing, and how stale reads were.
+//! What checkers counted, in words: the counts of those that judge nothing, how stale reads were, and what a verdict rests on.
 
 use keelhaul_checkers::Results;
 use serde_json::Value;
@@ -17,6 +17,9 @@ pub(super) fn told(results: &Results) -> String {
             "unhandled-errors" => unhandled_errors(&mut text, details),
             "set-full" => set_full(&mut text, details),
             _ => {}
+        }
+        if let Some(caveat) = details["caveat"].as_str() {
+            line(&mut text, format_args!("{name}: {caveat}"));
         }
     }
     text

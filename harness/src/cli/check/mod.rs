@@ -44,7 +44,9 @@ pub(super) struct CheckArgs {
         allow_hyphen_values = true
     )]
     initial: Option<String>,
-    /// What transactions must keep: strict-serializable (the default), serializable, snapshot-isolation, …
+    /// What list-append and rw-register must keep: strict-serializable (the default), serializable, snapshot-isolation, causal, …: as
+    /// Adya and Cerone define them, without the order of processes, which only strong-session-… and strong-… (and --model read-committed,
+    /// read-atomic, causal) ask for
     #[arg(long, value_name = "MODEL", value_delimiter = ',', requires = "model")]
     consistency: Vec<String>,
     /// What a read that answered null says of a register: the value null, or nothing, as in Knossos's histories
@@ -57,7 +59,7 @@ pub(super) struct CheckArgs {
     )]
     null_reads: Null,
     /// What rw-register may take for granted of the order of versions: wfr-keys, sequential-keys, linearizable-keys, or none; the
-    /// default is what the asked consistency implies
+    /// default is what the asked consistency implies. With fragment, a key may begin with a value that nobody wrote, from before the history
     #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "model")]
     assume: Vec<String>,
     /// For set-full: every read must show all that was acknowledged before it began, so that a stale one is an anomaly
