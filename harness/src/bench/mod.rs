@@ -1,7 +1,7 @@
 //! Load and recovery figures of one system, or of two side by side: what `keelhaul bench` measures.
 //!
 //! - [`side`]: what is measured: endpoints that somebody else runs, or a cluster of [`system`]s started for it;
-//! - [`load`]: clients that work as fast as they are answered, and [`drive`], how they do it; [`recovery`]: what a lost leader or a restart costs;
+//! - [`load`]: clients that work as fast as they are answered, and `drive`, how they do it; [`recovery`]: what a lost leader or a restart costs;
 //! - [`figures`]: the list of what can be measured, as data; [`rows`]: what came out, and the ratios.
 //!
 //! Two sides are measured in turn, round by round, so that what else the machine does falls on both; the ratio of the
