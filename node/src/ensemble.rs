@@ -27,9 +27,13 @@ fn change_in(txn: &Bytes) -> Option<Change> {
             to: parse(&to).map(|servers| members(&servers))?,
         }),
         Body::Activate => Some(Change::Activate),
-        Body::Found { members: text } => {
-            parse(&text).map(|servers| Change::Found(members(&servers)))
-        }
+        Body::Found {
+            members: text,
+            mark,
+        } => parse(&text).map(|servers| Change::Found {
+            members: members(&servers),
+            mark,
+        }),
         _ => None,
     }
 }

@@ -69,8 +69,8 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// What a majority of the members acknowledged without this server is lost, and the members of before must not run any more: who of them can be
 /// reached is refused, and the rest is the operator's to know. The log gets one transaction to which nobody else agreed, in an epoch that the
 /// ensemble never had; nothing is cut from it. From then on this server's history is that of another ensemble: it has no connection to
-/// a server that still has the one before (see `server::peer`). If the machine dies on the way, it can be done again. What is damaged is set aside, as
-/// at every start, and then there is nothing to go on from.
+/// a server that still has the one before (see `server::peer`). If the machine dies on the way, it can be done again. Where it
+/// is refused, also because something is damaged, the directory is as it was.
 pub fn recover(config: &NodeConfig, consent: Consent) -> Result<Recovery, StorageError> {
     let dir = &config.data_dir;
     let refused = |problem: &str| StorageError::Refused {
@@ -93,7 +93,8 @@ pub fn recover(config: &NodeConfig, consent: Consent) -> Result<Recovery, Storag
         mark,
         ..StoreOptions::default()
     };
-    let (mut store, recovered) = Store::open(dir, options)?;
+    // What is refused leaves the directory as it was.
+    let recovered = Store::look(dir, &options)?;
     let was_amnesiac = recovered.epochs.amnesiac;
     let known = recovered.lives.known.values().flatten();
     let promised = known.map(|life| life.promised).max().unwrap_or_default();
@@ -126,7 +127,7 @@ pub fn recover(config: &NodeConfig, consent: Consent) -> Result<Recovery, Storag
         about: view.members.about.clone(),
     };
     let had = replica.epochs();
-    let is_done = view.founded > Zxid::ZERO && had.current >= view.founded.epoch();
+    let is_done = view.founded.zxid > Zxid::ZERO && had.current >= view.founded.zxid.epoch();
     if is_done && !was_amnesiac && view.next.is_none() && view.members == alone {
         return Ok(recovery(Done::Before(view.version)));
     }
@@ -143,8 +144,9 @@ pub fn recover(config: &NodeConfig, consent: Consent) -> Result<Recovery, Storag
     let greatest = promised.max(had.accepted).max(last.epoch());
     let epoch = greatest.0.checked_add(LEFT_OUT).map(Epoch);
     let epoch = epoch.ok_or_else(|| refused("its epochs are used up"))?;
-    let founding = founding(config, epoch);
+    let founding = founding(config, epoch, mark);
     let version = founding.zxid;
+    let (mut store, _) = Store::open(dir, options)?;
     store.perform(operations(had, founding))?;
     belonging::claim(config)?;
     Ok(recovery(Done::Alone(version)))
@@ -187,7 +189,7 @@ fn runs(config: &NodeConfig) -> impl Fn(&Member) -> bool {
 }
 
 /// The transaction after which this server is the only member.
-fn founding(config: &NodeConfig, epoch: Epoch) -> Entry {
+fn founding(config: &NodeConfig, epoch: Epoch, mark: u64) -> Entry {
     let alone = Member {
         role: Role::Voter,
         ..config.members[&config.id].clone()
@@ -195,7 +197,7 @@ fn founding(config: &NodeConfig, epoch: Epoch) -> Entry {
     let members = ensemble::text(&Servers::from([(alone.id, alone)]));
     let txn = Txn {
         time_ms: wall_clock_ms(),
-        ..Txn::of_nobody(Body::Found { members })
+        ..Txn::of_nobody(Body::Found { members, mark })
     };
     Entry {
         zxid: Zxid::new(epoch, 1),
@@ -207,6 +209,7 @@ fn founding(config: &NodeConfig, epoch: Epoch) -> Entry {
 mod tests {
     use super::*;
     use crate::zab::NodeId;
+    use std::collections::BTreeMap;
     use std::path::Path;
 
     /// Server 2 of three, none of which runs: nobody can listen on port 0.
@@ -266,7 +269,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let config = config(dir.path());
             let had = used(&config, amnesiac);
-            let mut operations = operations(had, founding(&config, Epoch(1001)));
+            let mut operations = operations(had, founding(&config, Epoch(1001), 7));
             operations.truncate(written);
             let (mut store, _) = Store::open(dir.path(), options(&config)).unwrap();
             store.perform(operations).unwrap();
@@ -278,7 +281,7 @@ mod tests {
                 BTreeSet::from([NodeId(2)]),
                 "{written}"
             );
-            assert_eq!((view.founded, view.next), (last, None), "{written}");
+            assert_eq!((view.founded.zxid, view.next), (last, None), "{written}");
             assert_eq!(
                 (epochs.current, epochs.amnesiac),
                 (last.epoch(), false),
@@ -292,6 +295,24 @@ mod tests {
         }
     }
 
+    /// All files, by name.
+    fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+        let mut all = BTreeMap::new();
+        let mut folders = vec![dir.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let name = path.strip_prefix(dir).unwrap().display().to_string();
+                    all.insert(name, std::fs::read(&path).unwrap());
+                }
+            }
+        }
+        all
+    }
+
     #[test]
     fn who_only_looks_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
@@ -301,9 +322,27 @@ mod tests {
             only_look: true,
             ..Consent::default()
         };
+        let before = contents(dir.path());
         let recovery = recover(&config, only_look).unwrap();
         assert_eq!((recovery.done, recovery.last.counter()), (Done::Looked, 1));
         assert!(recovery.was_amnesiac);
+        assert!(
+            recover(&config, Consent::default()).is_err(),
+            "without memory"
+        );
+        assert_eq!(contents(dir.path()), before);
+        // A torn tail is looked past, and what is damaged is told of and left where it is.
+        let log = before.keys().find(|name| name.contains("log")).unwrap();
+        let mut bytes = before[log].clone();
+        bytes.extend_from_slice(&[7; 5]);
+        std::fs::write(dir.path().join(log), &bytes).unwrap();
+        assert_eq!(recover(&config, only_look).unwrap().last.counter(), 1);
+        assert_eq!(contents(dir.path())[log], bytes);
+        std::fs::write(dir.path().join(log), &before[log]).unwrap();
+        std::fs::write(dir.path().join("epochs"), "nonsense").unwrap();
+        assert!(recover(&config, only_look).is_err());
+        std::fs::write(dir.path().join("epochs"), &before["epochs"]).unwrap();
+        assert_eq!(contents(dir.path()), before);
         let (view, last, epochs) = held(&config);
         assert_eq!((view.version, last.counter(), epochs), (Zxid::ZERO, 1, had));
     }

@@ -119,6 +119,8 @@ pub enum Body {
     Found {
         /// Its members.
         members: String,
+        /// What tells it from every other; see [`crate::zab::Change`].
+        mark: u64,
     },
 }
 

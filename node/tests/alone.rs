@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use keelhaul_node::zab::{
-    Candidacy, Chain, Config, Cure, DiskOp, Entry, Epoch, Epochs, Evidence, FromLeader, Input,
-    Life, Lives, Members, Message, Millis, NodeId, Notification, Output, Reading, Recovered,
+    Candidacy, Chain, Config, Cure, DiskOp, Entry, Epoch, Epochs, Evidence, Founding, FromLeader,
+    Input, Life, Lives, Members, Message, Millis, NodeId, Notification, Output, Reading, Recovered,
     Replica, Standing, Status, Stored, ToLeader, View, Vote, Zxid,
 };
 use std::collections::BTreeSet;
@@ -307,6 +307,27 @@ fn a_cut_that_fails_is_not_taken_for_one_that_was_done() {
     assert_eq!(follower.replica.epochs().current, Epoch(5));
     assert!(!follower.answered().any(acknowledges));
     assert!(follower.answered().any(leaves));
+}
+
+#[test]
+fn who_was_never_brought_up_to_date_holds_no_ensembles_history() {
+    let z = |counter| Zxid::new(Epoch(5), counter);
+    // Half of what a leader sends has come, and then it crashed.
+    let entry = |zxid| Entry {
+        zxid,
+        txn: Bytes::new(),
+    };
+    let half = Alone::with(Recovered {
+        epochs: Epochs {
+            accepted: Epoch(5),
+            ..Epochs::default()
+        },
+        entries: vec![entry(z(1))],
+        ..Recovered::default()
+    });
+    assert_eq!(half.replica.ensemble(), None);
+    let whole = follower(&[z(1)]);
+    assert_eq!(whole.replica.ensemble(), Some(Founding::default()));
 }
 
 #[test]

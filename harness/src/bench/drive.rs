@@ -43,7 +43,7 @@ pub(super) struct Script {
     pub(super) writes: Vec<Vec<u8>>,
     /// The end of a session.
     pub(super) farewell: Vec<u8>,
-    /// What is answered from here on counts.
+    /// What is sent from here on counts.
     pub(super) begin: Instant,
     /// What is answered from here on counts no more.
     pub(super) end: Instant,

@@ -1,7 +1,7 @@
 //! Clients that work as fast as they are answered.
 //!
 //! Each client has a connection of its own, to the servers in turn, a znode of its own that it writes, and keeps a fixed
-//! number of requests outstanding. An operation counts when its answer came within the measured time; its latency is from
+//! number of requests outstanding. An operation counts when it was sent and answered within the measured time; its latency is from
 //! the moment when it was handed to the socket. An error ends the measurement: a load that loses clients is another load.
 //! `drive` is how they do it.
 

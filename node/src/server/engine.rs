@@ -9,7 +9,7 @@ use super::forward::{Downward, Upward};
 use super::jury::Jury;
 use super::leading::Leader;
 use super::metrics::{Metrics, Passing, TURN_MS};
-use super::peer::{Founded, PeerLink};
+use super::peer::PeerLink;
 use super::pipeline::Clients;
 use super::read_only::ReadOnly;
 use super::restoring::Restoring;
@@ -21,7 +21,7 @@ use crate::storage::{LogRead, PieceRead};
 use crate::tree::{Digests, Tree};
 use crate::txn::Incarnation;
 use crate::warn::{Lookout, Observation};
-use crate::zab::{Input, Millis, NodeId, Replica, Status, View, Zxid};
+use crate::zab::{Founding, Input, Millis, NodeId, Replica, Status, View, Zxid};
 use rand_chacha::ChaCha8Rng;
 use rustc_hash::FxHashSet;
 use std::collections::BTreeMap;
@@ -80,7 +80,7 @@ pub(super) struct Engine {
     /// Whom the dialling task is to connect to.
     pub(super) dials: watch::Sender<Servers>,
     /// Whose history this server holds.
-    pub(super) founded: watch::Sender<Founded>,
+    pub(super) founded: watch::Sender<Option<Founding>>,
     /// The last number given to a question to the leader.
     pub(super) number: u64,
     /// Sessions that showed signs of life since the last report.
@@ -137,7 +137,7 @@ impl Engine {
             reads: Vec::new(),
             newest: View::initial(config.zab_members()),
             dials: watch::Sender::new(Servers::new()),
-            founded: watch::Sender::new(super::ensemble::founded(&replica)),
+            founded: watch::Sender::new(replica.ensemble()),
             number: 0,
             touched: FxHashSet::default(),
             upward: Vec::new(),

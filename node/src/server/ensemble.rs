@@ -1,7 +1,7 @@
 //! The ensemble as this server knows it: whom it connects to, and how the leader changes it on request.
 
 use super::engine::Engine;
-use super::peer::{Founded, PeerLink};
+use super::peer::PeerLink;
 use crate::acl::{self, Permission};
 use crate::config::{Address, Member, NodeConfig};
 use crate::ensemble::{self, Servers, Wanted};
@@ -33,15 +33,10 @@ pub(super) fn compare_with_file(config: &NodeConfig, replica: &Replica) {
     }
 }
 
-/// Whose history a server holds.
-pub(super) fn founded(replica: &Replica) -> Founded {
-    (replica.last_logged() > Zxid::ZERO).then(|| replica.view().founded)
-}
-
 impl Engine {
     /// Looks whose history this server holds now. Who greeted with that of another ensemble before is heard no more.
     pub(super) fn keep_to_own(&mut self) {
-        let ours = founded(&self.replica);
+        let ours = self.replica.ensemble();
         if self.founded.send_replace(ours) == ours {
             return;
         }
@@ -144,6 +139,12 @@ impl Engine {
         let left = self.config.reconfig.enabled && !self.status.serving();
         let dials_all = left || self.may_be_unknown();
         let mut wanted = self.servers_of(&self.newest);
+        if self.newest.founded.zxid > Zxid::ZERO {
+            // Of the ensemble before nobody should run: whoever answers is told of.
+            for (id, member) in &self.config.members {
+                wanted.entry(*id).or_insert_with(|| member.clone());
+            }
+        }
         wanted.retain(|id, _| *id != me && (*id < me || dials_all) && !self.peers.contains_key(id));
         self.dials.send_if_modified(|before| {
             let news = *before != wanted;

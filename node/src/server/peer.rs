@@ -22,7 +22,7 @@ use crate::ensemble::Servers;
 use crate::tls::{PeerSecurity, names};
 use crate::txn::Incarnation;
 use crate::warn::Beat;
-use crate::zab::{Members, Message, Millis, NodeId, Zxid};
+use crate::zab::{Founding, Members, Message, Millis, NodeId};
 use bytes::{Bytes, BytesMut};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -82,11 +82,9 @@ struct Hello {
     /// The sender may be unknown to the receiver, and dials whatever its id.
     joins: bool,
     cluster: String,
-    founded: Founded,
+    /// Whose history the sender holds; nothing before it was brought up to date once.
+    founded: Option<Founding>,
 }
-
-/// When the ensemble was founded anew whose history a server holds (see [`crate::zab::View`]); nothing if it holds none yet.
-pub(super) type Founded = Option<Zxid>;
 
 #[derive(Debug, thiserror::Error)]
 enum LinkError {
@@ -103,15 +101,10 @@ enum LinkError {
     #[error("{0}")]
     Refused(String),
     #[error(
-        "server {0} goes on from another disk, as the ensemble that `keelhaul-node recover` founded at {1}, and this server holds the history of the one \
-         before: they have no connection. Stop this server if it was given up; to add it there, start it on an empty directory"
+        "server {0} holds the history of another ensemble than this server: of the two, `keelhaul-node recover` founded {1}. They have no connection, and what clients write \
+         at the one is not known at the other. Stop the one that was given up; to add it to the other, start it on an empty directory"
     )]
-    LeftBehind(NodeId, Zxid),
-    #[error(
-        "server {0} runs on the disk of the ensemble that `keelhaul-node recover` left behind: they have no connection, and what clients write there \
-         is not known here. Stop it; to add it here, start it on an empty directory"
-    )]
-    OfBefore(NodeId),
+    OtherEnsemble(NodeId, &'static str),
     #[error("it had not said who it is when others came")]
     Evicted,
     #[error("it closed the connection")]
@@ -132,7 +125,7 @@ pub(super) struct PeerLink {
     /// The dialler's number for it.
     pub(super) dial: u64,
     /// Whose history the peer held when it greeted.
-    pub(super) founded: Founded,
+    pub(super) founded: Option<Founding>,
     out: mpsc::UnboundedSender<Bytes>,
     queued: Arc<AtomicUsize>,
     frames: FrameWriter,
@@ -182,7 +175,7 @@ struct Peers {
     numbers: Arc<AtomicU64>,
     events: mpsc::Sender<Event>,
     wanted: watch::Receiver<Servers>,
-    founded: watch::Receiver<Founded>,
+    founded: watch::Receiver<Option<Founding>>,
 }
 
 /// Starts to listen, and to dial every member with a smaller id.
@@ -193,7 +186,7 @@ pub(super) fn start(
     incarnation: Incarnation,
     random: &mut ChaCha8Rng,
     events: &mpsc::Sender<Event>,
-    (wanted, founded): (watch::Receiver<Servers>, watch::Receiver<Founded>),
+    (wanted, founded): (watch::Receiver<Servers>, watch::Receiver<Option<Founding>>),
 ) {
     let numbers = Arc::new(AtomicU64::new(1));
     let peers = Peers {
@@ -270,7 +263,7 @@ fn tell(problem: &LinkError, address: SocketAddr, complaints: &mut Complaints) {
         LinkError::Stopping | LinkError::Closed | LinkError::Io(_) => {
             tracing::info!(%address, %problem, "connection of a peer ended");
         }
-        LinkError::LeftBehind(..) | LinkError::OfBefore(_) => {
+        LinkError::OtherEnsemble(..) => {
             if let Some(times) = complaints.about(address.ip(), Instant::now()) {
                 tracing::error!(%address, %problem, times, "two ensembles run: not said again for a minute");
             }
@@ -304,7 +297,7 @@ async fn dial_while_wanted(
             let text = problem.to_string();
             if text != said {
                 match problem {
-                    LinkError::LeftBehind(..) | LinkError::OfBefore(_) => {
+                    LinkError::OtherEnsemble(..) => {
                         tracing::error!(peer = member.id.0, %address, %problem, "two ensembles run");
                     }
                     _ => {
@@ -342,7 +335,7 @@ async fn dial(peers: &Peers, member: &Member, address: &Address) -> Result<(), L
             .await?;
         let theirs = wire.hear(&mut stream.read).await?;
         peers.check(&theirs)?;
-        peers.check_history(&theirs)?;
+        peers.check_ensemble(&theirs)?;
         if theirs.from != member.id {
             let text = format!(
                 "server {} answered where {} should; see `dial` and `members`",
@@ -383,7 +376,7 @@ async fn accept(
         }
         wire.say(&mut stream.write, &peers.hello(theirs.from, theirs.dial))
             .await?;
-        peers.check_history(&theirs)?;
+        peers.check_ensemble(&theirs)?;
         Ok((stream, theirs))
     };
     let (stream, theirs) = tokio::select! {
@@ -419,18 +412,6 @@ impl Peers {
             joins: to > from,
             cluster: self.config.cluster.clone(),
             founded: *self.founded.borrow(),
-        }
-    }
-
-    /// Whether the peer's history and ours are of one ensemble. After the greetings of both, so that both say it.
-    fn check_history(&self, theirs: &Hello) -> Result<(), LinkError> {
-        let ours = *self.founded.borrow();
-        match (ours, theirs.founded) {
-            (Some(ours), Some(other)) if ours < other => {
-                Err(LinkError::LeftBehind(theirs.from, other))
-            }
-            (Some(ours), Some(other)) if ours > other => Err(LinkError::OfBefore(theirs.from)),
-            _ => Ok(()),
         }
     }
 
@@ -491,6 +472,13 @@ impl Peers {
                 theirs.from, theirs.cluster, self.config.cluster
             ));
         }
+        Ok(())
+    }
+
+    /// Whether both are of one ensemble. After the greetings of both, so that both can say it.
+    fn check_ensemble(&self, theirs: &Hello) -> Result<(), LinkError> {
+        self.check_history(theirs)?;
+        let refuse = |text: String| Err(LinkError::Refused(text));
         match (&theirs.members, self.listed_members()) {
             (Some(listed), Some(members)) if *listed != members => refuse(format!(
                 "server {} has {listed}, and this server {members}: the lists must be the same",
@@ -502,6 +490,20 @@ impl Peers {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the peer's history and ours are of one ensemble.
+    fn check_history(&self, theirs: &Hello) -> Result<(), LinkError> {
+        let (Some(ours), Some(other)) = (*self.founded.borrow(), theirs.founded) else {
+            return Ok(());
+        };
+        let founded = match (ours.zxid, other.zxid) {
+            _ if ours == other => return Ok(()),
+            (ours, other) if ours < other => "that one",
+            (ours, other) if ours > other => "this one",
+            _ => "both, on two disks",
+        };
+        Err(LinkError::OtherEnsemble(theirs.from, founded))
     }
 
     /// Who belongs to the ensemble by the configuration file, unless that can change.

@@ -24,6 +24,7 @@ mod lives;
 mod promises;
 mod record;
 mod segments;
+mod shadow;
 mod snapshots;
 mod timed;
 
@@ -31,6 +32,7 @@ use crate::zab::{DiskOp, Entry, Epoch, Epochs, Piece, Recovered, Ticket, Zxid};
 use arrivals::Arriving;
 use promises::Promises;
 use segments::Segments;
+use shadow::Shadow;
 use snapshots::Saving;
 use std::path::{Path, PathBuf};
 
@@ -184,6 +186,12 @@ impl Store {
     /// Opens the data directory and reads what is there. A directory that was never formatted makes an amnesiac.
     pub fn open(dir: &Path, options: StoreOptions) -> Result<(Store, Recovered), StorageError> {
         Store::open_on(lock(dir)?, options)
+    }
+
+    /// What a server would begin with on this directory; nothing of it is changed, and what is damaged is an error.
+    pub fn look(dir: &Path, options: &StoreOptions) -> Result<Recovered, StorageError> {
+        let found = Store::read(&mut Shadow::of(lock(dir)?), options)?;
+        Ok(found.recovered)
     }
 
     /// Whether a directory was formatted, or a server was started on it.

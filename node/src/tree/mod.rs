@@ -327,7 +327,12 @@ impl Tree {
             }
             Body::Join { from, to } => self.join(txn.origin, txn.time_ms, &from, &to),
             Body::Activate => self.activate(observer),
-            Body::Found { members } => self.found(txn.origin, txn.time_ms, &members, observer),
+            Body::Found { members, mark } => {
+                let members = self.members(&members)?;
+                let change = zab::Change::Found { members, mark };
+                let (view, asked) = (self.view(), (txn.origin, txn.time_ms));
+                self.change_members(&view, change, asked, observer)
+            }
             body => self.apply_body(txn.time_ms, body, observer),
         }
     }
@@ -446,19 +451,7 @@ impl Tree {
         self.change_members(&view, zab::Change::Activate, (asker, time_ms), observer)
     }
 
-    /// The ensemble is another from here on.
-    fn found(
-        &mut self,
-        asker: Origin,
-        time_ms: i64,
-        members: &str,
-        observer: &mut dyn FnMut(Change<'_>),
-    ) -> Result<Outcome, Diverged> {
-        let change = zab::Change::Found(self.members(members)?);
-        let view = self.view();
-        self.change_members(&view, change, (asker, time_ms), observer)
-    }
-
+    /// Another configuration is in force, and the znode says so.
     fn change_members(
         &mut self,
         before: &zab::View,

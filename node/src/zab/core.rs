@@ -5,7 +5,7 @@ use super::log::Log;
 use super::message::{Candidacy, Evidence, FromLeader, Message, Notification, ToLeader, Vote};
 use super::peers::Peers;
 use super::types::*;
-use super::view::{Change, View, Views};
+use super::view::{Change, Founding, View, Views};
 use bytes::Bytes;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -314,6 +314,18 @@ impl Core {
         self.log.truncate(zxid);
         self.views.truncate(zxid);
         self.disk(DiskOp::Truncate(zxid));
+    }
+
+    /// Tells the layer above of a peer's view, if it is news and of the ensemble whose history is ours.
+    pub(super) fn tell_of_view(&mut self, theirs: &View) {
+        if self.ensemble().is_none_or(|ours| ours == theirs.founded) {
+            self.tell_view(theirs.clone());
+        }
+    }
+
+    /// Whose history this replica holds; nothing before it was brought up to date once.
+    pub(super) fn ensemble(&self) -> Option<Founding> {
+        (self.epochs.current > Epoch(0)).then(|| self.view().founded)
     }
 
     /// Tells the layer above of a view, ours or a peer's, if it is news.

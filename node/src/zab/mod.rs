@@ -28,7 +28,7 @@ pub use types::{
     Arrival, Config, DiskOp, Entry, Epoch, Epochs, Frozen, Input, Millis, NodeId, Output, Piece,
     Reading, Recovered, Snapshot, Status, Stored, Ticket, Zxid,
 };
-pub use view::{Change, View};
+pub use view::{Change, Founding, View};
 
 /// A protocol bug planted on purpose, to prove that tests and harness catch it.
 #[cfg(feature = "bugs")]

@@ -7,7 +7,7 @@ use super::learner::Follower;
 use super::members::Members;
 use super::message::{FromLeader, Message, Notification, Standing, ToLeader, Vote};
 use super::types::*;
-use super::view::View;
+use super::view::{Founding, View};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
@@ -186,6 +186,11 @@ impl Replica {
         }
     }
 
+    /// Whose history this replica holds; nothing before it was brought up to date once.
+    pub fn ensemble(&self) -> Option<Founding> {
+        self.core.ensemble()
+    }
+
     /// Who counts, by this replica's log.
     pub fn view(&self) -> &View {
         self.core.view()
@@ -301,7 +306,7 @@ impl Replica {
         self.core
             .peers
             .hear(self.core.now, from, notification.clone());
-        self.core.tell_view(View::clone(&notification.view));
+        self.core.tell_of_view(&notification.view);
         if let Role::Looking(election) = &mut self.role {
             return election.notified(&mut self.core, from, &notification);
         }

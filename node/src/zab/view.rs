@@ -54,7 +54,21 @@ pub enum Change {
     Activate,
     /// These are the members from here on, and nobody of before agreed to it: the history goes on as that of another ensemble, because a
     /// majority of the one before is lost for good. No leader proposes it.
-    Found(Members),
+    Found {
+        /// Who.
+        members: Members,
+        /// Chosen at random: two that are founded on two disks of the same ensemble are not the same.
+        mark: u64,
+    },
+}
+
+/// Which ensemble a history is of. Histories that differ in it are of different ensembles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Founding {
+    /// The zxid of the last [`Change::Found`]; 0: there was none.
+    pub zxid: Zxid,
+    /// Its mark.
+    pub mark: u64,
 }
 
 /// Who counts, by the history up to some entry.
@@ -66,8 +80,8 @@ pub struct View {
     pub members: Members,
     /// The members to come, while a change is under way.
     pub next: Option<Members>,
-    /// The zxid of the last [`Change::Found`]; 0: there was none. Histories that differ in it are of different ensembles.
-    pub founded: Zxid,
+    /// Which ensemble it is.
+    pub founded: Founding,
 }
 
 impl View {
@@ -77,7 +91,7 @@ impl View {
             version: Zxid::ZERO,
             members,
             next: None,
-            founded: Zxid::ZERO,
+            founded: Founding::default(),
         }
     }
 
@@ -97,11 +111,11 @@ impl View {
                 next: None,
                 founded: self.founded,
             },
-            (Change::Found(members), _) => View {
+            (Change::Found { members, mark }, _) => View {
                 version: zxid,
                 members,
                 next: None,
-                founded: zxid,
+                founded: Founding { zxid, mark },
             },
             _ => self.clone(),
         }
@@ -235,13 +249,18 @@ mod tests {
         let view = View::initial(members(&[1, 2, 3]));
         let joint = view.after(z(1), join(&[1, 2, 3], &[3, 4, 5]));
         for before in [view, joint] {
-            let alone = before.after(z(2), Change::Found(members(&[3])));
-            assert_eq!((alone.founded, &alone.next), (z(2), &None));
+            let found = |mark| Change::Found {
+                members: members(&[3]),
+                mark,
+            };
+            let alone = before.after(z(2), found(7));
+            assert_ne!(alone.founded, before.after(z(2), found(8)).founded);
+            assert_eq!((alone.founded.zxid, &alone.next), (z(2), &None));
             assert!(alone.is_quorum(|id| id == NodeId(3)));
             let grown = alone
                 .after(z(3), join(&[3], &[3, 6]))
                 .after(z(4), Change::Activate);
-            assert_eq!((grown.founded, grown.version), (z(2), z(4)));
+            assert_eq!((grown.founded, grown.version), (alone.founded, z(4)));
         }
     }
 

@@ -80,7 +80,7 @@ impl World {
     pub(crate) fn saw_change(&mut self, node: usize, entry: &Entry) {
         match layer::change(&entry.txn) {
             // Nobody founds an ensemble anew here: that is done to a disk while no server runs.
-            None | Some(Change::Found(_)) => {}
+            None | Some(Change::Found { .. }) => {}
             Some(Change::Join { from, to }) => {
                 self.coverage.hit(Situation::ChangeCommitted);
                 if from.voters.is_disjoint(&to.voters) {
