@@ -104,3 +104,130 @@ fn a_get_that_does_not_tell_which_write_it_shows_is_refused() {
     let text = finding.details["misfit"]["text"].as_str().unwrap();
     assert!(text.contains("`mzxid`"), "{text}");
 }
+
+/// Lines of `process type f path value zxid`, with further fields behind that; each process has a session of its own.
+fn story(lines: &[&str]) -> History {
+    let mut text = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        let mut words = line.splitn(6, ' ');
+        let mut word = || words.next().unwrap();
+        let (process, kind, f, path, value) = (word(), word(), word(), word(), word());
+        let more = words.next().map(|more| format!(",{more}"));
+        let key = match path {
+            "-" => String::new(),
+            path => format!(r#","key":"{path}""#),
+        };
+        text += &format!(
+            r#"{{"index":{index},"time":{index},"process":{process},"type":"{kind}","f":"{f}"{key},"value":{value},"session":"s{process}"{}}}"#,
+            more.unwrap_or_default()
+        );
+        text.push('\n');
+    }
+    read(&text)
+}
+
+const NO_NODE: &str = r#"2 ok get PATH null "zxid":8,"error":"NoNode""#;
+
+#[test]
+fn a_znode_goes_with_its_session_whoever_wrote_it_last_and_whether_its_create_was_answered() {
+    let lost_create = [
+        r#"1 invoke create /e 1 "ephemeral":true"#,
+        "1 info create /e 1",
+    ];
+    let created = [
+        r#"1 invoke create /e 1 "ephemeral":true"#,
+        r#"1 ok create /e 1 "zxid":5"#,
+    ];
+    let lost_set = ["3 invoke set /e 2", "3 info set /e 2"];
+    let set = ["3 invoke set /e 2", r#"3 ok set /e 2 "zxid":6"#];
+    let shown = |zxid: u32, value: u32| {
+        let told = format!(r#"2 ok get /e {value} "zxid":{zxid},"mzxid":{zxid}"#);
+        ["2 invoke get /e null".to_owned(), told]
+    };
+    let closed = ["1 invoke close - null", r#"1 ok close - null "zxid":7"#];
+    let half_closed = ["1 invoke close - null", "1 info close - null"];
+    let none = NO_NODE.replace("PATH", "/e");
+    let gone = ["2 invoke get /e null", &none];
+    let still = [
+        "2 invoke get /e null",
+        r#"2 ok get /e 1 "zxid":8,"mzxid":5"#,
+    ];
+    let (first, second) = (shown(5, 1), shown(6, 2));
+    let first = [&*first[0], &*first[1]];
+    let second = [&*second[0], &*second[1]];
+    let valid = [
+        vec![lost_create, first, closed, gone],
+        vec![lost_create, first, half_closed, gone],
+        vec![created, lost_set, second, closed, gone],
+        vec![created, lost_set, second, half_closed, gone],
+        // The create is not shown, but what was made of its znode.
+        vec![lost_create, set, closed, gone],
+        vec![lost_create, set, half_closed, gone],
+        vec![lost_create, lost_set, second, closed, gone],
+        vec![lost_create, first, lost_set, second, closed, gone],
+        // Nobody knows which of the two made it.
+        vec![
+            lost_create,
+            ["3 invoke create /e 1", "3 info create /e 1"],
+            first,
+            closed,
+            gone,
+        ],
+        vec![
+            lost_create,
+            ["3 invoke create /e 1", "3 info create /e 1"],
+            first,
+            closed,
+            still,
+        ],
+    ];
+    for parts in valid {
+        let lines = parts.concat();
+        let finding = judge("session-order", &story(&lines));
+        assert_eq!(finding.verdict, Verdict::Valid, "{}", lines.join("\n"));
+    }
+    let invalid = [
+        vec![lost_create, first, gone],
+        vec![lost_create, first, closed, still],
+        vec![
+            ["1 invoke create /e 1", "1 info create /e 1"],
+            first,
+            closed,
+            gone,
+        ],
+        vec![created, lost_set, second, gone],
+    ];
+    for parts in invalid {
+        let lines = parts.concat();
+        let finding = judge("session-order", &story(&lines));
+        assert_eq!(validity(&finding), Some(false), "{}", lines.join("\n"));
+    }
+}
+
+#[test]
+fn so_does_one_whose_name_only_others_tell() {
+    let path = "/q/n-0000000001";
+    let none = NO_NODE.replace("PATH", path);
+    let asked = format!("2 invoke get {path} null");
+    let shown = format!(r#"2 ok get {path} 1 "zxid":5,"mzxid":5"#);
+    let set = format!(r#"3 ok set {path} 2 "zxid":6"#);
+    let sets = format!("3 invoke set {path} 2");
+    let made = [
+        r#"1 invoke create /q/n- 1 "sequential":true,"ephemeral":true"#,
+        "1 info create /q/n- 1",
+    ];
+    for (seen, closes) in [
+        ([&*asked, &*shown], "1 info close - null"),
+        ([&*asked, &*shown], r#"1 ok close - null "zxid":7"#),
+        ([&*sets, &*set], "1 info close - null"),
+        ([&*sets, &*set], r#"1 ok close - null "zxid":7"#),
+    ] {
+        let closed = ["1 invoke close - null", closes];
+        let lines = [made, seen, closed, [&*asked, &*none]].concat();
+        let finding = judge("session-order", &story(&lines));
+        assert_eq!(finding.verdict, Verdict::Valid, "{}", lines.join("\n"));
+        let lines = [made, seen, [&*asked, &*none]].concat();
+        let finding = judge("session-order", &story(&lines));
+        assert_eq!(validity(&finding), Some(false), "{}", lines.join("\n"));
+    }
+}

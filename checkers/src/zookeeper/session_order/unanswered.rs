@@ -13,6 +13,8 @@ pub(super) struct Shown {
     pub(super) zxid: Zxid,
     /// Its place among the operations; where several would do, that of the first one, which real time forbids last.
     pub(super) write: usize,
+    /// All that would do, in the order of their invocations.
+    pub(super) choices: Vec<usize>,
     /// The znodes that reads show with this zxid: all that is known of what it changed.
     pub(super) paths: Vec<PathId>,
 }
@@ -42,6 +44,7 @@ pub(super) fn shown(decoded: &Decoded<'_>, known: &BTreeMap<Zxid, usize>) -> Vec
         Shown {
             zxid: *zxid,
             write: matching.choices[*at][0],
+            choices: matching.choices[*at].clone(),
             paths: sights.iter().map(|(path, _)| *path).collect(),
         }
     };
@@ -150,6 +153,28 @@ pub(super) fn written(
             path: made, data, ..
         } => (*made == path).then_some(*data),
         Step::Delete { .. } | Step::Check { .. } => None,
+    })
+}
+
+/// Whether a write, if it made this znode, made an ephemeral one; none if it makes no znode there.
+pub(super) fn creates(decoded: &Decoded<'_>, at: usize, path: PathId) -> Option<bool> {
+    let Call::Write(write) = &decoded.ops[at].call else {
+        return None;
+    };
+    write.steps().iter().rev().find_map(|step| match step {
+        Step::Create {
+            asked,
+            path: made,
+            ephemeral,
+            ..
+        } => {
+            let is_made = match made {
+                Some(made) => *made == path,
+                None => number(asked, decoded.paths.name(path)).is_some(),
+            };
+            is_made.then_some(*ephemeral)
+        }
+        _ => None,
     })
 }
 

@@ -1,9 +1,9 @@
 //! All writes that took effect, in the order of their zxids, over all znodes.
 
 use super::super::call::{Call, DataId, Look, Op, Outcome, PathId, SessionId, Step, Write, Zxid};
-use super::super::decode::Decoded;
+use super::super::decode::{Decoded, number};
 use super::Breaches;
-use super::unanswered::{self, written};
+use super::unanswered::{self, Shown, creates, written};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
@@ -15,6 +15,56 @@ enum Left {
     Nothing,
 }
 
+/// Lines from which on sessions may have ended, by session.
+#[derive(Default)]
+struct Ends {
+    by_session: FxHashMap<SessionId, u64>,
+    first: Option<u64>,
+}
+
+impl Ends {
+    /// Those of the closes that are asked for.
+    fn of(decoded: &Decoded<'_>, counts: impl Fn(&Op<'_>) -> bool) -> Ends {
+        let mut ends = Ends::default();
+        for op in decoded.ops.iter().filter(|op| counts(op)) {
+            if let Call::Write(Write::Close) = op.call {
+                let line = ends.by_session.entry(op.session).or_insert(u64::MAX);
+                *line = op.inv().min(*line);
+                ends.first = Some(ends.first.unwrap_or(u64::MAX).min(op.inv()));
+            }
+        }
+        ends
+    }
+
+    fn of_session(&self, session: SessionId) -> Option<u64> {
+        self.by_session.get(&session).copied()
+    }
+
+    /// Where the session that an operation without an answer ran in may have ended.
+    fn of_lost(&self, op: &Op<'_>) -> Option<u64> {
+        match names_session(op) {
+            true => self.of_session(op.session),
+            false => self.first,
+        }
+    }
+}
+
+/// Whether an operation's own lines say which session it ran in; else it is only likely to be its process's last one.
+fn names_session(op: &Op<'_>) -> bool {
+    let (asked, told) = (op.operation.invocation(), op.operation.completion());
+    asked.text("session").is_some() || told.is_some_and(|told| told.text("session").is_some())
+}
+
+/// Who owns a znode that an unanswered write was seen to have changed.
+enum Owner {
+    /// Whoever owned it before: no znode was made.
+    Before,
+    Session(SessionId),
+    /// Nobody: it is not ephemeral.
+    Nobody,
+    Unknown,
+}
+
 /// The writes by zxid; operations by their places.
 pub(super) struct Writes<'a, 'h> {
     decoded: &'a Decoded<'h>,
@@ -23,7 +73,7 @@ pub(super) struct Writes<'a, 'h> {
     data: FxHashMap<PathId, BTreeMap<Zxid, (usize, Left)>>,
     /// By znode: the writes that made or took away children of it.
     children: FxHashMap<PathId, BTreeMap<Zxid, usize>>,
-    /// By znode: the first line with which an unanswered write may have taken it away.
+    /// By znode: the first line with which a write may have taken it away of which that is not certain.
     perhaps_gone: FxHashMap<PathId, u64>,
     /// For each zxid, in order: among the writes up to it, the one that was invoked last.
     latest: Vec<(Zxid, usize)>,
@@ -57,9 +107,10 @@ impl<'a, 'h> Writes<'a, 'h> {
             indeterminate: shown.len(),
         };
         writes.against_real_time(breaches);
-        let shown = shown.into_iter().map(|shown| (shown.zxid, shown.paths));
-        writes.index_unanswered();
-        writes.index(&shown.collect());
+        let closes = Ends::of(decoded, |op| op.took_effect() || op.may_take_effect());
+        writes.index_unanswered(&shown, &closes);
+        let shown = shown.into_iter().map(|shown| (shown.zxid, shown));
+        writes.index(&shown.collect(), &closes);
         writes
     }
 
@@ -84,7 +135,7 @@ impl<'a, 'h> Writes<'a, 'h> {
     }
 
     /// What each write changed; of unanswered ones, what it was seen to have changed is given.
-    fn index(&mut self, shown: &FxHashMap<Zxid, Vec<PathId>>) {
+    fn index(&mut self, shown: &FxHashMap<Zxid, Shown>, closes: &Ends) {
         let mut owned: FxHashMap<SessionId, Vec<PathId>> = FxHashMap::default();
         let mut owner: FxHashMap<PathId, SessionId> = FxHashMap::default();
         let all: Vec<(Zxid, usize)> = self.by_zxid.iter().map(|(zxid, at)| (*zxid, *at)).collect();
@@ -94,8 +145,28 @@ impl<'a, 'h> Writes<'a, 'h> {
                 continue;
             };
             if !op.took_effect() {
-                for path in shown.get(&zxid).into_iter().flatten() {
-                    owner.remove(path);
+                let Some(shown) = shown.get(&zxid) else {
+                    continue;
+                };
+                for path in &shown.paths {
+                    let made_by = self.owner_after(shown, *path);
+                    let before = match made_by {
+                        Owner::Before => None,
+                        _ => owner.remove(path),
+                    };
+                    match made_by {
+                        Owner::Session(session) => {
+                            owner.insert(*path, session);
+                            owned.entry(session).or_default().push(*path);
+                        }
+                        // It may still be the znode that was there before.
+                        Owner::Unknown => {
+                            if let Some(end) = before.and_then(|before| closes.of_session(before)) {
+                                self.perhaps_gone_by(*path, end);
+                            }
+                        }
+                        Owner::Before | Owner::Nobody => {}
+                    }
                     if let Some(data) = written(self.decoded, at, *path).next_back() {
                         self.changed(*path, zxid, at, Left::Data(data), false);
                     }
@@ -139,6 +210,23 @@ impl<'a, 'h> Writes<'a, 'h> {
         }
     }
 
+    /// Only a write that makes a znode gives it another owner.
+    fn owner_after(&self, shown: &Shown, path: PathId) -> Owner {
+        let mut creates = shown
+            .choices
+            .iter()
+            .map(|at| creates(self.decoded, *at, path));
+        match (&shown.choices[..], creates.next().flatten()) {
+            ([at], Some(true)) if names_session(&self.decoded.ops[*at]) => {
+                Owner::Session(self.decoded.ops[*at].session)
+            }
+            ([_], Some(true)) => Owner::Unknown,
+            ([_], Some(false)) => Owner::Nobody,
+            (_, None) if creates.all(|ephemeral| ephemeral.is_none()) => Owner::Before,
+            _ => Owner::Unknown,
+        }
+    }
+
     /// `is_child`: whether it was made or taken away for certain.
     fn changed(&mut self, path: PathId, zxid: Zxid, at: usize, left: Left, is_child: bool) {
         self.data.entry(path).or_default().insert(zxid, (at, left));
@@ -147,29 +235,66 @@ impl<'a, 'h> Writes<'a, 'h> {
         }
     }
 
-    /// What may have been taken away by writes that nobody knows of.
-    fn index_unanswered(&mut self) {
-        let mut ended: FxHashMap<SessionId, u64> = FxHashMap::default();
-        for op in self.decoded.ops.iter().filter(|op| op.may_take_effect()) {
+    /// What may have been taken away by writes that nobody knows of: by deletes and ends of sessions without an answer; and what
+    /// creates without an answer may have made of sessions that ended.
+    fn index_unanswered(&mut self, shown: &[Shown], closes: &Ends) {
+        let decoded = self.decoded;
+        let unanswered = Ends::of(decoded, |op| op.may_take_effect());
+        // By parent and by the name that was asked for: sequential znodes that nobody was told the name of.
+        let mut nameless: FxHashMap<Option<PathId>, FxHashMap<&str, u64>> = FxHashMap::default();
+        for op in &decoded.ops {
             let Call::Write(write) = &op.call else {
                 continue;
             };
-            if let Write::Close = write {
-                let first = ended.entry(op.session).or_insert(u64::MAX);
-                *first = op.inv().min(*first);
-            }
+            let end = match op.may_take_effect() {
+                true => closes.of_lost(op),
+                false => unanswered.of_session(op.session),
+            };
             for step in write.steps() {
-                if let Step::Delete { path, .. } = step {
-                    self.perhaps_gone_by(*path, op.inv());
+                match (step, end) {
+                    (Step::Delete { path, .. }, _) if op.may_take_effect() => {
+                        self.perhaps_gone_by(*path, op.inv());
+                    }
+                    (
+                        Step::Create {
+                            asked,
+                            path,
+                            parent,
+                            ephemeral: true,
+                            ..
+                        },
+                        Some(end),
+                    ) => match path {
+                        Some(path) => self.perhaps_gone_by(*path, end),
+                        None => {
+                            let all = nameless.entry(*parent).or_default();
+                            let line = all.entry(asked).or_insert(end);
+                            *line = end.min(*line);
+                        }
+                    },
+                    _ => {}
                 }
             }
         }
-        for op in &self.decoded.ops {
-            let (Call::Write(write), Some(end)) = (&op.call, ended.get(&op.session)) else {
+        if nameless.is_empty() {
+            return;
+        }
+        // Others show their names, by reading or writing them.
+        let of_writes = decoded.ops.iter().filter_map(|op| match &op.call {
+            Call::Write(write) => Some(write.steps()),
+            _ => None,
+        });
+        let set = of_writes.flatten().filter_map(|step| match step {
+            Step::Set { path, .. } => Some(*path),
+            _ => None,
+        });
+        let shown = shown.iter().flat_map(|shown| shown.paths.iter().copied());
+        for path in set.chain(shown) {
+            let Some(all) = nameless.get(&decoded.paths.parent(path)) else {
                 continue;
             };
-            for step in write.steps().iter().filter(|step| step.is_ephemeral()) {
-                if let Some(path) = step.path() {
+            for (asked, end) in all {
+                if number(asked, decoded.paths.name(path)).is_some() {
                     self.perhaps_gone_by(path, *end);
                 }
             }
