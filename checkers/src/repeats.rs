@@ -1,9 +1,10 @@
 //! What a completion repeats of its invocation: an answered operation wrote what it was asked to write.
 //!
 //! A completion that says otherwise was recorded wrongly, and would be judged wrongly whichever of the two was believed. But where
-//! only the completion says what was written, that is believed: [`Operation::argument`] is then the completion's.
+//! only the completion says what was written, that is believed: [`Operation::argument`] is then the completion's. And where it
+//! does, a write that was lost without a value may have written anything.
 
-use crate::history::{ListRef, Operation, ValueRef};
+use crate::history::{Kind, ListRef, Operation, ValueRef};
 use crate::verdict::Misfit;
 
 /// Functions whose completion, if it has a value, repeats what was written.
@@ -11,9 +12,35 @@ const WRITES: [&str; 9] = [
     "write", "append", "enqueue", "push", "add", "remove", "put", "set", "create",
 ];
 
-/// Whether an invocation of this function without a value, if its answer has one, was to write that.
+/// Whether an invocation of this function without a value, if its completion has one, was to write that.
 pub(crate) fn is_completed(f: &str) -> bool {
     f == "cas" || WRITES.contains(&f)
+}
+
+/// Refuses a write of which nobody knows what it may have written: it was lost, neither line has a value, and other writes of the
+/// history had theirs from their completions alone.
+pub(crate) fn all_known(operations: &[Operation<'_>]) -> Result<(), Misfit> {
+    let asks_nothing = |operation: &&Operation<'_>| {
+        operation.invocation().value().is_null() && is_completed(operation.f())
+    };
+    let is_told = |operation: &Operation<'_>| !operation.argument().is_null();
+    let mut lost = operations
+        .iter()
+        .filter(|operation| operation.kind() == Kind::Info);
+    let unknown = lost.find(|operation| asks_nothing(operation) && !is_told(operation));
+    let Some(unknown) = unknown else {
+        return Ok(());
+    };
+    match operations.iter().filter(asks_nothing).any(is_told) {
+        true => Err(Misfit::of(
+            unknown,
+            format!(
+                "is a lost `{}` without a value, where only completions say what was written: it may have written anything",
+                unknown.f()
+            ),
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Micro-operations that write.

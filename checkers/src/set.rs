@@ -175,6 +175,7 @@ impl Set {
         operations: &[Operation<'h>],
         values: &mut Values,
     ) -> Result<BTreeMap<&'h str, Parent>, Misfit> {
+        crate::repeats::all_known(operations)?;
         let mut parents: BTreeMap<&str, Parent> = BTreeMap::new();
         for (place, operation) in operations.iter().enumerate() {
             let key = operation.key().unwrap_or("the only set");

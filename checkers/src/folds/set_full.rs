@@ -128,13 +128,14 @@ impl SetFull {
         sums: &mut Sums<'h>,
     ) -> Result<(), Unjudged> {
         let refused = |operation, text: String| Unjudged::Misfit(Misfit::of(operation, text));
+        crate::repeats::all_known(operations).map_err(Unjudged::Misfit)?;
         let mut adds = Vec::new();
         let mut reads: Vec<(Operation<'h>, Lists<'h>)> = Vec::new();
         for operation in operations {
             crate::repeats::check(operation).map_err(Unjudged::Misfit)?;
             match operation.f() {
                 "add" => {
-                    added(operation).map_err(|text| refused(operation, text))?;
+                    added(operation, NAME).map_err(|text| refused(operation, text))?;
                     adds.push(*operation);
                 }
                 "read" if operation.is_ok() => {

@@ -47,6 +47,9 @@ impl Checker for TotalQueue {
             Ok(operations) => operations,
             Err(finding) => return *finding,
         };
+        if let Err(misfit) = crate::repeats::all_known(&operations) {
+            return Finding::misfit(NAME, misfit);
+        }
         let mut queues: BTreeMap<Option<&str>, Queue<'_>> = BTreeMap::new();
         for operation in &operations {
             if let Err(misfit) = crate::repeats::check(operation) {

@@ -99,12 +99,15 @@ impl<'h> Operation<'h> {
         self.invocation().key_id()
     }
 
-    /// What was asked; of a write whose invocation has no value and whose answer has one, the answer's: some recorders choose what
-    /// is written when they send it, and Knossos completes such histories so, too.
+    /// What was asked; of a write whose invocation has no value and whose completion has one, the completion's, if the write
+    /// happened or may have: some recorders choose what is written when they send it, and Knossos completes such histories so, too.
     pub fn argument(&self) -> ValueRef<'h> {
         let asked = self.invocation().value();
-        match self.result() {
-            Some(told) if asked.is_null() && is_completed(self.f()) => told,
+        if !asked.is_null() || !is_completed(self.f()) {
+            return asked;
+        }
+        match self.completion() {
+            Some(told) if told.kind() != Kind::Fail => told.value(),
             _ => asked,
         }
     }

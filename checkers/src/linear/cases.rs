@@ -33,6 +33,7 @@ pub(super) fn cases<'h, M: Model>(
     operations: &[Operation<'h>],
     values: &mut Values,
 ) -> Result<Vec<Case<'h, M>>, Misfit> {
+    crate::repeats::all_known(operations)?;
     let closed = closed_sessions(history, operations);
     let mut by_key: Vec<Option<Case<'h, M>>> = Vec::new();
     by_key.resize_with(history.keys().len() + 1, || None);

@@ -12,7 +12,7 @@ use serde_json::Value;
 ///
 /// What it proves: never were more permits out than there are, and none came back that was not out, in one order that agrees
 /// with real time. Permits have no owners: who acquires them need not be who releases them. The value of a call is the number
-/// of permits, 1 where it is `null`. An acquire that is `ok` with an error found too few, such a release gave back more than
+/// of permits; where it is `null` that is 1, whatever the answer has. An acquire that is `ok` with an error found too few, such a release gave back more than
 /// were out. There are 2 permits unless the initial value says otherwise. In n log n steps
 /// where permits are taken one by one and no call was refused; by searching otherwise.
 ///
@@ -77,10 +77,8 @@ impl Model for Semaphore {
     }
 
     fn call(&self, operation: &Operation<'_>, _: &mut Values) -> Result<Option<Call>, String> {
-        let argument = match (operation.argument(), operation.result()) {
-            (asked, Some(told)) if asked.is_null() => told,
-            (asked, _) => asked,
-        };
+        // An answer to null may be anything: the permit's number, who has it.
+        let argument = operation.argument();
         let permits = match argument.is_null() {
             true => Some(1),
             false => argument.as_u64(),

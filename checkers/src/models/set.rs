@@ -73,13 +73,13 @@ pub(crate) enum Added {
 }
 
 /// What an `add` shows; of one that was not answered, what it may have done.
-pub(crate) fn added(operation: &Operation<'_>) -> Result<Added, String> {
+pub(crate) fn added(operation: &Operation<'_>, model: &str) -> Result<Added, String> {
     match refused(operation) {
         Some(error) if IN.contains(&error) => Ok(Added::Already),
         Some("NoNode") => Ok(Added::Nowhere),
         Some(_) => Err(unknown_error(
             operation,
-            "set",
+            model,
             "NodeExists, exists, present and NoNode (add)",
         )),
         None if unchanged(operation) => Ok(Added::Already),
@@ -120,7 +120,7 @@ impl Model for Set {
         match operation.f() {
             "add" => {
                 let element = values.id(argument);
-                Ok(match added(operation)? {
+                Ok(match added(operation, self.name())? {
                     Added::New if self.is_change(operation) => Some(Call::Added(element)),
                     Added::New => Some(Call::Put(element)),
                     Added::Already => Some(Call::SawIn(element)),
@@ -133,7 +133,7 @@ impl Model for Set {
                     Some(error) if OUT.contains(&error) => Ok(Some(Call::SawOut(element))),
                     Some(_) => Err(unknown_error(
                         operation,
-                        "set",
+                        self.name(),
                         "NoNode, absent and missing (remove)",
                     )),
                     None if unchanged(operation) => Ok(Some(Call::SawOut(element))),

@@ -97,7 +97,8 @@ impl Parent {
             element.failed = Some(place);
             return Ok(());
         }
-        match added(operation)? {
+        let model = if once { "set-once" } else { "set" };
+        match added(operation, model)? {
             // That the parent is not there yet, or not any more, is no sight of the element.
             Added::Nowhere => element.failed = Some(place),
             Added::Already => {

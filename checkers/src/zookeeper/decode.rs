@@ -74,6 +74,7 @@ pub(super) struct Decoded<'h> {
 
 /// Decodes all operations; failed ones stay in their places, for they say that their session was alive.
 pub(super) fn decode<'h>(operations: &[Operation<'h>]) -> Result<Decoded<'h>, Misfit> {
+    crate::repeats::all_known(operations)?;
     let mut decoded = Decoded::default();
     // Answers first: an operation without one ran in the session that its process had.
     for operation in operations {

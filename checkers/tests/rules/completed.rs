@@ -51,12 +51,77 @@ fn a_write_of_null_that_was_answered_by_null_wrote_null() {
 }
 
 #[test]
-fn what_a_lost_write_would_have_written_is_filled_in_by_nothing() {
-    let mut story = Story::default();
-    story.ask(1, "write", "a", NULL, NULL);
-    story.line(Process::Client(1), Kind::Info, "write", "a", json!(2), NULL);
-    story.done(2, "read", "a", (NULL, NULL), (json!(2), NULL));
-    assert_eq!(said(&judge("register", &story.history)), "nonlinearizable");
+fn a_lost_write_whose_value_only_its_completion_tells_may_have_written_that() {
+    for (kind, expected) in [(Kind::Info, "valid"), (Kind::Fail, "nonlinearizable")] {
+        let mut story = Story::default();
+        story.ask(1, "write", "a", NULL, NULL);
+        story.line(Process::Client(1), kind, "write", "a", json!(2), NULL);
+        story.done(2, "read", "a", (NULL, NULL), (json!(2), NULL));
+        assert_eq!(said(&judge("register", &story.history)), expected);
+    }
+}
+
+#[test]
+fn a_lost_write_without_a_value_may_have_written_anything_where_answers_tell_values() {
+    let lost = |f: &str, others: Value| {
+        let mut story = Story::default();
+        story.lost(1, f, "a", NULL, NULL);
+        story.done(3, f, "a", (others, NULL), (json!(1), NULL));
+        story
+    };
+    for (checker, f, shows, values) in WRITTEN {
+        let (asked, told) = values();
+        let mut story = lost(f, NULL);
+        story.done(2, shows, "a", (asked, NULL), (told, NULL));
+        let said = said(&judge(checker, &story.history));
+        assert!(
+            said.starts_with("unknown") && said.contains("anything"),
+            "{checker}: {said}"
+        );
+    }
+    // Where invocations tell, null is a value as any other.
+    for (value, expected) in [(json!(2), "nonlinearizable"), (NULL, "valid")] {
+        let mut story = lost("write", json!(1));
+        story.done(2, "read", "a", (NULL, NULL), (value, NULL));
+        assert_eq!(said(&judge("register", &story.history)), expected);
+    }
+}
+
+#[test]
+fn a_permit_is_one_whatever_its_answer_is() {
+    for told in [json!({ "client": "n1", "uid": 3 }), json!(7), NULL] {
+        for (times, expected) in [(2, "valid"), (3, "nonlinearizable")] {
+            let mut story = Story::default();
+            for process in 0..times {
+                let answer = (told.clone(), NULL);
+                story.done(process, "acquire", "a", (NULL, NULL), answer);
+            }
+            assert_eq!(
+                said(&judge("semaphore", &story.history)),
+                expected,
+                "{told}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_error_that_no_set_knows_is_told_with_the_set_that_was_asked() {
+    let error = json!({ "error": "Surprise" });
+    for checker in ["set", "set-once", "set-full"] {
+        for f in ["add", "remove"] {
+            if (checker, f) == ("set-full", "remove") {
+                continue;
+            }
+            let mut story = Story::default();
+            story.done(1, f, "a", (json!(1), NULL), (json!(1), error.clone()));
+            let said = said(&judge(checker, &story.history));
+            assert!(
+                said.contains(&format!("the model {checker} cannot")),
+                "{checker}, {f}: {said}"
+            );
+        }
+    }
 }
 
 /// Checker and function of an answer that says another write than was asked for.

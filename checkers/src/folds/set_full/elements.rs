@@ -95,7 +95,8 @@ impl<'h> Elements<'h> {
         for add in adds {
             let value = add.argument();
             // An element that is there already is no news: an answer like NodeExists counts as a read of it would.
-            let answered = add.is_ok() && matches!(added(add), Ok(Added::New | Added::Already));
+            let answered =
+                add.is_ok() && matches!(added(add, "set-full"), Ok(Added::New | Added::Already));
             if add.kind() == Kind::Fail || (add.is_ok() && !answered) {
                 failed.entry(value).or_insert(*add);
                 continue;
