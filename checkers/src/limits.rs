@@ -17,6 +17,8 @@ pub(crate) enum Stop {
     Late(String),
     /// This needed so many bytes, of so many.
     Full(String, u64, u64),
+    /// This takes too many steps, for this reason.
+    Long(String, String),
 }
 
 impl fmt::Display for Stop {
@@ -31,6 +33,7 @@ impl fmt::Display for Stop {
                 size(*held),
                 size(*limit)
             ),
+            Stop::Long(during, why) => write!(f, "{during} takes too many steps: {why}"),
         }
     }
 }

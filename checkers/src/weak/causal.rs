@@ -3,7 +3,7 @@
 //! Transactions are visited so that all that leads to one comes before it. Each has a vector clock: how much of every chain it
 //! knows. A chain is a session; but a session that has ended lends its chain to the next that begins with knowledge of its end,
 //! since clients whose operations were lost go on under new processes, and clocks would grow without end. A clock is dropped as
-//! soon as nobody needs it.
+//! soon as nobody needs it. Where there are thousands of chains all the same, it stops rather than take steps in the square.
 //!
 //! A list shows every element's writer, not only the last one's: a list that has an element shows that it was there. Each
 //! prefix of a list is a node of its own, so that this costs no more than the elements.
@@ -157,6 +157,8 @@ struct Walk<'f, 't, 'h> {
     edges: Vec<Edge>,
     /// Whether any read could have missed a write other than what it shows.
     compared: bool,
+    /// How many chains were looked at, in clocks and by reads.
+    steps: u64,
 }
 
 /// What causal consistency asks for.
@@ -168,6 +170,10 @@ pub(super) struct Demands {
     /// Whether any read could have missed a write other than what it shows.
     pub(super) compared: bool,
 }
+
+/// So many chains are never too many. With more, each transaction may look at so many in the mean, and all at [`FREE`] beside.
+const CHAINS: usize = 4_096;
+const FREE: u64 = 1 << 26;
 
 /// How many ended chains a new session looks at.
 const LOOKED_AT: usize = 16;
@@ -191,6 +197,7 @@ pub(super) fn causal(
         written: (0..facts.txns.keys()).map(|_| Vec::new()).collect(),
         edges: Vec::new(),
         compared: false,
+        steps: 0,
     };
     for (txn, session) in facts.session.iter().enumerate() {
         walk.to_come[*session as usize] += u32::from(facts.happened[txn]);
@@ -200,9 +207,13 @@ pub(super) fn causal(
     let mut spare: Vec<Clock> = Vec::new();
     const DURING: &str = "the comparison of what each transaction knows";
     let (mut clock_of_wall, mut held) = (limits.clock(), 0_usize);
+    let most = FREE + (CHAINS * needed.len()) as u64;
     for node in causes.in_order() {
         if clock_of_wall.is_late() {
             return Err(Stop::Late(DURING.to_owned()));
+        }
+        if walk.lengths.len() > CHAINS && walk.steps > most {
+            return Err(Stop::Long(DURING.to_owned(), unordered()));
         }
         let is_txn = (node as usize) < facts.len();
         if is_txn && !facts.happened[node as usize] {
@@ -228,6 +239,7 @@ pub(super) fn causal(
         if is_txn {
             walk.transaction(node, &mut clock, causes.needed[node as usize] > 0);
         }
+        walk.steps += clock.len() as u64;
         match needed[node as usize] {
             0 => spare.push(clock),
             _ => {
@@ -244,11 +256,18 @@ pub(super) fn causal(
     })
 }
 
+fn unordered() -> String {
+    format!(
+        "more than {CHAINS} transactions, or sessions, were read from that know nothing of each other"
+    )
+}
+
 impl Walk<'_, '_, '_> {
     /// Whoever leads to nobody needs no place on a chain.
     fn transaction(&mut self, txn: Txn, clock: &mut Clock, leads_on: bool) {
         let facts = self.facts;
         for read in facts.reads(txn) {
+            self.steps += self.written[read.key as usize].len() as u64;
             for on_chain in &self.written[read.key as usize] {
                 let known = clock.get(on_chain.chain as usize).copied().unwrap_or(0);
                 let visible = on_chain

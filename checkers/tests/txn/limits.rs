@@ -121,3 +121,43 @@ fn a_deadline_is_overrun_by_little() {
         begun.elapsed()
     );
 }
+
+#[test]
+fn many_transactions_that_know_nothing_of_each_other_take_no_steps_in_the_square() {
+    let pairs = |count: u32| {
+        let mut lines = String::new();
+        for value in 0..count {
+            for micro in [
+                format!(r#"["w","x",{value}]"#),
+                format!(r#"["r","x",{value}]"#),
+            ] {
+                for kind in ["invoke", "ok"] {
+                    lines += &format!(
+                        "{{\"process\":0,\"type\":\"{kind}\",\"f\":\"txn\",\"value\":[{micro}]}}\n"
+                    );
+                }
+            }
+        }
+        History::read(lines.as_bytes()).unwrap().0
+    };
+    let parameters = Parameters {
+        consistency: vec!["causal".to_owned()],
+        ..Parameters::default()
+    };
+    let judge = |count| {
+        let budget = Budget {
+            states: 1_000_000,
+            bytes: 1 << 32,
+            deadline: None,
+        };
+        let checker = by_name("rw-register", &parameters).unwrap();
+        checker.check(&pairs(count), &budget).verdict
+    };
+    assert_eq!(judge(2_000), Verdict::Valid);
+    let begun = Instant::now();
+    let Verdict::Unknown(reasons) = judge(20_000) else {
+        panic!("it takes more steps than are allowed");
+    };
+    assert!(reasons[0].text.contains("too many steps"), "{reasons:?}");
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}
