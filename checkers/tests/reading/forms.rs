@@ -279,6 +279,22 @@ fn a_function_that_is_nil_is_one_that_is_missing() {
 }
 
 #[test]
+fn a_transaction_behind_a_key_needs_no_function_either() {
+    let with = |f: &str| {
+        format!(
+            "{{:process 0 :type :invoke {f} :value [1 [[:append :x 1]]]}}\n{{:process 0 :type :ok {f} :value [1 [[:append :x 1]]]}}\n"
+        )
+    };
+    let (expected, _) = read(&with(":f :txn"));
+    assert_eq!(expected.event(0).value(), json!([["append", "x", 1]]));
+    for f in [":f nil", ""] {
+        let (history, notes) = read(&with(f));
+        assert_eq!(history, expected, "{f}");
+        assert!(notes.contains(&Note::Independent { keys: 1 }), "{notes:?}");
+    }
+}
+
+#[test]
 fn values_that_only_look_like_tuples_are_left_alone() {
     let histories = [
         // Compare-and-sets of one register.

@@ -67,7 +67,7 @@ pub(super) fn complete(draft: &mut Draft, block: &mut Block) -> Result<(), Strin
     }
     if draft.f == NONE {
         let value = ValueRef::new(block.writer.arena(), draft.value);
-        if !is_transaction(value) {
+        if !is_transaction(value) && !is_keyed_transaction(value) {
             return Err("the event has no function f".to_owned());
         }
         draft.f = block.functions.text("txn");
@@ -86,6 +86,16 @@ pub(super) fn is_transaction(value: ValueRef<'_>) -> bool {
     value
         .as_list()
         .is_some_and(|list| !list.is_empty() && list.iter().all(is_micro))
+}
+
+/// Whether a value is `[key [micro-operations]]`: a transaction behind a key.
+fn is_keyed_transaction(value: ValueRef<'_>) -> bool {
+    let pair = value.as_list().filter(|pair| pair.len() == 2);
+    pair.and_then(|pair| pair.get(0).zip(pair.get(1)))
+        .is_some_and(|(key, value)| {
+            let is_key = key.as_str().is_some() || key.as_i64().is_some();
+            is_key && is_transaction(value)
+        })
 }
 
 /// Reads a chunk of lines `process type f value [error]`, each maybe after what a logger put before it.
