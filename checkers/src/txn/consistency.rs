@@ -21,7 +21,9 @@
 //! | cursor stability | G1, or cycle of one `rw` and of `ww`, all of one key (G-cursor) |
 //! | PL-3U | G1, or cycle with any `rw` and at most one transaction that only reads (G-update) |
 //!
-//! (After each `rw` of the first four, `ww` of the same key may stand: they read what is older still.) From Cerone and Gotsman,
+//! (After each `rw` of the first four, `ww` of the same key may stand: they read what is older still. Of lists, the `wr` of read atomic
+//! is from the last element's writer, and any `wr` of causal may be a `ww` of a list that was read: who has read a list has read from
+//! the writers of all its elements.) From Cerone and Gotsman,
 //! *Analysing Snapshot Isolation*, and Biswas and Enea, *On the Complexity of Checking Transactional Consistency*. Monotonic view
 //! (PL-2L) and monotonic snapshot reads (PL-MSR) depend on the order of operations within transactions, which the graph does not
 //! have: where there is a G-single, or a G-nonadjacent, they are not decided.

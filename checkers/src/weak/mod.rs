@@ -63,9 +63,9 @@ use serde_json::{Map, Value, json};
 pub enum Level {
     /// What a transaction reads later is not older than what it has read before.
     ReadCommitted,
-    /// All of a transaction is visible, or nothing; a session's own transactions are.
+    /// All of a transaction is visible, or nothing; a session's own transactions are. Who reads a list reads from its last writer.
     ReadAtomic,
-    /// With a transaction, all that led to it is visible.
+    /// With a transaction, all that led to it is visible. Who reads a list reads from the writers of all its elements.
     Causal,
 }
 

@@ -8,6 +8,8 @@
 //! - read atomic: what T3 reads from anywhere, and what its session did before;
 //! - causal: all that leads to T3 by session order and reads.
 //!
+//! Of a list, the first two take T3 to have read from the last element's writer alone, causal from every element's.
+//!
 //! The edges T2 → T1 need not all be listed; the ones that follow from others are left out, as in AWDIT (Møldrup &
 //! Pavlogiannis, PLDI 2025): O(n^{3/2}) for the first two. The level holds exactly if all edges together have no cycle.
 

@@ -73,8 +73,8 @@ impl Arrow for Step {
 /// The last two hold across keys too: who has seen a write (or anything that led to it, by sessions and reads) sees all that its process
 /// had written and read before. What a transaction does is taken one by one, in its order.
 ///
-/// What it proves: an anomaly is one under every order of versions; without any there is an order of each key's versions in
-/// which all sessions go forward. What it cannot: say anything of real time.
+/// What it proves: an anomaly is one under every order of versions; without any there is one order of all writes in which
+/// all sessions go forward, and so an order of each key's versions. What it cannot: say anything of real time.
 /// What it needs: transactions over lists or registers, no value written twice to one key. Lists tell the order of versions;
 /// of registers the guarantees themselves must have a cycle, which is named after the first guarantee in the table that it needs.
 /// All four are judged together: a system that gives some of them only is not told apart.
