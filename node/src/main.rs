@@ -182,11 +182,9 @@ fn try_main(cli: Cli) -> anyhow::Result<()> {
             Cli::command().render_usage()
         );
     };
-    let Read {
-        config,
-        without_effect,
-        beside,
-    } = read_to_begin(path)?;
+    let read = read_config(path)?;
+    let beside = read.beside(path)?;
+    let (config, without_effect) = (read.config, read.without_effect);
     let zab = zab_config(&cli, &config);
     log_to_stderr();
     if let Some(folder) = beside {
@@ -224,46 +222,42 @@ struct Read {
     config: NodeConfig,
     /// The options in it that have no effect.
     without_effect: Vec<String>,
-    /// Where Apache ZooKeeper's data is, if it is beside this server's.
-    beside: Option<PathBuf>,
-}
-
-/// The configuration of a server that may begin, or go on.
-fn read_to_begin(path: &Path) -> anyhow::Result<Read> {
-    let (config, rest) = read_config(path)?;
-    Ok(Read {
-        beside: keelhaul_node::config::beside(path, &config, &rest.dirs)?,
-        config,
-        without_effect: rest.without_effect,
-    })
-}
-
-/// What a configuration says beside what is done about it.
-struct Rest {
-    without_effect: Vec<String>,
+    /// Where it says that data is.
     dirs: Vec<PathBuf>,
 }
 
-/// The configuration, and the rest of it.
-fn read_config(path: &Path) -> anyhow::Result<(NodeConfig, Rest)> {
+impl Read {
+    /// Where Apache ZooKeeper's data is, if it is beside this server's; a server that has not begun does not begin there.
+    fn beside(&self, path: &Path) -> anyhow::Result<Option<PathBuf>> {
+        Ok(keelhaul_node::config::beside(
+            path,
+            &self.config,
+            &self.dirs,
+        )?)
+    }
+}
+
+fn read_config(path: &Path) -> anyhow::Result<Read> {
     if Zoo::is_meant(path) {
         let zoo = Zoo::read(path)?;
-        let rest = Rest {
+        return Ok(Read {
+            config: zoo.config,
             without_effect: zoo.without_effect,
             dirs: zoo.dirs,
-        };
-        return Ok((zoo.config, rest));
+        });
     }
     let config = NodeConfig::read(path)?;
-    let rest = Rest {
+    Ok(Read {
         without_effect: Vec::new(),
         dirs: vec![config.data_dir.clone()],
-    };
-    Ok((config, rest))
+        config,
+    })
 }
 
 fn format(path: &Path) -> anyhow::Result<()> {
-    let config = read_to_begin(path)?.config;
+    let read = read_config(path)?;
+    read.beside(path)?;
+    let config = read.config;
     offline::format(&config)?;
     println!(
         "formatted {} for server {} of cluster {:?}",
@@ -275,7 +269,7 @@ fn format(path: &Path) -> anyhow::Result<()> {
 }
 
 fn recover(path: &Path, consent: Consent) -> anyhow::Result<()> {
-    let (config, _) = read_config(path)?;
+    let config = read_config(path)?.config;
     log_to_stderr();
     let recovery = offline::recover(&config, consent)?;
     let (id, dir) = (config.id, config.data_dir.display());

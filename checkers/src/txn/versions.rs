@@ -2,7 +2,7 @@
 //!
 //! A source is added whole or not at all: if it makes a circle with what is known already, that is an anomaly, and it is left out.
 
-use super::components::components;
+use super::components::{Components, components};
 use super::input::Token;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::fmt;
@@ -113,20 +113,9 @@ impl Versions {
         let numbers: FxHashSet<Option<u32>> = values
             .map(|value| self.numbers.get(&value).copied())
             .collect();
-        let nodes = self.values.len();
-        let mut starts = vec![0; nodes + 1];
-        for edge in &self.edges {
-            starts[edge.0 as usize + 1] += 1;
-        }
-        for node in 0..nodes {
-            starts[node + 1] += starts[node];
-        }
-        let found = components(nodes, |node, place| {
-            let own = &self.edges[starts[node as usize]..starts[node as usize + 1]];
-            own.get(place as usize).map(|edge| edge.1)
-        });
+        let found = self.components();
         // Each value is a component: their numbers put them in order, the last first.
-        let mut order: Vec<u32> = (0..nodes as u32).collect();
+        let mut order: Vec<u32> = (0..self.values.len() as u32).collect();
         order.retain(|node| numbers.contains(&Some(*node)));
         order.sort_unstable_by_key(|node| found.of[*node as usize]);
         let told = |pair: &[u32]| {
@@ -138,7 +127,7 @@ impl Versions {
         numbers.contains(&None) && numbers.len() > 1 || !order.windows(2).all(told)
     }
 
-    fn circles(&self) -> Vec<Vec<Token>> {
+    fn components(&self) -> Components {
         let nodes = self.values.len();
         let mut starts = vec![0; nodes + 1];
         for edge in &self.edges {
@@ -147,12 +136,16 @@ impl Versions {
         for node in 0..nodes {
             starts[node + 1] += starts[node];
         }
-        let found = components(nodes, |node, place| {
+        components(nodes, |node, place| {
             let own = &self.edges[starts[node as usize]..starts[node as usize + 1]];
             own.get(place as usize).map(|edge| edge.1)
-        });
+        })
+    }
+
+    fn circles(&self) -> Vec<Vec<Token>> {
+        let found = self.components();
         let value = |number: &u32| self.values[*number as usize];
-        let circles = found.cyclic(nodes as u32);
+        let circles = found.cyclic(self.values.len() as u32);
         circles
             .iter()
             .map(|circle| circle.iter().map(value).collect())

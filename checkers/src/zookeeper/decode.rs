@@ -4,9 +4,9 @@ use super::call::{
     Answer, Call, Code, DataId, Look, Op, Outcome, PathId, SessionId, StatSeen, Step, Write, Zxid,
 };
 use super::given::Presumed;
-use crate::history::{EventRef, Kind, Operation, Process, ValueRef};
+use crate::history::{EventRef, History, Kind, Operation, Process, ValueRef};
 use crate::reads::ReadMode;
-use crate::verdict::Misfit;
+use crate::verdict::{Finding, Misfit, some_operations};
 use rustc_hash::FxHashMap;
 use std::borrow::Cow;
 
@@ -70,6 +70,15 @@ pub(super) struct Decoded<'h> {
     data: FxHashMap<ValueRef<'h>, DataId>,
     /// What is presumed of the time before the history where that is doubtful.
     pub(super) presumed: Presumed,
+}
+
+/// A history's operations, decoded; or the finding of `checker` that there are none, or that they cannot be.
+pub(super) fn decoded<'h>(
+    history: &'h History,
+    checker: &str,
+) -> Result<Decoded<'h>, Box<Finding>> {
+    let operations = some_operations(history, checker)?;
+    decode(&operations).map_err(|misfit| Box::new(Finding::misfit(checker, misfit)))
 }
 
 /// Decodes all operations; failed ones stay in their places, for they say that their session was alive.

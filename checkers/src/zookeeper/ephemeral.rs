@@ -1,14 +1,14 @@
 //! Ephemeral znodes: a session's go all at once, with the session, neither too early nor too late.
 
 use super::call::{Call, Op, Outcome, PathId, SessionId, Step, Write, Zxid};
-use super::decode::{Decoded, decode};
+use super::decode::{Decoded, decoded};
 use crate::breaches::Breaches;
 use crate::contract::{self, ReplyZxid};
 use crate::history::{History, Nanos, Operation};
 use crate::parameters::Parameters;
 use crate::reads::ReadMode;
 use crate::timeline::Timeline;
-use crate::verdict::{Budget, Checker, Finding, Reason, Verdict, some_operations};
+use crate::verdict::{Budget, Checker, Finding, Reason, Verdict};
 use rustc_hash::FxHashMap;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -59,13 +59,9 @@ impl Checker for Ephemeral {
     }
 
     fn check(&self, history: &History, _: &Budget) -> Finding {
-        let operations = match some_operations(history, NAME) {
-            Ok(operations) => operations,
-            Err(finding) => return *finding,
-        };
-        let decoded = match decode(&operations) {
+        let decoded = match decoded(history, NAME) {
             Ok(decoded) => decoded,
-            Err(misfit) => return Finding::misfit(NAME, misfit),
+            Err(finding) => return *finding,
         };
         let mut census = Census::of(&decoded);
         census.look(&decoded, self.exact);

@@ -1,11 +1,11 @@
 //! Numbers of sequential znodes.
 
 use super::call::{Call, PathId, Step, Zxid};
-use super::decode::{Decoded, decode, number};
+use super::decode::{Decoded, decoded, number};
 use crate::breaches::Breaches;
 use crate::history::History;
 use crate::parameters::Parameters;
-use crate::verdict::{Budget, Checker, Finding, Reason, Verdict, some_operations};
+use crate::verdict::{Budget, Checker, Finding, Reason, Verdict};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -46,13 +46,9 @@ impl Checker for Sequence {
     }
 
     fn check(&self, history: &History, _: &Budget) -> Finding {
-        let operations = match some_operations(history, NAME) {
-            Ok(operations) => operations,
-            Err(finding) => return *finding,
-        };
-        let decoded = match decode(&operations) {
+        let decoded = match decoded(history, NAME) {
             Ok(decoded) => decoded,
-            Err(misfit) => return Finding::misfit(NAME, misfit),
+            Err(finding) => return *finding,
         };
         let mut breaches = Breaches::default();
         let parents = parents(&decoded);

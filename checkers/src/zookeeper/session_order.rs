@@ -4,13 +4,13 @@ mod unanswered;
 mod writes;
 
 use super::call::{Call, Code, Look, Op, Outcome, PathId, SessionId, Zxid};
-use super::decode::{Decoded, decode};
+use super::decode::{Decoded, decoded};
 use crate::contract::{self, ReplyZxid};
 use crate::describe;
 use crate::history::{History, Operation};
 use crate::parameters::Parameters;
 use crate::reads::ReadMode;
-use crate::verdict::{Anomaly, Budget, Checker, Finding, Misfit, Reason, Verdict, some_operations};
+use crate::verdict::{Anomaly, Budget, Checker, Finding, Misfit, Reason, Verdict};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use writes::Writes;
@@ -118,13 +118,9 @@ impl Checker for SessionOrder {
     }
 
     fn check(&self, history: &History, _: &Budget) -> Finding {
-        let operations = match some_operations(history, NAME) {
-            Ok(operations) => operations,
-            Err(finding) => return *finding,
-        };
-        let decoded = match decode(&operations) {
+        let decoded = match decoded(history, NAME) {
             Ok(decoded) => decoded,
-            Err(misfit) => return Finding::misfit(NAME, misfit),
+            Err(finding) => return *finding,
         };
         if let Some(misfit) = decoded.ops.iter().find_map(lacks) {
             return Finding::misfit(NAME, misfit);

@@ -7,12 +7,12 @@ mod session;
 mod told;
 
 use super::call::Zxid;
-use super::decode::decode;
+use super::decode::decoded;
 use crate::breaches::Breaches;
 use crate::contract::{self, ReplyZxid};
 use crate::history::History;
 use crate::parameters::Parameters;
-use crate::verdict::{Budget, Checker, Finding, Reason, Verdict, some_operations};
+use crate::verdict::{Budget, Checker, Finding, Reason, Verdict};
 use causes::{Cause, Causes};
 use serde_json::{Map, Value, json};
 use session::{Event, Scene};
@@ -146,13 +146,9 @@ impl Checker for Watch {
     }
 
     fn check(&self, history: &History, _: &Budget) -> Finding {
-        let operations = match some_operations(history, NAME) {
-            Ok(operations) => operations,
-            Err(finding) => return *finding,
-        };
-        let mut decoded = match decode(&operations) {
+        let mut decoded = match decoded(history, NAME) {
             Ok(decoded) => decoded,
-            Err(misfit) => return Finding::misfit(NAME, misfit),
+            Err(finding) => return *finding,
         };
         let sessions = match session::sessions(history, &mut decoded, self.exact) {
             Ok(sessions) => sessions,

@@ -1,12 +1,12 @@
 //! What each Stat says of zxids and versions, held against all other Stats and against the writes.
 
 use super::call::{Call, DataId, Look, Op, Outcome, PathId, StatSeen, Step, Write, Zxid};
-use super::decode::{Decoded, decode};
+use super::decode::{Decoded, decoded};
 use crate::breaches::Breaches;
 use crate::contract::{self, ReplyZxid};
 use crate::history::History;
 use crate::parameters::Parameters;
-use crate::verdict::{Budget, Checker, Finding, Reason, Verdict, some_operations};
+use crate::verdict::{Budget, Checker, Finding, Reason, Verdict};
 use rustc_hash::FxHashMap;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -51,13 +51,9 @@ impl Checker for ZxidAudit {
     }
 
     fn check(&self, history: &History, _: &Budget) -> Finding {
-        let operations = match some_operations(history, NAME) {
-            Ok(operations) => operations,
-            Err(finding) => return *finding,
-        };
-        let decoded = match decode(&operations) {
+        let decoded = match decoded(history, NAME) {
             Ok(decoded) => decoded,
-            Err(misfit) => return Finding::misfit(NAME, misfit),
+            Err(finding) => return *finding,
         };
         let mut audit = Audit::new(&decoded, self.exact);
         audit.writes_in_time();
