@@ -6,6 +6,7 @@
 use super::complaints::Complaints;
 use super::door::{Door, Place};
 use super::event::{ConnectionId, Event};
+use super::listener::Listener;
 use super::metrics::Metrics;
 use super::outbox::{Backlog, BacklogLimits, Unsent, outbox};
 use super::stream::{ReadHalf, Stream, WriteHalf};
@@ -21,7 +22,7 @@ use std::sync::{Arc, Mutex};
 use std::task::ready;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::rustls::ServerConfig;
 
@@ -48,7 +49,11 @@ enum Closed {
 }
 
 /// Accepts connections, for ever.
-pub(super) async fn listen(listener: TcpListener, door: Arc<Door>, tls: Option<Arc<ServerConfig>>) {
+pub(super) async fn listen(
+    mut listener: Listener,
+    door: Arc<Door>,
+    tls: Option<Arc<ServerConfig>>,
+) {
     let mut connections = tokio::task::JoinSet::new();
     let complaints = Arc::new(Mutex::new(Complaints::default()));
     loop {

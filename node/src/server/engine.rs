@@ -8,6 +8,7 @@ use super::event::{ConnectionId, Event};
 use super::forward::{Downward, Upward};
 use super::jury::Jury;
 use super::leading::Leader;
+use super::listener::Home;
 use super::metrics::{Metrics, Passing, TURN_MS};
 use super::peer::PeerLink;
 use super::pipeline::Clients;
@@ -77,6 +78,8 @@ pub(super) struct Engine {
     pub(super) reads: Vec<LogRead>,
     /// The newest view that the replica knows.
     pub(super) newest: View,
+    /// Where this server listens.
+    pub(super) home: Home,
     /// Whom the dialling task is to connect to.
     pub(super) dials: watch::Sender<Servers>,
     /// Whose history this server holds.
@@ -106,6 +109,7 @@ impl Engine {
         replica: Replica,
         tree: Tree,
         disk: Disk,
+        home: Home,
     ) -> Engine {
         let (at, metrics) = (clock.micros(), disk.metrics());
         let mut digests = Digests::default();
@@ -147,6 +151,7 @@ impl Engine {
             next_report: Millis::default(),
             next_turn: Millis(TURN_MS),
             stopped: None,
+            home,
             config,
             replica,
             #[cfg(feature = "bugs")]

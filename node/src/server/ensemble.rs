@@ -1,6 +1,7 @@
 //! The ensemble as this server knows it: whom it connects to, and how the leader changes it on request.
 
 use super::engine::Engine;
+use super::listener::Place;
 use super::peer::PeerLink;
 use crate::acl::{self, Permission};
 use crate::config::{Address, Member, NodeConfig};
@@ -11,6 +12,7 @@ use crate::tree::path;
 use crate::txn::Body;
 use crate::warn::Observation;
 use crate::zab::{Members, Refusal, Replica, View, Zxid};
+use std::net::SocketAddr;
 
 /// Says it where the log and the configuration file do not agree on who the members are, and which of them counts.
 pub(super) fn compare_with_file(config: &NodeConfig, replica: &Replica) {
@@ -91,31 +93,36 @@ impl Engine {
             observers: others.difference(&voters).copied().collect(),
             voters: voters.into_iter().collect(),
         });
-        if let Some(moved) = self
-            .moved_in(&view)
-            .filter(|_| self.moved_in(&self.newest).is_none())
-        {
-            tracing::warn!(
-                version = %view.version, ensemble = moved.to_string(),
-                "the ensemble has another address of this server than its configuration file: it goes on listening where the file says, and others look for it \
-                 elsewhere. Change the file and start it again"
-            );
-        }
+        self.keep_home(&view);
         self.newest = view;
         self.keep_to_own();
         self.choose_dials();
     }
 
-    /// This server as the ensemble has it, if that is not where it listens.
-    fn moved_in(&self, view: &View) -> Option<Member> {
-        let ours = self.config.members.get(&self.config.id)?;
+    /// Listens where the ensemble has this server.
+    fn keep_home(&self, view: &View) {
         let members = view.next.as_ref().unwrap_or(&view.members);
-        let theirs = ensemble::servers(members).remove(&self.config.id)?;
-        let port = |member: &Member| member.client_address.as_ref().map(Address::port);
-        let clients = port(ours).zip(port(&theirs));
-        let is_moved = ours.peer_address != theirs.peer_address
-            || clients.is_some_and(|(here, there)| here != there);
-        (view.version > Zxid::ZERO && is_moved).then_some(theirs)
+        let Some(now) = ensemble::servers(members).remove(&self.config.id) else {
+            return;
+        };
+        let listed = self.config.members.get(&self.config.id);
+        let peers = listed.map(|member| &member.peer_address);
+        self.home.peers.move_to(place(
+            self.config.peer_address,
+            peers,
+            Some(&now.peer_address),
+        ));
+        if let Some(clients) = &self.home.clients {
+            let before = listed.and_then(|member| member.client_address.as_ref());
+            let now = now.client_address.as_ref();
+            clients.move_to(place(self.config.client_address, before, now));
+        }
+    }
+
+    /// Where clients reach this server without TLS.
+    pub(super) fn client_address(&self) -> SocketAddr {
+        let clients = self.home.clients.as_ref();
+        clients.map_or(self.config.client_address, Place::now)
     }
 
     /// The version of the configuration in force, if this server is not in it.
@@ -216,5 +223,45 @@ impl Engine {
             identity,
         )?;
         Ok((ensemble::text(&self.servers()), ensemble::text(&servers)))
+    }
+}
+
+/// Where a server listens whose file says `file`, and has it in the list of members as `listed`, once the ensemble has it at `now`. Who
+/// listens at every address of his host, or is given a port alone, changes the port.
+fn place(file: SocketAddr, listed: Option<&Address>, now: Option<&Address>) -> Address {
+    match now.filter(|now| now.port() != 0 && Some(*now) != listed) {
+        None => file.into(),
+        Some(now) if file.ip().is_unspecified() || now.is_unspecified() => {
+            SocketAddr::new(file.ip(), now.port()).into()
+        }
+        Some(now) => now.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_listens_where_the_ensemble_has_it() {
+        let address = |text: &str| text.parse::<Address>().unwrap();
+        for (file, listed, now, expected) in [
+            ("10.0.0.1:1", Some("n1:1"), None, "10.0.0.1:1"),
+            // The file says it, in other words.
+            ("10.0.0.1:1", Some("n1:1"), Some("n1:1"), "10.0.0.1:1"),
+            ("0.0.0.0:1", Some("n1:1"), Some("n2:1"), "0.0.0.0:1"),
+            ("10.0.0.1:1", None, Some("0.0.0.0:1"), "10.0.0.1:1"),
+            ("10.0.0.1:1", None, Some("n1:0"), "10.0.0.1:1"),
+            // It says another.
+            ("0.0.0.0:1", Some("n1:1"), Some("n1:2"), "0.0.0.0:2"),
+            ("10.0.0.1:1", Some("n1:1"), Some("0.0.0.0:2"), "10.0.0.1:2"),
+            ("10.0.0.1:1", Some("n1:1"), Some("n1:2"), "n1:2"),
+            ("10.0.0.1:1", Some("10.0.0.1:1"), Some("n2:1"), "n2:1"),
+            ("10.0.0.1:1", None, Some("10.0.0.2:1"), "10.0.0.2:1"),
+        ] {
+            let (listed, now) = (listed.map(address), now.map(address));
+            let place = place(file.parse().unwrap(), listed.as_ref(), now.as_ref());
+            assert_eq!(place, address(expected), "{file} {listed:?} {now:?}");
+        }
     }
 }

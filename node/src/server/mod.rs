@@ -9,7 +9,7 @@
 //! One task, the `Engine`, owns replica, tree, sessions and pipelines; the others only move bytes. It takes all
 //! events that are ready, then sends what came of them: one write per connection, one hand-over to the disk.
 //!
-//! - `door`: who may come in. `stream`: a connection, plain or over TLS. `complaints`: what is not said too often.
+//! - `door`: who may come in. `port`, `listener`: where. `stream`: a connection, plain or over TLS. `complaints`: what is not said too often.
 //! - `client`, `pipeline`, `outbox`: a client's connection, the order of its answers, and their way to it. `reads`: answers from the tree.
 //!   `watching`: watches, and who is told of a change.
 //! - `engine`: the loop. `outputs`: what the replica wants. `serving`: clients' events. `leading`: the leader's part.
@@ -38,6 +38,7 @@ mod forward;
 mod jury;
 mod leading;
 mod links;
+mod listener;
 mod listings;
 mod lookout;
 mod metrics;
@@ -70,6 +71,7 @@ use crate::zab::{Config as ZabConfig, Millis, Replica, Zxid};
 use admin::Ports;
 use door::Door;
 use engine::Engine;
+use listener::{Home, Listener};
 use metrics::Metrics;
 use port::Port;
 use rand::{RngExt, SeedableRng, TryRng};
@@ -290,9 +292,18 @@ async fn run_once(
     // The tasks below end with this function.
     let mut tasks = tokio::task::JoinSet::new();
     let door = Door::new(config.clone(), metrics.clone(), events.clone());
-    if let Some(clients) = clients {
-        tasks.spawn(client::listen(clients.listen()?, door.clone(), None));
-    }
+    let at_clients = match clients.map(Listener::new).transpose()? {
+        Some((listener, place)) => {
+            tasks.spawn(client::listen(listener, door.clone(), None));
+            Some(place)
+        }
+        None => None,
+    };
+    let (at_peers, peers) = Listener::new(peers)?;
+    let home = Home {
+        clients: at_clients,
+        peers,
+    };
     let _secure = secure.map(|port| port.serve(door)).transpose()?;
     let mut engine = Engine::new(
         config.clone(),
@@ -302,11 +313,12 @@ async fn run_once(
         replica,
         tree,
         disk,
+        home,
     );
     let wanted = (engine.dials.subscribe(), engine.founded.subscribe());
     peer::start(
         &mut tasks,
-        peers.listen()?,
+        at_peers,
         (&config, peer_security),
         incarnation,
         &mut engine.random,

@@ -14,6 +14,7 @@
 use super::complaints::Complaints;
 use super::event::{ConnectionId, Event};
 use super::forward::Envelope;
+use super::listener::Listener;
 use super::lookout::wall_clock;
 use super::stream::{ReadHalf, Stream, WriteHalf};
 use super::wire::{FrameReader, FrameWriter, WireError};
@@ -34,7 +35,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -181,7 +182,7 @@ struct Peers {
 /// Starts to listen, and to dial every member with a smaller id.
 pub(super) fn start(
     tasks: &mut JoinSet<()>,
-    listener: TcpListener,
+    listener: Listener,
     (config, security): (&Arc<NodeConfig>, Option<PeerSecurity>),
     incarnation: Incarnation,
     random: &mut ChaCha8Rng,
@@ -222,7 +223,7 @@ async fn dial_all(peers: Peers, mut wanted: watch::Receiver<Servers>, mut random
     }
 }
 
-async fn listen(peers: Peers, listener: TcpListener) {
+async fn listen(peers: Peers, mut listener: Listener) {
     let mut connections = JoinSet::new();
     let mut complaints = Complaints::default();
     // Those that have not said yet who they are, the oldest first; each ends when its sender is dropped.

@@ -6,6 +6,7 @@
 use super::NodeError;
 use super::client;
 use super::door::Door;
+use super::listener::Listener;
 use super::port::Port;
 use crate::config::NodeConfig;
 use crate::tls;
@@ -48,7 +49,8 @@ impl SecurePort {
             .map_err(failed)?;
         let listener = {
             let _inside = runtime.enter();
-            self.port.listen()?
+            // It stays where it is: the ensemble knows nothing of this port.
+            Listener::new(self.port)?.0
         };
         let (_stop, stopped) = oneshot::channel::<()>();
         let work = move || {

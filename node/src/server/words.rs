@@ -141,7 +141,7 @@ impl Engine {
         let limits = &config.limits;
         let mut line =
             |key: &str, value: &dyn Display| put(&mut out, format_args!("{key}={value}\n"));
-        line("clientPort", &config.client_address.port());
+        line("clientPort", &self.client_address().port());
         line("secureClientPort", &secure);
         line("dataDir", &dir);
         line("dataDirSize", &snapshots);
@@ -157,13 +157,13 @@ impl Engine {
             return out;
         }
         let servers = self.servers();
-        let own = servers.get(&config.id);
-        let election = own.map_or(config.peer_address.port(), Member::election_port);
+        let (own, peers) = (servers.get(&config.id), self.home.peers.now());
+        let election = own.map_or(peers.port(), Member::election_port);
         line("initLimit", &ticks.init_limit);
         line("syncLimit", &ticks.sync_limit);
         line("electionAlg", &3);
         line("electionPort", &election);
-        line("quorumPort", &config.peer_address.port());
+        line("quorumPort", &peers.port());
         line("peerType", &usize::from(!self.replica.is_voter()));
         out.push_str("membership: \n");
         out.push_str(&crate::ensemble::text(&servers));

@@ -1,7 +1,9 @@
 //! Members that come and go while the ensemble works.
 
 use crate::client::*;
+use crate::ports::free_ports;
 use crate::process::{Cluster, eventually, word};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 const RECONFIG: i32 = 16;
 const GET_DATA: i32 = 4;
@@ -151,23 +153,77 @@ fn an_observer_becomes_a_voter_and_a_voter_an_observer() {
     );
 }
 
+/// A server's line with other ports, and where clients find it then.
+fn elsewhere(cluster: &Cluster, n: usize) -> (String, SocketAddr) {
+    let ports = free_ports(2);
+    let (peers, clients) = (ports[0], ports[1]);
+    let line = format!(
+        "server.{}=127.0.0.1:{peers}:{peers}:participant;127.0.0.1:{clients}",
+        n + 1
+    );
+    assert_ne!(line, cluster.line(n, "participant"));
+    (line, SocketAddr::from(([127, 0, 0, 1], clients)))
+}
+
 #[test]
-fn a_server_that_is_given_another_address_says_that_it_listens_where_its_file_says() {
-    let cluster = Cluster::start(3, ENABLED);
-    let leader = cluster.wait();
-    let other = (leader + 1) % 3;
-    let mut client = as_root(&cluster, leader);
-    let (before, _) = config(&mut client);
-    let line = cluster.line(other, "participant");
-    let (rest, _) = line.rsplit_once(':').unwrap();
-    reconfig(&mut client, &format!("{rest}:1"), "", -1).unwrap();
-    assert_ne!(config(&mut client).0, before);
-    eventually("what it says of it", || {
-        let log = cluster.servers[other].log();
-        log.contains("listening where the file says").then_some(())
+fn a_server_moves_where_the_ensemble_has_it() {
+    let mut cluster = Cluster::start(3, ENABLED);
+    let mut client = as_root(&cluster, 1);
+    config(&mut client);
+    // Of two members the one with the greater id dials: the others find the first server, or nobody does.
+    let (line, moved) = elsewhere(&cluster, 0);
+    let mut stays = Client::connect(cluster.address(0));
+    reconfig(&mut client, &line, "", -1).unwrap();
+    let mode = || word(moved, "srvr").filter(|srvr| srvr.contains("Mode: "));
+    eventually("service at the new address", mode);
+    let conf = word(moved, "conf").unwrap();
+    assert!(
+        conf.contains(&format!("clientPort={}\n", moved.port())),
+        "{conf}"
+    );
+    assert!(
+        TcpStream::connect(cluster.address(0)).is_err(),
+        "nobody is at the old address"
+    );
+    stays
+        .create("/stays", b"", 0)
+        .expect("a connection that stands is not touched");
+    drop((stays, client));
+    // Those that begin anew find it, and it comes back there itself though its file says otherwise.
+    for n in [2, 0] {
+        cluster.servers[n].kill();
+        cluster.servers[n].start();
+    }
+    eventually("service after a restart", mode);
+    cluster.servers[1].kill();
+    let mut client = eventually("a majority of those that began anew", || {
+        mode()?;
+        Some(Client::connect(moved))
     });
-    let log = cluster.servers[leader].log();
-    assert!(!log.contains("listening where the file says"), "{log}");
+    assert!(client.exists("/stays").is_ok());
+}
+
+#[test]
+fn a_server_that_cannot_move_says_so_and_moves_when_it_can() {
+    let cluster = Cluster::start(3, ENABLED);
+    let mut client = as_root(&cluster, 1);
+    config(&mut client);
+    let (line, moved) = elsewhere(&cluster, 0);
+    let another = TcpListener::bind(moved).unwrap();
+    reconfig(&mut client, &line, "", -1).unwrap();
+    eventually("what it says of it", || {
+        let log = cluster.servers[0].log();
+        log.contains("cannot listen for clients where the ensemble has this server")
+            .then_some(())
+    });
+    let mut here = Client::connect(cluster.address(0));
+    here.create("/here", b"", 0).unwrap();
+    drop(another);
+    eventually("service at the new address", || {
+        word(moved, "srvr").filter(|srvr| srvr.contains("Mode: "))
+    });
+    let log = cluster.servers[0].log();
+    assert_eq!(log.matches("cannot listen for clients").count(), 1, "{log}");
 }
 
 #[test]

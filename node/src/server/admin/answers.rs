@@ -205,7 +205,7 @@ impl Engine {
     fn configuration(&self) -> Value {
         let (config, limits) = (&self.config, &self.config.limits);
         json!({
-            "client_port": config.client_address.port(),
+            "client_port": self.client_address().port(),
             "data_dir": config.data_dir.display().to_string(),
             "data_log_dir": config.data_dir.display().to_string(),
             "tick_time": config.told_ticks().tick_ms,
@@ -377,9 +377,9 @@ impl Engine {
         json!({
             "myid": self.config.id.0,
             "is_leader": self.status.leads(),
-            "quorum_address": addresses(self.config.peer_address),
-            "election_address": addresses(self.config.peer_address),
-            "client_address": self.config.client_address.to_string(),
+            "quorum_address": addresses(self.home.peers.now()),
+            "election_address": addresses(self.home.peers.now()),
+            "client_address": self.client_address().to_string(),
             "voting": self.replica.is_voter(),
             "last_zxid": zxid.to_string(),
             "zab_epoch": zxid.epoch().0,
