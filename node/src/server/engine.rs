@@ -106,8 +106,7 @@ impl Engine {
         incarnation: Incarnation,
         random: ChaCha8Rng,
         clock: Clock,
-        replica: Replica,
-        tree: Tree,
+        (replica, tree): (Replica, Tree),
         disk: Disk,
         home: Home,
     ) -> Engine {

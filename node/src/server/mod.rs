@@ -310,8 +310,7 @@ async fn run_once(
         incarnation,
         random,
         clock,
-        replica,
-        tree,
+        (replica, tree),
         disk,
         home,
     );
