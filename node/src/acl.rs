@@ -8,6 +8,7 @@
 use crate::request::{Acl, ErrorCode, Id, Identity};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustc_hash::FxHashSet;
 use sha1::{Digest, Sha1};
 use std::net::Ipv4Addr;
 
@@ -79,24 +80,32 @@ fn meets(entry: &Acl, identity: &Identity) -> bool {
     }
 }
 
-/// The list as it is kept: `auth` replaced by who asks, nothing twice; refused if it is empty or makes no sense.
+/// The most that a client may show, in bytes: each of its writes carries all of it to the leader.
+const SHOWN: usize = 16 << 10;
+
+/// How much a request may grow by what stands for its `auth`, in bytes.
+pub const GROWTH: usize = 1 << 20;
+
+/// The list as it is kept: `auth` replaced by who asks, nothing twice; refused if it is empty or makes no sense, or grows by more than
+/// there is `room` for.
 pub fn to_keep(
     list: Vec<Acl>,
     identity: &Identity,
     schemes: Schemes,
+    room: &mut usize,
 ) -> Result<Vec<Acl>, ErrorCode> {
-    let mut unique: Vec<Acl> = Vec::with_capacity(list.len());
-    for entry in list {
-        if !unique.contains(&entry) {
-            unique.push(entry);
-        }
-    }
-    let mut kept = Vec::with_capacity(unique.len());
-    for entry in unique {
+    let mut seen = FxHashSet::default();
+    let is_first: Vec<bool> = list.iter().map(|entry| seen.insert(entry)).collect();
+    let unique = list.into_iter().zip(is_first).filter(|(_, first)| *first);
+    let mut kept = Vec::with_capacity(unique.size_hint().1.unwrap_or_default());
+    for (entry, _) in unique {
         match entry.scheme.as_str() {
             "world" if entry.id == "anyone" => kept.push(entry),
             "auth" => {
                 let before = kept.len();
+                *room = room
+                    .checked_sub(identity.size())
+                    .ok_or(ErrorCode::InvalidAcl)?;
                 let own = identity.ids.iter().filter(|id| id.scheme != "super");
                 kept.extend(own.map(|id| Acl {
                     permissions: entry.permissions,
@@ -211,10 +220,14 @@ pub fn authenticate(
                     id: String::new(),
                 });
             }
-            identity.add(Id {
+            let id = Id {
                 scheme: "digest".into(),
                 id: digest,
-            });
+            };
+            if !identity.ids.contains(&id) && identity.size() + id.size() > SHOWN {
+                return Err(ErrorCode::AuthFailed);
+            }
+            identity.add(id);
             Ok(())
         }
         _ => Err(ErrorCode::AuthFailed),
@@ -248,6 +261,14 @@ impl Network {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn to_keep(
+        list: Vec<Acl>,
+        identity: &Identity,
+        schemes: Schemes,
+    ) -> Result<Vec<Acl>, ErrorCode> {
+        super::to_keep(list, identity, schemes, &mut { GROWTH })
+    }
 
     fn acl(permissions: i32, scheme: &str, id: &str) -> Acl {
         Acl {
@@ -397,5 +418,38 @@ mod tests {
         };
         let more = vec![acl(7, "sasl", "bob"), acl(7, "x509", "CN=bob")];
         assert_eq!(to_keep(more.clone(), &stranger, schemes), Ok(more));
+    }
+
+    #[test]
+    fn what_a_client_shows_and_what_it_stands_for_have_limits() {
+        let mut me = client("1.2.3.4", &[]);
+        let mut show = |name: usize| {
+            let shown = format!("{}:x", "n".repeat(name));
+            authenticate(&mut me, "digest", Some(shown.as_bytes()), None)
+        };
+        assert_eq!(show(SHOWN), Err(ErrorCode::AuthFailed));
+        assert_eq!(show(SHOWN / 2), Ok(()));
+        assert_eq!(show(SHOWN / 2), Ok(()), "it is known already");
+        assert_eq!(show(SHOWN / 2 + 1), Err(ErrorCode::AuthFailed));
+        assert_eq!(me.ids.len(), 1);
+        // Each permission makes another entry of the same identity.
+        let list: Vec<Acl> = (0..1000).map(|n| acl(n, "auth", "")).collect();
+        let kept = to_keep(list[..100].to_vec(), &me, Schemes::default());
+        assert_eq!(kept.map(|kept| kept.len()), Ok(100));
+        assert_eq!(
+            to_keep(list, &me, Schemes::default()),
+            Err(ErrorCode::InvalidAcl)
+        );
+    }
+
+    #[test]
+    fn a_list_of_many_entries_costs_no_more_than_its_length() {
+        let list: Vec<Acl> = (0..100_000)
+            .map(|n| acl(n, "digest", "a:b"))
+            .chain([acl(0, "digest", "a:b")])
+            .collect();
+        let kept = to_keep(list, &client("1.2.3.4", &[]), Schemes::default()).unwrap();
+        assert_eq!(kept.len(), 100_000);
+        assert!(kept.iter().map(|entry| entry.permissions).eq(0..100_000));
     }
 }

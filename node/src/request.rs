@@ -86,6 +86,13 @@ pub struct Id {
     pub id: String,
 }
 
+impl Id {
+    /// Its size, in bytes.
+    pub fn size(&self) -> usize {
+        self.scheme.len() + self.id.len()
+    }
+}
+
 /// Who a client is: where it connects from, and what it has shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
@@ -102,6 +109,11 @@ impl Identity {
             address,
             ids: Vec::new(),
         }
+    }
+
+    /// How much it has shown, in bytes.
+    pub fn size(&self) -> usize {
+        self.ids.iter().map(Id::size).sum()
     }
 
     /// It has shown this.

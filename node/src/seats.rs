@@ -6,7 +6,8 @@
 //!
 //! - A seat is lent when its holder has been away for [`Terms::grace_ms`] and an observer has been here and up to date for
 //!   [`Terms::settle_ms`]. The one who was away comes back as an observer.
-//! - It goes back when its owner has been here and up to date for [`Terms::settle_ms`].
+//! - It goes back when its owner has been here and up to date for [`Terms::settle_ms`]; also if its holder was removed meanwhile, and
+//!   nobody has it.
 //! - One seat at a time, and only if afterwards at least as many voters may fail as before: who counts is never fewer, so that
 //!   a change can only be proposed by a leader that has a quorum, and leaves it one.
 //!
@@ -28,6 +29,9 @@ pub struct Terms {
     /// How long somebody is here and up to date before it gets a seat.
     pub settle_ms: u64,
 }
+
+/// In the place of a holder that was removed: no server has this id.
+const NOBODY: NodeId = NodeId(0);
 
 /// Seats that are lent, or are about to be: owner and holder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -52,17 +56,27 @@ impl Loans {
         text
     }
 
-    /// Those that fit the members: the owner observes, the holder votes, and nobody has two.
+    /// Those that fit the members: the owner observes, the holder votes or was removed, and nobody has two.
     #[must_use]
     pub fn fitting(&self, members: &Members) -> Loans {
         let mut fitting: BTreeSet<(NodeId, NodeId)> = BTreeSet::new();
         for &(owner, holder) in &self.0 {
-            let fits = members.observers.contains(&owner) && members.votes(holder);
-            if fits && !fitting.iter().any(|(o, h)| *o == owner || *h == holder) {
+            let is_there = members.votes(holder) || members.observers.contains(&holder);
+            let holder = if is_there { holder } else { NOBODY };
+            let fits = members.observers.contains(&owner) && (!is_there || members.votes(holder));
+            let has_one =
+                |&(o, h): &(NodeId, NodeId)| o == owner || h == holder && holder != NOBODY;
+            if fits && !fitting.iter().any(has_one) {
                 fitting.insert((owner, holder));
             }
         }
         Loans(fitting)
+    }
+
+    /// Those whose holder was removed, by now or since this was written: their owners.
+    pub fn without_holder(&self) -> impl Iterator<Item = NodeId> {
+        let loans = self.0.iter();
+        loans.filter(|(_, h)| *h == NOBODY).map(|(owner, _)| *owner)
     }
 
     /// Those whose owner is no member any more, and whose holder votes: the holder keeps the seat. Owner and holder.
@@ -116,7 +130,7 @@ pub enum Step {
     },
     /// The owner is back.
     Return {
-        /// The holder.
+        /// The holder, or nobody, with id 0.
         from: NodeId,
         /// The owner.
         to: NodeId,
@@ -183,6 +197,7 @@ impl Seats {
     fn to_return(&self, now: Millis, loans: &Loans) -> Option<Step> {
         let mut loans = loans.0.iter().copied();
         let (owner, holder) = loans.find(|(owner, _)| self.has_been(*owner, true, now))?;
+        // Where nobody has it, one more votes, who is here: as many may fail as before, or one more.
         Some(Step::Return {
             from: holder,
             to: owner,
@@ -268,9 +283,12 @@ mod tests {
                     "if it comes to nothing"
                 );
                 let (from, to) = step.voters();
-                assert!(self.members.voters.remove(&from) && self.members.observers.remove(&to));
-                self.members.voters.insert(to);
-                self.members.observers.insert(from);
+                assert!(self.members.observers.remove(&to) && self.members.voters.insert(to));
+                if from != NOBODY {
+                    assert!(
+                        self.members.voters.remove(&from) && self.members.observers.insert(from)
+                    );
+                }
                 self.written = written.fitting(&self.members);
                 assert!(self.may_fail(here) >= before, "{step:?} with {here:?}");
                 self.steps.push(step);
@@ -319,6 +337,25 @@ mod tests {
         assert_eq!(left(&removed), [(NodeId(2), NodeId(4))]);
         assert!(loans.fitting(&removed).is_empty());
         assert_eq!(left(&members(&[1, 3], &[4])), [], "both are gone");
+    }
+
+    #[test]
+    fn the_seat_of_a_holder_that_was_removed_goes_back_to_its_owner() {
+        let mut world = World::new(&[1, 2, 3], &[4]);
+        world.pass(2000, &[1, 3, 4]);
+        world.members = members(&[1, 3], &[2]);
+        world.written = world.written.fitting(&world.members);
+        assert_eq!(world.written.text(), "2 0\n");
+        // Also if that server comes again, as another.
+        world.members = members(&[1, 3], &[2, 4]);
+        world.pass(5000, &[1, 3, 4]);
+        assert_eq!(world.steps, [lend(2, 4)], "its owner is not here");
+        world.pass(1000, &[1, 2, 3, 4]);
+        assert_eq!(world.steps[1..], [back(0, 2)]);
+        assert_eq!(world.members, members(&[1, 2, 3], &[4]));
+        assert!(world.written.is_empty());
+        let both = Loans::parse("1 4\n2 5\n").fitting(&members(&[3], &[1, 2]));
+        assert_eq!(both.text(), "1 0\n2 0\n");
     }
 
     #[test]

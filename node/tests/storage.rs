@@ -307,6 +307,7 @@ fn an_installed_snapshot_replaces_the_whole_history() {
                 zxid: zxid(3),
                 entries: vec![entry(7)],
                 epochs: promised,
+                keep_former: false,
             },
             DiskOp::Append(entry(8)),
         ])
@@ -449,6 +450,7 @@ fn what_has_come_of_a_leaders_snapshot_is_kept_and_what_is_torn_is_cut_off() {
         zxid: zxid(9),
         entries: Vec::new(),
         epochs: Epochs::default(),
+        keep_former: false,
     };
     let done = store
         .perform(vec![keep(zxid(9), 2, b" it"), install])
@@ -568,4 +570,51 @@ fn lives_that_are_damaged_are_set_aside_and_their_server_has_forgotten() {
     assert!(found.epochs.amnesiac);
     assert_eq!(found.lives.own.lives.len(), 1);
     assert!(dir.path().join("damaged-0/lives").exists());
+}
+
+#[test]
+fn a_history_that_is_evidence_is_set_aside_and_not_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    Store::format(dir.path()).unwrap();
+    let (mut store, _) = open(dir.path());
+    store.perform(vec![DiskOp::Append(entry(1))]).unwrap();
+    let only_file = |folder: &str| {
+        let mut files = fs::read_dir(dir.path().join(folder)).unwrap();
+        fs::read(files.next().unwrap().unwrap().path()).unwrap()
+    };
+    let written = only_file("history-0");
+    for (last, keep_former) in [(3, true), (5, false), (7, true)] {
+        let install = DiskOp::InstallHistory {
+            zxid: zxid(last),
+            entries: vec![entry(last + 1)],
+            epochs: Epochs::default(),
+            keep_former,
+        };
+        store
+            .perform(vec![keep(zxid(last), 0, b"s"), install])
+            .unwrap();
+    }
+    drop(store);
+    let names = |folder: &str| {
+        let names = fs::read_dir(dir.path().join(folder)).unwrap();
+        let mut names: Vec<String> = names
+            .map(|name| name.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    let histories = |names: Vec<String>| {
+        let is = |name: &String| name.starts_with("history-") || name.starts_with("diverged-");
+        names.into_iter().filter(is).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        histories(names("")),
+        ["diverged-0", "diverged-1", "history-3"]
+    );
+    assert_eq!(only_file("diverged-0"), written);
+    assert_eq!(names("diverged-1").len(), 2, "its log and its snapshot");
+    // It counts for nothing.
+    let (_, found) = open(dir.path());
+    assert!(!found.epochs.amnesiac);
+    assert_eq!(found.entries, [entry(8)]);
 }

@@ -417,6 +417,7 @@ impl Story {
                     zxid,
                     entries,
                     epochs,
+                    ..
                 } => {
                     assert_eq!(disk.arrived.take(), Some(zxid), "it has come");
                     (disk.log, disk.log_start) = (entries, zxid);

@@ -121,7 +121,7 @@ const IDS: RangeInclusive<u64> = 1..=254;
 pub(super) const LEGAL_IDS: &str = "ids are 1 to 254";
 
 /// Whether a server may have this id.
-pub(super) fn is_legal(id: NodeId) -> bool {
+pub(crate) fn is_legal(id: NodeId) -> bool {
     IDS.contains(&id.0)
 }
 

@@ -15,6 +15,7 @@ use crate::seats::Terms;
 use crate::zab::{Config as ZabConfig, Members, NodeId};
 use check::{Illegal, check};
 pub use foreign::beside;
+pub(crate) use member::is_legal as is_legal_id;
 pub use member::{Address, Member, NoAddress, Role, shared_address};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -710,3 +710,69 @@ fn what_is_wrong_in_the_file_of_the_servers_is_said_of_that_file() {
     let place = format!("server.4 (line 2 of {})", servers.display());
     assert!(error.contains(&place), "{error}");
 }
+
+#[test]
+fn what_is_on_or_off_is_read_as_java_reads_it() {
+    let of = |text: &str| zoo(&format!("{ENSEMBLE}{text}\n"), Some("1"));
+    for word in ["true", "True", "TRUE"] {
+        let text =
+            format!("reconfigEnabled={word}\nreadonlymode.enabled={word}\nenforceQuota={word}");
+        let config = of(&text).unwrap().config;
+        assert!(config.reconfig.enabled && config.read_only && config.znodes.enforce_quotas);
+        let error = of(&format!("sessionRequireClientSASLAuth={word}")).unwrap_err();
+        assert!(error.contains("sasl: it needs users"), "{error}");
+        let text = format!("enforce.auth.enabled={word}\nenforce.auth.schemes=digest");
+        assert_eq!(of(&text).unwrap().config.security.require, ["digest"]);
+        let error = of(&format!("sslQuorum={word}")).unwrap_err();
+        assert!(error.contains("ssl.quorum.keyStore.location"), "{error}");
+        let error = of(&format!("client.portUnification={word}")).unwrap_err();
+        assert!(error.contains("client.portUnification"), "{error}");
+        let error = of(&format!("enforce.auth.enabled={word}")).unwrap_err();
+        assert!(error.contains("enforce.auth.schemes"), "{error}");
+    }
+    for word in ["false", "False"] {
+        let text = format!(
+            "reconfigEnabled={word}\nclient.portUnification={word}\nadmin.enableServer={word}\nenforce.auth.enabled={word}"
+        );
+        let config = of(&text).unwrap().config;
+        assert!(!config.reconfig.enabled && config.security.require.is_empty());
+        assert_eq!(config.admin.address, None);
+    }
+    for key in [
+        "reconfigEnabled",
+        "sslQuorum",
+        "enforce.auth.enabled",
+        "enforceQuota",
+    ] {
+        let error = of(&format!("{key}=yes")).unwrap_err();
+        assert!(error.contains("true or false is legal"), "{error}");
+    }
+}
+
+#[test]
+fn what_is_switched_off_is_said_to_be_off_only_where_it_is() {
+    let said = |text: &str| others(&zoo(&format!("{ENSEMBLE}{text}\n"), Some("1")).unwrap());
+    for (text, part) in [
+        ("autopurge.purgeInterval=0", "are removed always"),
+        ("leaderServes=no", "the leader serves clients"),
+        ("standaloneEnabled=false", "an ensemble of one"),
+        ("syncEnabled=false", "observers write to their disks"),
+        ("frobnicate=no", "does not know it"),
+        ("admin.forceHttps=false", "it is off here too"),
+        ("ssl.crl=false", "it is off here too"),
+    ] {
+        let named = said(text);
+        assert!(named[0].contains(part), "{text}: {named:?}");
+    }
+}
+
+#[test]
+fn connections_are_limited_as_zoo_cfg_says() {
+    let most = |text: &str| {
+        let zoo = zoo(&format!("{ENSEMBLE}{text}\n"), Some("1")).unwrap();
+        assert_eq!(others(&zoo), Vec::<String>::new());
+        zoo.config.limits.connections
+    };
+    assert_eq!(most("maxCnxns=7"), 7);
+    assert_eq!((most("maxCnxns=0"), most("")), (100_000, 100_000));
+}

@@ -138,6 +138,9 @@ fn not_an_id(file: &Path, value: &str, legal: &str) -> ConfigError {
 /// The largest number in most of ZooKeeper's options.
 const JAVAS_LARGEST: u64 = i32::MAX as u64;
 
+/// Connections at a time where ZooKeeper has no limit; the process may have fewer files.
+const WITHOUT_LIMIT: usize = 100_000;
+
 /// The provider of metrics whose part this node does itself.
 const PROMETHEUS: &str = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
 
@@ -215,7 +218,7 @@ impl Reader<'_> {
             client_address: Some(client_address),
             peer_address: Some(peer_address),
             members,
-            read_only: self.get("readonlymode.enabled") == Some("true"),
+            read_only: self.is_on("readonlymode.enabled"),
             dial: BTreeMap::new(),
             timing: self.own("timing", timing)?,
             log: self.own("log", self.log()?)?,
@@ -224,6 +227,10 @@ impl Reader<'_> {
                 Limits {
                     session_timeout_min_ms: least.try_into().unwrap_or(i32::MAX),
                     session_timeout_max_ms: most.try_into().unwrap_or(i32::MAX),
+                    connections: match self.number("maxCnxns", 0)? {
+                        0 => WITHOUT_LIMIT,
+                        most => most as usize,
+                    },
                     connections_per_address: self.number("maxClientCnxns", 60)? as usize,
                     outstanding: self.number("globalOutstandingLimit", 1000)? as usize,
                     frame_bytes: self.number("jute.maxbuffer", 0xf_ffff)? as usize,
@@ -236,7 +243,7 @@ impl Reader<'_> {
                     container_check_ms: self.number("znode.container.checkIntervalMs", 60_000)?,
                     container_never_used_ms: self
                         .number("znode.container.maxNeverUsedIntervalMs", 0)?,
-                    enforce_quotas: self.get("enforceQuota") == Some("true"),
+                    enforce_quotas: self.is_on("enforceQuota"),
                 },
             )?,
             security: self.security()?,
@@ -245,7 +252,7 @@ impl Reader<'_> {
             reconfig: self.own(
                 "reconfig",
                 Reconfig {
-                    enabled: self.get("reconfigEnabled") == Some("true"),
+                    enabled: self.is_on("reconfigEnabled"),
                     ..Reconfig::default()
                 },
             )?,
@@ -407,7 +414,7 @@ impl Reader<'_> {
         if let Some(url) = self.get("admin.commandURL") {
             admin.command_url = url.to_owned();
         }
-        if self.get("admin.enableServer") != Some("false") {
+        if !self.is_off("admin.enableServer") {
             let port = self.get("admin.serverPort");
             // ZooKeeper's default is every address; who wants that with commands for everybody must say so.
             let host = self.get("admin.serverAddress").unwrap_or("127.0.0.1");
@@ -502,6 +509,18 @@ impl Reader<'_> {
 
     fn get(&self, key: &str) -> Option<&str> {
         self.line(key).map(|line| line.value.as_str())
+    }
+
+    /// Whether it says true, in whichever case, as Java reads it.
+    fn is_on(&self, key: &str) -> bool {
+        let says = |value: &str| value.eq_ignore_ascii_case("true");
+        self.get(key).is_some_and(says)
+    }
+
+    /// Whether it says false.
+    fn is_off(&self, key: &str) -> bool {
+        let says = |value: &str| value.eq_ignore_ascii_case("false");
+        self.get(key).is_some_and(says)
     }
 
     fn need(&self, key: &str) -> Result<&str, ConfigError> {

@@ -202,7 +202,7 @@ fn create(
 ) -> Result<(String, Vec<Acl>, i32), ErrorCode> {
     let parent_path = parent_of(&path)?.to_owned();
     not_own(&path)?;
-    let acl = acl::to_keep(acl, asker.identity, asker.schemes)?;
+    let acl = acl::to_keep(acl, asker.identity, asker.schemes, draft.room())?;
     let parent = draft.get(&parent_path).ok_or(ErrorCode::NoNode)?;
     allowed(&parent, Permission::CREATE, asker)?;
     let path = if mode.sequential {
@@ -307,7 +307,7 @@ fn set_acl(
 ) -> Result<Body, ErrorCode> {
     legal(&path)?;
     not_own(&path)?;
-    let acl = acl::to_keep(acl, asker.identity, asker.schemes)?;
+    let acl = acl::to_keep(acl, asker.identity, asker.schemes, draft.room())?;
     let znode = draft.get(&path).ok_or(ErrorCode::NoNode)?;
     allowed(&znode, Permission::ADMIN, asker)?;
     let version = next_version(znode.aversion, expected)?;

@@ -1,5 +1,6 @@
 //! The changes that are proposed and not yet applied, over the tree (ZooKeeper's `outstandingChanges`).
 
+use crate::acl;
 use crate::request::{Acl, SessionId};
 use crate::tree::{Tree, path};
 use crate::zab::Zxid;
@@ -35,6 +36,8 @@ pub struct Overlay {
     znodes: FxHashMap<String, (Zxid, Option<Outlook>)>,
     /// Which paths each transaction touches, in the order of the transactions.
     touched: VecDeque<(Zxid, Vec<String>)>,
+    /// The ephemeral znodes among `znodes`, by their sessions.
+    ephemerals: FxHashMap<SessionId, BTreeSet<String>>,
 }
 
 impl Overlay {
@@ -45,7 +48,13 @@ impl Overlay {
         }
         let mut paths = Vec::with_capacity(changes.znodes.len());
         for (path, outlook) in changes.znodes {
-            self.znodes.insert(path.clone(), (zxid, outlook));
+            if let Some(znode) = outlook.as_ref().filter(|znode| znode.owner.is_session()) {
+                let owned = self.ephemerals.entry(znode.owner).or_default();
+                owned.insert(path.clone());
+            }
+            if let Some((_, Some(before))) = self.znodes.insert(path.clone(), (zxid, outlook)) {
+                self.disown(&before, &path);
+            }
             paths.push(path);
         }
         self.touched.push_back((zxid, paths));
@@ -67,8 +76,9 @@ impl Overlay {
                     .znodes
                     .get(&path)
                     .is_some_and(|(from, _)| *from == first)
+                    && let Some((_, Some(znode))) = self.znodes.remove(&path)
                 {
-                    self.znodes.remove(&path);
+                    self.disown(&znode, &path);
                 }
             }
         }
@@ -90,14 +100,25 @@ impl Overlay {
             .session(session)
             .map(|s| s.ephemerals.clone())
             .unwrap_or_default();
-        // The order of iteration does not matter: each path stands in the map once.
-        for (path, (_, outlook)) in &self.znodes {
-            match outlook {
-                Some(znode) if znode.owner == session => paths.insert(path.clone()),
-                _ => paths.remove(path),
-            };
-        }
+        paths.retain(|path| !self.znodes.contains_key(path));
+        paths.extend(self.ephemerals.get(&session).into_iter().flatten().cloned());
         paths
+    }
+
+    /// This outlook of the znode is none any more, and no other one has the same owner.
+    fn disown(&mut self, znode: &Outlook, path: &str) {
+        let still = |(_, now): &(Zxid, Option<Outlook>)| {
+            now.as_ref().is_some_and(|now| now.owner == znode.owner)
+        };
+        if self.znodes.get(path).is_some_and(still) {
+            return;
+        }
+        if let Some(owned) = self.ephemerals.get_mut(&znode.owner) {
+            owned.remove(path);
+            if owned.is_empty() {
+                self.ephemerals.remove(&znode.owner);
+            }
+        }
     }
 }
 
@@ -106,6 +127,8 @@ pub(super) struct Draft<'a> {
     tree: &'a Tree,
     overlay: &'a Overlay,
     changes: Changes,
+    /// See [`acl::to_keep`].
+    room: usize,
 }
 
 impl<'a> Draft<'a> {
@@ -114,7 +137,13 @@ impl<'a> Draft<'a> {
             tree,
             overlay,
             changes: Changes::default(),
+            room: acl::GROWTH,
         }
+    }
+
+    /// How much the request may still grow.
+    pub(super) fn room(&mut self) -> &mut usize {
+        &mut self.room
     }
 
     pub(super) fn get(&self, path: &str) -> Option<Outlook> {

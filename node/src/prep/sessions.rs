@@ -129,8 +129,9 @@ impl Sessions {
     }
 
     /// The sessions whose time is over, in order. To be called about once an interval: if it was not, this process
-    /// did not run, signs of life may lie unread, and every session gets the lost time back.
-    pub fn expired(&mut self, now: Millis) -> Vec<SessionId> {
+    /// did not run, signs of life may lie unread, and every session gets the lost time back. Of more than `most` the rest
+    /// is told the next time.
+    pub fn expired(&mut self, now: Millis, most: usize) -> Vec<SessionId> {
         let stalled = now
             .since(self.last_check)
             .saturating_sub(2 * self.interval_ms);
@@ -138,9 +139,22 @@ impl Sessions {
         if stalled > 0 {
             self.postpone(self.round(stalled));
         }
-        let later = self.buckets.split_off(&(now.0 + 1));
-        let due = std::mem::replace(&mut self.buckets, later);
-        due.into_values().flatten().collect()
+        let mut due = Vec::new();
+        while let Some(mut bucket) = self.buckets.first_entry() {
+            if *bucket.key() > now.0 {
+                break;
+            }
+            while due.len() < most
+                && let Some(id) = bucket.get_mut().pop_first()
+            {
+                due.push(id);
+            }
+            if !bucket.get().is_empty() {
+                break;
+            }
+            bucket.remove();
+        }
+        due
     }
 
     /// How many sessions are open and not about to be closed.
@@ -201,7 +215,7 @@ mod tests {
         times
             .flat_map(|t| {
                 sessions
-                    .expired(Millis(t))
+                    .expired(Millis(t), usize::MAX)
                     .into_iter()
                     .map(move |id| (t, id))
                     .collect::<Vec<_>>()
@@ -219,6 +233,22 @@ mod tests {
             expired_at(&mut sessions, (0..12).map(|n| n * 100)),
             [(500, A), (800, B)]
         );
+    }
+
+    #[test]
+    fn of_many_that_expire_together_some_are_told_at_a_time() {
+        let mut sessions = Sessions::new(100, Millis(0));
+        (1..=5).for_each(|id| sessions.add(SessionId(id), 150, None, Millis(0)));
+        let mut told = |now: u64| {
+            let ids = sessions.expired(Millis(now), 2);
+            ids.iter().for_each(|id| sessions.closing(*id));
+            ids
+        };
+        let ids = |ids: &[i64]| ids.iter().map(|id| SessionId(*id)).collect::<Vec<_>>();
+        assert_eq!(told(200), ids(&[1, 2]));
+        assert_eq!(told(201), ids(&[3, 4]));
+        assert_eq!(told(202), ids(&[5]));
+        assert_eq!(told(300), ids(&[]));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Client connections: bytes in, requests out; for the way back see [`super::outbox`]. Nothing is decided here.
 //!
-//! Bytes that make no sense end their connection, with a line in the log. Connections over TLS have a thread of their own:
+//! Bytes that make no sense end their connection, with a line in the log once a minute. Connections over TLS have a thread of their own:
 //! handshakes cost so much that a flood of them would stop everybody else.
 
 use super::complaints::Complaints;
@@ -93,16 +93,13 @@ fn tell(problem: &Closed, client: SocketAddr, metrics: &Metrics, complaints: &Mu
             if matches!(garbage, Garbage::Length { length, .. } if *length > 0) {
                 metrics.large_requests_rejected.inc();
             }
-            tracing::warn!(%client, %problem, "closed: garbage");
         }
-        Closed::Handshake(_) => {
-            metrics.unsuccessful_handshake.inc();
-            let mut complaints = complaints.lock().expect("nobody panics while he holds it");
-            if let Some(times) = complaints.about(client.ip(), Instant::now()) {
-                tracing::warn!(%client, %problem, times, "closed; not said again for a minute");
-            }
-        }
-        _ => tracing::debug!(%client, %problem, "closed"),
+        Closed::Handshake(_) => metrics.unsuccessful_handshake.inc(),
+        _ => return tracing::debug!(%client, %problem, "closed"),
+    }
+    let mut complaints = complaints.lock().expect("nobody panics while he holds it");
+    if let Some(times) = complaints.about(client.ip(), Instant::now()) {
+        tracing::warn!(%client, %problem, times, "closed: what it sent makes no sense; not said again for a minute");
     }
 }
 

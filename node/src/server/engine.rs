@@ -3,6 +3,7 @@
 //! It owns all state of the node. One turn takes all events that are ready, and ends by sending what came of them.
 
 use super::admin::AlertLines;
+use super::complaints::Complaints;
 use super::disk::Disk;
 use super::event::{ConnectionId, Event};
 use super::forward::{Downward, Upward};
@@ -63,6 +64,8 @@ pub(super) struct Engine {
     pub(super) jury: Jury,
     pub(super) status: Status,
     pub(super) clients: Clients,
+    /// Of clients that have seen more than this server.
+    pub(super) ahead: Complaints,
     /// While this server leads and serves.
     pub(super) leader: Option<Leader>,
     pub(super) peers: BTreeMap<NodeId, PeerLink>,
@@ -126,6 +129,7 @@ impl Engine {
             digests,
             jury: Jury::default(),
             clients: Clients::new(config.security.clone(), metrics.clone()),
+            ahead: Complaints::default(),
             passing,
             read_only: ReadOnly::default(),
             alert_lines: broadcast::channel(ALERT_LINES).0,

@@ -67,7 +67,9 @@ impl Upward {
     /// Its size, in bytes, roughly.
     pub(super) fn size(&self) -> usize {
         match self {
-            Upward::Write { write, .. } => 64 + write.size(),
+            Upward::Write {
+                write, identity, ..
+            } => 64 + write.size() + identity.size(),
             Upward::Sync { .. } | Upward::Revalidate { .. } => 64,
             Upward::Touched(sessions) => 8 * sessions.len(),
         }

@@ -3,11 +3,12 @@
 use super::engine::Engine;
 use super::forward::{Downward, Upward};
 use crate::config::NodeConfig;
-use crate::prep::{self, Overlay, Prepared, Sessions};
-use crate::request::{Password, SessionId, Write};
+use crate::prep::{self, Changes, Overlay, Prepared, Sessions};
+use crate::request::{ErrorCode, Password, SessionId, Write};
 use crate::seats::Seats;
+use crate::storage;
 use crate::tree::{Outcome, Tree};
-use crate::txn::{Incarnation, Origin, Txn};
+use crate::txn::{Body, Incarnation, Origin, Txn};
 use crate::warn::Observation;
 use crate::zab::{Millis, NodeId, Zxid};
 use bytes::Bytes;
@@ -47,6 +48,9 @@ pub(super) struct Leader {
 
 /// How many perished znodes are removed at a time; ZooKeeper's limit is 10,000 a minute.
 const PERISHED: usize = 2;
+
+/// How many sessions are closed at a time: clients, and other servers, wait meanwhile.
+const EXPIRED: usize = 1000;
 
 /// How many are looked at at a time: clients wait meanwhile.
 const LOOKED_AT: usize = 1000;
@@ -185,7 +189,7 @@ impl Engine {
         cxid: i32,
         prepared: Prepared,
     ) {
-        let Prepared { body, changes } = prepared;
+        let Prepared { body, mut changes } = prepared;
         let txn = Txn {
             origin,
             session,
@@ -194,8 +198,21 @@ impl Engine {
             state: Some(self.tree.checkpoint()),
             body,
         };
+        let mut bytes = txn.encode();
+        if bytes.len() > storage::LONGEST_TXN {
+            // Requests have a limit, and so has what they grow by: none is near it.
+            tracing::error!(%session, bytes = bytes.len(), "refused: a transaction that no log can hold");
+            let code = ErrorCode::Marshalling;
+            (bytes, changes) = (
+                Txn {
+                    body: Body::Error(code),
+                    ..txn
+                }
+                .encode(),
+                Changes::default(),
+            );
+        }
         // Without a zxid this server leads no longer, and everything here is about to be forgotten.
-        let bytes = txn.encode();
         let size = bytes.len();
         let zxid = self.replica.propose(self.now, bytes);
         if let (Some(zxid), Some(leader)) = (zxid, &mut self.leader) {
@@ -261,7 +278,7 @@ impl Engine {
         let expired = self
             .leader
             .as_mut()
-            .map(|leader| leader.sessions.expired(self.now));
+            .map(|leader| leader.sessions.expired(self.now, EXPIRED));
         let expired = expired.unwrap_or_default();
         if let Some(leader) = self.leader.as_ref().filter(|_| !expired.is_empty()) {
             let open = leader.sessions.staying().saturating_sub(expired.len());

@@ -171,12 +171,29 @@ fn ids(ids: impl Iterator<Item = NodeId>) -> String {
     ids.join(",")
 }
 
-/// A fact, by those who say it: those for whom it stands, or else those who said it last.
+/// Those for whom it stands; or else who saw its end last, and who saw it meanwhile: what was over before was another incident.
+fn last_incident(said: &[Alert]) -> Vec<&Alert> {
+    if said.iter().any(|alert| alert.cleared_ms.is_none()) {
+        return said
+            .iter()
+            .filter(|alert| alert.cleared_ms.is_none())
+            .collect();
+    }
+    let mut latest_first: Vec<&Alert> = said.iter().collect();
+    latest_first.sort_by_key(|alert| Reverse(alert.cleared_ms));
+    let mut began = i64::MAX;
+    let meanwhile = |alert: &&Alert| {
+        let is = began == i64::MAX || alert.cleared_ms >= Some(began);
+        began = began.min(alert.raised_ms);
+        is
+    };
+    latest_first.into_iter().take_while(meanwhile).collect()
+}
+
+/// A fact, by those who say it.
 fn line(said: &[Alert]) -> String {
-    let stands = said.iter().any(|alert| alert.cleared_ms.is_none());
-    let said = said
-        .iter()
-        .filter(|alert| alert.cleared_ms.is_none() == stands);
+    let said = last_incident(said);
+    let said = said.iter().copied();
     let first = said.clone().min_by_key(|alert| alert.raised_ms);
     let worst = said
         .clone()
@@ -317,6 +334,16 @@ mod tests {
         assert_eq!(
             line(&over),
             "warning peer-silent about=2 by=1,3 raised_ms=10 cleared_ms=40 silent_ms=10 (nothing comes from it)"
+        );
+        let twice = [
+            alert(4, Critical, 1, Some(9)),
+            alert(1, Warning, 10, Some(30)),
+            alert(3, Warning, 30, Some(40)),
+        ];
+        assert_eq!(
+            line(&twice),
+            "warning peer-silent about=2 by=1,3 raised_ms=10 cleared_ms=40 silent_ms=10 (nothing comes from it)",
+            "the first was over before"
         );
     }
 }

@@ -18,7 +18,7 @@ use super::listener::Listener;
 use super::lookout::wall_clock;
 use super::stream::{ReadHalf, Stream, WriteHalf};
 use super::wire::{FrameReader, FrameWriter, WireError};
-use crate::config::{Address, Member, NodeConfig};
+use crate::config::{Address, Member, NodeConfig, is_legal_id};
 use crate::ensemble::Servers;
 use crate::tls::{PeerSecurity, names};
 use crate::txn::Incarnation;
@@ -455,6 +455,9 @@ impl Peers {
                 "it speaks protocol {:?}, and this server {PROTOCOL:?}",
                 theirs.protocol
             ));
+        }
+        if !is_legal_id(theirs.from) {
+            return refuse(format!("no server has the id {}", theirs.from));
         }
         if theirs.from == me {
             return refuse(format!(

@@ -21,6 +21,7 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// An answer from beyond this server.
 #[derive(Debug)]
@@ -30,6 +31,9 @@ pub(super) enum Answer {
     /// The leader's word on a sync: answered once this is delivered here.
     Synced(Zxid),
 }
+
+/// How long the answers to one client may keep everybody else waiting.
+const LONG: Duration = Duration::from_millis(2);
 
 /// A request that is not yet answered.
 #[derive(Debug)]
@@ -131,7 +135,11 @@ pub(super) struct Client {
     pub(super) traffic: Traffic,
     replies: ReplyBuffer,
     answered: usize,
+    /// The longest answer among those that it has not read.
+    longest: usize,
     last: bool,
+    /// What it asks takes long: the rest comes when others had their turn.
+    paused: bool,
     dirty: bool,
 }
 
@@ -159,7 +167,9 @@ impl Client {
             traffic: Traffic::of_connect(),
             replies: ReplyBuffer::default(),
             answered: 0,
+            longest: 0,
             last: false,
+            paused: false,
             dirty: false,
         }
     }
@@ -182,9 +192,13 @@ impl Client {
         &mut self.replies
     }
 
-    /// Answers what can be answered, in order.
+    /// Answers what can be answered, in order. Others wait meanwhile: what takes long is not all done at once.
     fn pump(&mut self, common: &mut Common<'_>, watcher: Watcher) {
-        while !self.last && !self.is_full() {
+        let mut began = None;
+        if self.replies.is_empty() && self.link.unsent() == 0 {
+            self.longest = 0;
+        }
+        while !self.last && !self.paused && !self.is_full() {
             let Some(item) = self.queue.front() else {
                 return;
             };
@@ -205,8 +219,13 @@ impl Client {
             self.traffic.answered(&item, took / 1000, common);
             self.answered += 1;
             let before = self.replies.len();
+            if item.waiting.may_take_long() {
+                began.get_or_insert_with(Instant::now);
+            }
             self.reply(common, watcher, item);
+            self.paused = began.is_some_and(|began| began.elapsed() >= LONG);
             let bytes = self.replies.len() - before;
+            self.longest = self.longest.max(bytes);
             metrics.packets_sent.inc();
             metrics.response_bytes.add(bytes as u64);
             common.response_sizes.add(bytes);
@@ -229,9 +248,10 @@ impl Client {
         self.link.is_full() || self.replies.len() >= self.link.limit()
     }
 
-    /// Whether it leaves so many events unread that it is better closed: events cannot wait for a reader as requests do.
+    /// Whether it leaves so many events unread that it is better closed: events cannot wait for a reader as requests do. A single answer may be
+    /// longer than all of them may be.
     fn is_drowned(&self) -> bool {
-        self.link.unsent() + self.replies.len() > self.link.event_limit()
+        self.link.unsent() + self.replies.len() > self.link.event_limit() + self.longest
     }
 
     /// Whether it has shown what a client must have shown.
@@ -354,7 +374,7 @@ impl Client {
     /// left too little unread for that.
     fn flush(&mut self) -> bool {
         self.dirty = false;
-        let held_back = self.is_full();
+        let held_back = std::mem::take(&mut self.paused) || self.is_full();
         if !self.replies.is_empty() || self.answered > 0 {
             self.link
                 .send(self.replies.take(), std::mem::take(&mut self.answered));
@@ -394,6 +414,20 @@ impl Traffic {
 }
 
 impl Waiting {
+    /// Whether the answer may take more than a few microseconds.
+    fn may_take_long(&self) -> bool {
+        matches!(
+            self,
+            Waiting::Read(
+                Read::GetAllChildrenNumber { .. }
+                    | Read::GetChildren { .. }
+                    | Read::GetChildren2 { .. }
+                    | Read::GetEphemerals { .. }
+                    | Read::Multi(_)
+            )
+        )
+    }
+
     fn short_name(&self) -> &'static str {
         match self {
             Waiting::Read(Read::Exists { .. }) => "EXIS",

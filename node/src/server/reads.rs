@@ -120,9 +120,14 @@ fn put_identity(at: &Surroundings<'_>, out: &mut BytesMut) {
     }
 }
 
+/// The parts of an answer that begin beyond this, in bytes, are refused: a short request must not make the server hold gigabytes.
+const LONGEST: usize = 64 << 20;
+
 fn put_multi(at: &mut Surroundings<'_>, out: &mut BytesMut, reads: &[Read]) {
+    let begin = out.len();
     for read in reads {
         match find(at, read) {
+            _ if out.len() - begin >= LONGEST => put_failed_part(out, ErrorCode::Marshalling),
             Err(code) => put_failed_part(out, code),
             Ok(view) => {
                 let code = match read {

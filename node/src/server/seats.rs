@@ -62,6 +62,8 @@ impl Engine {
         for (id, role) in [(from, Role::Observer), (to, Role::Voter)] {
             match after.get_mut(&id) {
                 Some(member) => member.role = role,
+                // The holder was removed.
+                None if role == Role::Observer => {}
                 None => return,
             }
         }
@@ -83,7 +85,7 @@ impl Engine {
                 self.metrics.seats_returned_count.inc();
                 tracing::info!(
                     voter = to.0,
-                    observer = from.0,
+                    holder = from.0,
                     "a voter is back: it gets its seat again"
                 );
             }
@@ -106,6 +108,16 @@ impl Engine {
                 owner = owner.0,
                 holder = holder.0,
                 "the owner of a lent seat was removed from the ensemble: its holder keeps the seat"
+            );
+        }
+        let known: Vec<NodeId> = self.written_loans().without_holder().collect();
+        for owner in loans
+            .without_holder()
+            .filter(|owner| !known.contains(owner))
+        {
+            tracing::warn!(
+                owner = owner.0,
+                "the holder of a lent seat was removed from the ensemble: nobody has it until its owner is back"
             );
         }
         let text = (!loans.is_empty()).then(|| loans.text().into());

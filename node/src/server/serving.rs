@@ -28,7 +28,12 @@ impl Engine {
         if request.last_zxid_seen > self.tree.zxid().0 as i64 {
             // Serving it here would take its session back in time.
             let (seen, ours) = (request.last_zxid_seen, self.tree.zxid());
-            tracing::info!(client = %link.address, "refused: it has seen 0x{seen:x}, and this server {ours}");
+            if let Some(times) = self
+                .ahead
+                .about(link.address.ip(), std::time::Instant::now())
+            {
+                tracing::info!(client = %link.address, times, "refused: it has seen 0x{seen:x}, and this server {ours}; not said again for a minute");
+            }
             return;
         }
         self.metrics.connection_request_count.inc();

@@ -1,4 +1,4 @@
-//! Damaged files are evidence: they are set aside, never deleted, and the replica goes on as one that forgot.
+//! Damaged files are evidence, and so is a history that led to a wrong state: they are set aside, never deleted, and the replica goes on as one that forgot.
 //!
 //! What was acknowledged may be in the part that is lost, so the replica is amnesiac: it neither votes nor acknowledges until a
 //! leader whose quorum has no amnesiac member has brought it up to date (see [`crate::zab`]). That it is one is written down first of all. A crash
@@ -14,6 +14,9 @@ use crate::zab::{Epoch, Epochs};
 /// The folders for what is damaged, with a number.
 const PREFIX: &str = "damaged-";
 
+/// The folders for histories that are whole, and led to a state which was not the others'.
+const DIVERGED: &str = "diverged-";
+
 /// Whether something was set aside.
 pub(super) fn is_there(files: &dyn Files) -> Result<bool, StorageError> {
     Ok(list(files, "")?.iter().any(|name| name.starts_with(PREFIX)))
@@ -26,7 +29,7 @@ pub(super) fn set_aside(files: &mut dyn Files, damage: &Damage) -> Result<(), St
         known => known?,
     };
     let names = list(files, "")?;
-    let aside = next(&names);
+    let aside = next(&names, PREFIX);
     tracing::error!(
         file = %damage.path.display(), offset = damage.offset, problem = damage.problem, aside = %files.path(&aside).display(),
         "damaged: all files are set aside; no vote and no acknowledgement until a leader has brought this member up to date"
@@ -66,13 +69,27 @@ pub(super) fn set_aside(files: &mut dyn Files, damage: &Damage) -> Result<(), St
     begin_history(files, epochs, next_history)
 }
 
+/// Keeps the files of a history that is not in use any more, because its state was not what it should have been.
+pub(super) fn keep_history(files: &mut dyn Files, history: &str) -> Result<(), StorageError> {
+    let aside = next(&list(files, "")?, DIVERGED);
+    StorageError::io("make", files.path(&aside), files.make_dir(&aside))?;
+    for name in list(files, history)? {
+        move_to(files, &format!("{history}/{name}"), &aside, &name)?;
+    }
+    sync(files, &aside)?;
+    sync(files, history)?;
+    sync(files, "")?;
+    tracing::warn!(aside = %files.path(&aside).display(), "the log and the snapshots of the state that was wrong are kept");
+    Ok(())
+}
+
 /// Sets one file aside, without which the others are whole; returns the folder where it is.
 pub(super) fn set_one_aside(
     files: &mut dyn Files,
     in_folder: &str,
     name: &str,
 ) -> Result<String, StorageError> {
-    let aside = next(&list(files, "")?);
+    let aside = next(&list(files, "")?, PREFIX);
     StorageError::io("make", files.path(&aside), files.make_dir(&aside))?;
     move_to(files, &format!("{in_folder}/{name}"), &aside, name)?;
     sync(files, &aside)?;
@@ -81,12 +98,12 @@ pub(super) fn set_one_aside(
     Ok(aside)
 }
 
-fn next(names: &[String]) -> String {
-    let numbers = names.iter().filter_map(|name| name.strip_prefix(PREFIX));
+fn next(names: &[String], prefix: &str) -> String {
+    let numbers = names.iter().filter_map(|name| name.strip_prefix(prefix));
     let last = numbers
         .filter_map(|number| number.parse::<u64>().ok())
         .max();
-    format!("{PREFIX}{}", last.map_or(0, |last| last + 1))
+    format!("{prefix}{}", last.map_or(0, |last| last + 1))
 }
 
 fn list(files: &dyn Files, folder: &str) -> Result<Vec<String>, StorageError> {

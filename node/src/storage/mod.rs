@@ -37,6 +37,7 @@ use snapshots::Saving;
 use std::path::{Path, PathBuf};
 
 pub use files::Files;
+pub use record::LIMIT as LONGEST_TXN;
 pub use snapshots::SnapshotReader;
 pub use timed::Timing;
 
@@ -361,8 +362,10 @@ impl Store {
                 zxid,
                 entries,
                 epochs,
+                keep_former,
             } => {
-                performed.installed = Some(self.install_history(zxid, &entries, epochs)?);
+                let reader = self.install_history(zxid, &entries, epochs, keep_former)?;
+                performed.installed = Some(reader);
                 Ok(())
             }
             DiskOp::ReadLog {
@@ -421,6 +424,7 @@ impl Store {
         zxid: Zxid,
         entries: &[Entry],
         epochs: Epochs,
+        keep_former: bool,
     ) -> Result<SnapshotReader, StorageError> {
         self.give_up_saving()?;
         let files = &mut *self.files;
@@ -443,6 +447,9 @@ impl Store {
         promises::write(files, &self.promises)?;
         self.log = log;
         let gone = folder(old);
+        if keep_former {
+            aside::keep_history(files, &gone)?;
+        }
         StorageError::io("remove", files.path(&gone), files.remove_dir(&gone))?;
         self.snapshot(zxid)
     }

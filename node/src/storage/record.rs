@@ -14,8 +14,8 @@ const MAGIC: &[u8; 8] = b"keellog1";
 /// Length of a segment's header, in bytes.
 pub(super) const HEADER: u64 = 16;
 const RECORD: usize = 24;
-/// The longest transaction, in bytes.
-pub(super) const LIMIT: usize = 64 << 20;
+/// The longest transaction that a log holds, in bytes: what is longer cannot be read back.
+pub const LIMIT: usize = 64 << 20;
 
 pub(super) fn header(after: Zxid) -> Vec<u8> {
     [MAGIC.as_slice(), &after.0.to_le_bytes()].concat()

@@ -303,7 +303,10 @@ impl Arena {
 
     /// How many znodes are below this one, at any depth.
     pub(super) fn count_below(&self, slot: Slot) -> usize {
-        self.subtree(slot).count() - 1
+        match slot {
+            ROOT => self.len() - 1,
+            slot => self.subtree(slot).count() - 1,
+        }
     }
 }
 

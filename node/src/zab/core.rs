@@ -394,12 +394,13 @@ impl Core {
         self.saving = false;
         self.arrival = None;
         self.restoring = Some(zxid);
-        (self.doubts, self.renounced) = (false, false);
         self.disk(DiskOp::InstallHistory {
             zxid,
             entries,
             epochs: self.epochs,
+            keep_former: self.renounced,
         });
+        (self.doubts, self.renounced) = (false, false);
         self.out(Output::Restore(zxid));
     }
 

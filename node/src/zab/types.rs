@@ -303,6 +303,8 @@ pub enum DiskOp {
         entries: Vec<Entry>,
         /// The promises from then on.
         epochs: Epochs,
+        /// The history before is evidence: its state was not what it should have been. It is set aside.
+        keep_former: bool,
     },
     /// Read at most `limit` entries after `after`; answered by [`Input::LogRead`].
     ReadLog {

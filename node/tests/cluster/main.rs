@@ -1,7 +1,7 @@
 //! The real binary as real processes on loopback, asked by a tiny client of its own.
 //!
 //! `stories`: what one server owes a client. `ensemble`: what three owe together. `hostile`: bytes that make no
-//! sense. `crowds`: many who want nothing, or do not listen. `observers`: what those owe that do not vote. `watches`: events, and when they come. `access`: who may do what.
+//! sense. `crowds`: many who want nothing, or do not listen. `greedy`: requests that want much. `observers`: what those owe that do not vote. `watches`: events, and when they come. `access`: who may do what.
 //! `metrics`: what is counted. `admin`: the admin server. `operations`: what there is beside create, read and write.
 //! `warn`: what a server says of itself and its peers. `read_only`: what is served without a majority.
 //! `reconfig`: members that come and go. `recovery`: going on when most of them are lost. `sasl`: who is let in by a password. `tls`: who is let in by a certificate of an `authority`.
@@ -18,6 +18,7 @@ mod crowds;
 mod damage;
 mod divergence;
 mod ensemble;
+mod greedy;
 mod hostile;
 mod http;
 mod metrics;

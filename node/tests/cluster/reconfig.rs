@@ -276,6 +276,38 @@ fn who_holds_the_seat_of_one_that_is_removed_keeps_it_and_the_log_says_so() {
 }
 
 #[test]
+fn a_seat_whose_holder_is_removed_goes_back_to_its_owner() {
+    let mut cluster = Cluster::with_observers(3, 1, &lends());
+    let leader = cluster.wait();
+    let mut client = as_root(&cluster, leader);
+    config(&mut client);
+    let away = (leader + 1) % 3;
+    cluster.servers[away].kill();
+    eventually("the seat", || {
+        cluster.servers[3].mode().filter(|mode| mode == "follower")
+    });
+    eventually("the removal", || reconfig(&mut client, "", "4", -1).ok());
+    eventually("the note of it", || {
+        let notes = client.get("/zookeeper/seats").ok()?.0;
+        (notes == format!("{} 0\n", away + 1).into_bytes()).then_some(())
+    });
+    cluster.servers[away].start();
+    eventually("its seat", || {
+        cluster.servers[away]
+            .mode()
+            .filter(|mode| mode == "follower")
+    });
+    eventually("the end of the notes", || {
+        client.exists("/zookeeper/seats").err()
+    });
+    let log = cluster.servers[leader].log();
+    assert!(
+        log.contains("nobody has it until its owner is back"),
+        "{log}"
+    );
+}
+
+#[test]
 fn the_seat_of_a_voter_that_stays_away_is_lent_and_given_back() {
     let mut cluster = Cluster::with_observers(3, 1, &lends());
     let mut client = Client::connect(cluster.address(3));

@@ -35,6 +35,7 @@ impl Durable {
                 zxid,
                 entries,
                 epochs,
+                ..
             } => {
                 self.snapshot = *zxid;
                 self.log = entries.iter().map(|e| e.zxid).collect();

@@ -41,11 +41,32 @@ const WITHOUT_EFFECT: [(&str, &str); 21] = [
         "metricsProvider.",
         "it is for Java, or for the provider's threads",
     ),
-    ("syncEnabled", "it is for observers"),
+    (
+        "syncEnabled",
+        "observers write to their disks as the others do",
+    ),
     (
         "connectToLearnerMasterLimit",
         "followers wait for initLimit",
     ),
+];
+
+/// What is on or off, in words that Java reads in any case.
+const SWITCHES: [&str; 14] = [
+    "reconfigEnabled",
+    "standaloneEnabled",
+    "syncEnabled",
+    "quorumListenOnAllIPs",
+    "localSessionsEnabled",
+    "localSessionsUpgradingEnabled",
+    "sslQuorum",
+    "sslQuorumReloadCertFiles",
+    "ssl.quorum.hostnameVerification",
+    "readonlymode.enabled",
+    "enforceQuota",
+    "admin.enableServer",
+    "enforce.auth.enabled",
+    "sessionRequireClientSASLAuth",
 ];
 
 /// How the node's own options begin in `zoo.cfg`; to ZooKeeper they mean nothing.
@@ -107,7 +128,8 @@ impl Reader<'_> {
         id: NodeId,
         without_effect: &mut Vec<String>,
     ) -> Result<(), ConfigError> {
-        const KNOWN: [&str; 34] = [
+        const KNOWN: [&str; 35] = [
+            "maxCnxns",
             "snapCount",
             "readonlymode.enabled",
             "admin.enableServer",
@@ -144,6 +166,10 @@ impl Reader<'_> {
             "jaasLoginRenew",
         ];
         let key = line.option();
+        if SWITCHES.contains(&key) && !self.is_on(key) && !self.is_off(key) {
+            // ZooKeeper refuses some of these too, and takes the others for false: nobody may think that they are on.
+            return Err(self.refused(line, "true or false is legal"));
+        }
         if let Some(reason) = self.idle(key) {
             without_effect.push(self.note(line, reason));
             return Ok(());
@@ -165,7 +191,8 @@ impl Reader<'_> {
             };
             return Err(self.refused(line, &legal));
         }
-        let off = matches!(line.value.as_str(), "false" | "no" | "0");
+        let off = matches!(&*line.value.to_ascii_lowercase(), "false" | "no" | "0" | "");
+        let mut is_off_here = false;
         match secure::judge(key, &line.value) {
             Some(Judged::Known) => return Ok(()),
             Some(Judged::WithoutEffect(reason)) => {
@@ -173,12 +200,14 @@ impl Reader<'_> {
                 return Ok(());
             }
             Some(Judged::Refused(reason)) if !off => return Err(self.refused(line, reason)),
-            _ => {}
+            Some(Judged::Refused(_)) => is_off_here = true,
+            None => {}
         }
-        if let Some((_, reason)) = REFUSED.iter().find(|(known, _)| is_named(key, known))
-            && !off
-        {
-            return Err(self.refused(line, reason));
+        if let Some((_, reason)) = REFUSED.iter().find(|(known, _)| is_named(key, known)) {
+            if !off {
+                return Err(self.refused(line, reason));
+            }
+            is_off_here = true;
         }
         match key {
             "dataLogDir" => return self.log_dir(line, without_effect),
@@ -189,14 +218,16 @@ impl Reader<'_> {
                     .push(self.note(line, "every write is on disk before it is acknowledged"));
             }
             "forceSync" | "extendedTypesEnabled" => {}
-            _ if off => without_effect.push(self.note(line, "it is off here too")),
-            _ => match WITHOUT_EFFECT
-                .iter()
-                .find(|(known, _)| is_named(key, known))
-            {
-                Some((_, reason)) => without_effect.push(self.note(line, reason)),
-                None => without_effect.push(self.note(line, "this node does not know it")),
-            },
+            _ => {
+                let mut known = WITHOUT_EFFECT.iter();
+                let reason = match known.find(|(known, _)| is_named(key, known)) {
+                    Some((_, reason)) => reason,
+                    // What would be refused otherwise.
+                    None if is_off_here => "it is off here too",
+                    None => "this node does not know it",
+                };
+                without_effect.push(self.note(line, reason));
+            }
         }
         Ok(())
     }
@@ -213,7 +244,7 @@ impl Reader<'_> {
                 )
             }
             "admin.serverPort" | "admin.serverAddress" | "admin.commandURL"
-                if is("admin.enableServer", "false") =>
+                if self.is_off("admin.enableServer") =>
             {
                 Some("admin.enableServer is false")
             }
@@ -223,8 +254,8 @@ impl Reader<'_> {
                 Some("no clientPort is given")
             }
             "enforce.auth.schemes"
-                if !is("enforce.auth.enabled", "true")
-                    && !is("sessionRequireClientSASLAuth", "true") =>
+                if !self.is_on("enforce.auth.enabled")
+                    && !self.is_on("sessionRequireClientSASLAuth") =>
             {
                 Some("enforce.auth.enabled is not true")
             }

@@ -103,9 +103,6 @@ pub(super) fn judge(key: &str, value: &str) -> Option<Judged> {
     let without = WITHOUT_EFFECT
         .iter()
         .find(|(known, _)| option.starts_with(known));
-    if matches!(value, "false" | "") {
-        return None;
-    }
     Some(match (without, option) {
         (Some((_, reason)), _) => Judged::WithoutEffect(reason),
         (None, "crl" | "ocsp") => Judged::Refused(
@@ -145,8 +142,12 @@ impl Reader<'_> {
                 .collect()
         };
         let require = match self.get("enforce.auth.schemes") {
-            _ if self.get("sessionRequireClientSASLAuth") == Some("true") => vec!["sasl".into()],
-            Some(given) if self.get("enforce.auth.enabled") == Some("true") => schemes(given),
+            _ if self.is_on("sessionRequireClientSASLAuth") => vec!["sasl".into()],
+            Some(given) if self.is_on("enforce.auth.enabled") => schemes(given),
+            None if self.is_on("enforce.auth.enabled") => {
+                let legal = "the schemes that are enforced must be given";
+                return Err(self.illegal("enforce.auth.schemes", "", legal));
+            }
             _ => Vec::new(),
         };
         Ok(Security {
@@ -171,13 +172,13 @@ impl Reader<'_> {
     }
 
     pub(super) fn tls(&self) -> Result<Tls, ConfigError> {
-        let peers = match self.get("sslQuorum") {
-            Some("true") => Some(PeerTls {
+        let peers = match self.is_on("sslQuorum") {
+            true => Some(PeerTls {
                 keys: self.keys("ssl.quorum.")?,
-                verify_names: self.get("ssl.quorum.hostnameVerification") != Some("false"),
+                verify_names: !self.is_off("ssl.quorum.hostnameVerification"),
                 hosts: BTreeMap::new(),
             }),
-            _ => None,
+            false => None,
         };
         let clients = match self.get("secureClientPort") {
             Some(port) => Some(SecureClients {

@@ -262,9 +262,8 @@ impl Engine {
             Status::Following { leader, .. } => leader,
             Status::Looking => return write(name, Some("server is not initialized"), Map::new()),
         };
-        let ip = self
-            .config
-            .members
+        let servers = self.servers();
+        let ip = servers
             .get(&leader)
             .map(|member| member.peer_address.host().to_owned());
         let data = json!({
@@ -276,14 +275,12 @@ impl Engine {
     }
 
     fn observers(&self) -> Value {
-        let learners = self.replica.learners();
+        let (learners, servers) = (self.replica.learners(), self.servers());
         let observers: Vec<Value> = learners
             .iter()
             .filter(|learner| !learner.votes && learner.synced)
             .map(|learner| {
-                let address = self
-                    .config
-                    .members
+                let address = servers
                     .get(&learner.id)
                     .map(|member| member.peer_address.to_string());
                 json!({ "remote_socket_address": address, "sid": learner.id.0 })
