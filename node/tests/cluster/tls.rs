@@ -115,7 +115,7 @@ fn clients_over_tls_are_whom_their_certificate_names_and_the_plain_port_goes_on(
         "TLS on the plain port"
     );
     assert!(plain.exists("/ann").is_ok() && one.exists("/ann").is_ok());
-    let refused = "closed; not said again for a minute";
+    let refused = "no TLS handshake";
     eventually("a warning", || {
         cluster.servers[0].log().contains(refused).then_some(())
     });
