@@ -239,6 +239,16 @@ fn random_requests_are_prepared_the_same_however_far_the_tree_lags() {
                 lazy.apply();
             }
         }
+        // What the session's end takes away is known as soon as it is proposed.
+        eager.works(Write::CloseSession);
+        eager.apply();
+        lazy.works(Write::CloseSession);
+        for path in ["/a", "/b", "/a/c", "/a/d", "/a/c/e"] {
+            let look = || check(path, -1);
+            assert_eq!(lazy.ask(look()), eager.ask(look()), "seed {seed}: {path}");
+            eager.apply();
+        }
+        assert_eq!(eager.tree.ephemeral_count(), 0);
         lazy.apply_all();
         assert_eq!(eager.tree.image(), lazy.tree.image(), "seed {seed}");
         assert!(lazy.overlay.is_empty());
