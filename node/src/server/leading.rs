@@ -49,6 +49,9 @@ pub(super) struct Leader {
 /// How many perished znodes are removed at a time; ZooKeeper's limit is 10,000 a minute.
 const PERISHED: usize = 2;
 
+/// The longest transaction, in bytes: a log can hold it, and a frame between servers carry it.
+const LONGEST: usize = storage::LONGEST_TXN - (1 << 20);
+
 /// How many sessions are closed at a time: clients, and other servers, wait meanwhile.
 const EXPIRED: usize = 1000;
 
@@ -199,7 +202,7 @@ impl Engine {
             body,
         };
         let mut bytes = txn.encode();
-        if bytes.len() > storage::LONGEST_TXN {
+        if bytes.len() > LONGEST {
             // Requests have a limit, and so has what they grow by: none is near it.
             tracing::error!(%session, bytes = bytes.len(), "refused: a transaction that no log can hold");
             let code = ErrorCode::Marshalling;
