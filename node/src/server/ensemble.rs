@@ -11,7 +11,7 @@ use crate::request::{ErrorCode, Identity, SessionId};
 use crate::tree::path;
 use crate::txn::Body;
 use crate::warn::Observation;
-use crate::zab::{Members, Refusal, Replica, View, Zxid};
+use crate::zab::{Founding, Members, Refusal, Replica, View, Zxid};
 use std::net::SocketAddr;
 
 /// Says it where the log and the configuration file do not agree on who the members are, and which of them counts.
@@ -51,8 +51,7 @@ impl Engine {
 
     /// Whether the peer held the history of another ensemble when it greeted.
     pub(super) fn is_of_another_ensemble(&self, link: &PeerLink) -> bool {
-        let ours = *self.founded.borrow();
-        ours.is_some() && link.founded.is_some() && link.founded != ours
+        Founding::apart(*self.founded.borrow(), link.founded).is_some()
     }
 
     /// The servers of the configuration in force, by this server's log.

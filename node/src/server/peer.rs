@@ -498,11 +498,10 @@ impl Peers {
 
     /// Whether the peer's history and ours are of one ensemble.
     fn check_history(&self, theirs: &Hello) -> Result<(), LinkError> {
-        let (Some(ours), Some(other)) = (*self.founded.borrow(), theirs.founded) else {
+        let Some((ours, other)) = Founding::apart(*self.founded.borrow(), theirs.founded) else {
             return Ok(());
         };
         let founded = match (ours.zxid, other.zxid) {
-            _ if ours == other => return Ok(()),
             (ours, other) if ours < other => "that one",
             (ours, other) if ours > other => "this one",
             _ => "both, on two disks",

@@ -71,6 +71,13 @@ pub struct Founding {
     pub mark: u64,
 }
 
+impl Founding {
+    /// Two servers' histories, if they are of different ensembles; who holds none yet may come to either.
+    pub fn apart(one: Option<Founding>, other: Option<Founding>) -> Option<(Founding, Founding)> {
+        one.zip(other).filter(|(one, other)| one != other)
+    }
+}
+
 /// Who counts, by the history up to some entry.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct View {
