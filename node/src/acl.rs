@@ -8,8 +8,8 @@
 use crate::request::{Acl, ErrorCode, Id, Identity};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustc_hash::FxHashSet;
 use sha1::{Digest, Sha1};
+use std::collections::HashSet;
 use std::net::Ipv4Addr;
 
 /// A permission, as ZooKeeper's bits.
@@ -94,7 +94,7 @@ pub fn to_keep(
     schemes: Schemes,
     room: &mut usize,
 ) -> Result<Vec<Acl>, ErrorCode> {
-    let mut seen = FxHashSet::default();
+    let mut seen = HashSet::new();
     let is_first: Vec<bool> = list.iter().map(|entry| seen.insert(entry)).collect();
     let unique = list.into_iter().zip(is_first).filter(|(_, first)| *first);
     let mut kept = Vec::with_capacity(unique.size_hint().1.unwrap_or_default());

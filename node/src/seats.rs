@@ -30,7 +30,7 @@ pub struct Terms {
     pub settle_ms: u64,
 }
 
-/// In the place of a holder that was removed: no server has this id.
+/// In the place of a holder: nobody has the seat. No server has this id.
 const NOBODY: NodeId = NodeId(0);
 
 /// Seats that are lent, or are about to be: owner and holder.
@@ -56,24 +56,26 @@ impl Loans {
         text
     }
 
-    /// Those that fit the members: the owner observes, the holder votes or was removed, and nobody has two.
+    /// Those that fit the members: the owner observes, and the holder votes; or else nobody has the seat any more, because its holder was
+    /// removed or votes no longer. Nobody has two.
     #[must_use]
     pub fn fitting(&self, members: &Members) -> Loans {
         let mut fitting: BTreeSet<(NodeId, NodeId)> = BTreeSet::new();
-        for &(owner, holder) in &self.0 {
-            let is_there = members.votes(holder) || members.observers.contains(&holder);
-            let holder = if is_there { holder } else { NOBODY };
-            let fits = members.observers.contains(&owner) && (!is_there || members.votes(holder));
-            let has_one =
-                |&(o, h): &(NodeId, NodeId)| o == owner || h == holder && holder != NOBODY;
-            if fits && !fitting.iter().any(has_one) {
+        let owners = || self.0.iter().filter(|(o, _)| members.observers.contains(o));
+        for &(owner, holder) in owners().filter(|(_, holder)| members.votes(*holder)) {
+            if !fitting.iter().any(|(o, h)| *o == owner || *h == holder) {
                 fitting.insert((owner, holder));
+            }
+        }
+        for &(owner, _) in owners() {
+            if !fitting.iter().any(|(o, _)| *o == owner) {
+                fitting.insert((owner, NOBODY));
             }
         }
         Loans(fitting)
     }
 
-    /// Those whose holder was removed, by now or since this was written: their owners.
+    /// The owners of those that nobody has.
     pub fn without_holder(&self) -> impl Iterator<Item = NodeId> {
         let loans = self.0.iter();
         loans.filter(|(_, h)| *h == NOBODY).map(|(owner, _)| *owner)
@@ -118,7 +120,7 @@ impl Loans {
     }
 }
 
-/// One change of the members: two of them change places.
+/// One change of the members: two of them change places, or an owner takes back what nobody has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Who is away does not vote any more, and an observer does.
@@ -180,7 +182,7 @@ impl Seats {
                 *since = (here, now);
             }
         }
-        // In either, who gets the vote is here, and the number of voters stays: it makes nothing worse.
+        // In either, who gets the vote is here, and voters do not get fewer: it makes nothing worse.
         self.to_return(now, loans)
             .or_else(|| self.to_lend(now, members, loans))
     }
@@ -356,6 +358,13 @@ mod tests {
         assert!(world.written.is_empty());
         let both = Loans::parse("1 4\n2 5\n").fitting(&members(&[3], &[1, 2]));
         assert_eq!(both.text(), "1 0\n2 0\n");
+        let lent_on = Loans::parse("2 4\n2 5\n");
+        assert_eq!(lent_on.fitting(&members(&[1, 3, 5], &[2])).text(), "2 5\n");
+        assert_eq!(
+            lent_on.fitting(&members(&[1, 3], &[2, 4, 5])).text(),
+            "2 0\n",
+            "who has it votes no more"
+        );
     }
 
     #[test]

@@ -190,6 +190,9 @@ impl Reader<'_> {
         let own = members.iter().find(|member| member.id == id);
         let at = |key: &str, address: &Address| self.look_up(key, address.host(), address.port());
         let peer_address = match own {
+            Some(own) if self.is_on("quorumListenOnAllIPs") => {
+                SocketAddr::from((Ipv4Addr::UNSPECIFIED, own.peer_address.port()))
+            }
             Some(own) => at(&format!("server.{id}"), &own.peer_address)?,
             // An ensemble of one is not reached by anybody, but listens.
             None => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -540,7 +543,10 @@ impl Reader<'_> {
             (_, None) => Ok(default),
             // ZooKeeper's way to say that a bound has its default; and that there is none.
             ("minSessionTimeout" | "maxSessionTimeout", Some("-1")) => Ok(default),
-            ("maxClientCnxns" | "znode.container.maxNeverUsedIntervalMs", Some("-1")) => Ok(0),
+            (
+                "maxClientCnxns" | "maxCnxns" | "znode.container.maxNeverUsedIntervalMs",
+                Some("-1"),
+            ) => Ok(0),
             (_, Some(text)) => match text.parse() {
                 Ok(number) if (least..=most).contains(&number) => Ok(number),
                 _ => {

@@ -48,6 +48,13 @@ enum Closed {
     Stopping,
 }
 
+/// What was said of whom; of either kind by itself.
+#[derive(Default)]
+struct Said {
+    garbage: Complaints,
+    handshakes: Complaints,
+}
+
 /// Accepts connections, for ever.
 pub(super) async fn listen(
     mut listener: Listener,
@@ -55,7 +62,7 @@ pub(super) async fn listen(
     tls: Option<Arc<ServerConfig>>,
 ) {
     let mut connections = tokio::task::JoinSet::new();
-    let complaints = Arc::new(Mutex::new(Complaints::default()));
+    let complaints = Arc::new(Mutex::new(Said::default()));
     loop {
         while connections.try_join_next().is_some() {}
         let (stream, address) = match listener.accept().await {
@@ -87,19 +94,23 @@ pub(super) async fn listen(
 }
 
 /// Says why a connection ended; what its own end could do ten thousand times a second is said once a minute.
-fn tell(problem: &Closed, client: SocketAddr, metrics: &Metrics, complaints: &Mutex<Complaints>) {
-    match problem {
+fn tell(problem: &Closed, client: SocketAddr, metrics: &Metrics, said: &Mutex<Said>) {
+    let mut said = said.lock().expect("nobody panics while he holds it");
+    let complaints = match problem {
         Closed::Garbage(garbage) => {
             if matches!(garbage, Garbage::Length { length, .. } if *length > 0) {
                 metrics.large_requests_rejected.inc();
             }
+            &mut said.garbage
         }
-        Closed::Handshake(_) => metrics.unsuccessful_handshake.inc(),
+        Closed::Handshake(_) => {
+            metrics.unsuccessful_handshake.inc();
+            &mut said.handshakes
+        }
         _ => return tracing::debug!(%client, %problem, "closed"),
-    }
-    let mut complaints = complaints.lock().expect("nobody panics while he holds it");
+    };
     if let Some(times) = complaints.about(client.ip(), Instant::now()) {
-        tracing::warn!(%client, %problem, times, "closed: what it sent makes no sense; not said again for a minute");
+        tracing::warn!(%client, %problem, times, "closed; not said again for a minute");
     }
 }
 

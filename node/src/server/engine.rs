@@ -188,13 +188,13 @@ impl Engine {
             self.now = Millis(self.at.0 / 1000);
             self.wake();
             self.carry_out()?;
+            for id in self.clients.take_held_back() {
+                self.pump(id);
+                self.carry_out()?;
+            }
             for event in events.drain(..) {
                 self.at = self.clock.micros();
                 self.take(event)?;
-                self.carry_out()?;
-            }
-            for id in self.clients.take_held_back() {
-                self.pump(id);
                 self.carry_out()?;
             }
             if self.now >= self.next_tick {
@@ -270,7 +270,9 @@ impl Engine {
     fn tick(&mut self) {
         self.step(Input::Tick);
         self.hand_over_reads();
-        if self.now >= self.next_report {
+        if self.now >= self.next_report
+            || self.leader.as_ref().is_some_and(Leader::has_more_to_expire)
+        {
             self.next_report = Millis(self.now.0 + self.config.timing.tick_ms);
             self.report_sessions();
         }

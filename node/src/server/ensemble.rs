@@ -33,6 +33,13 @@ pub(super) fn compare_with_file(config: &NodeConfig, replica: &Replica) {
             "the members are those that the log says, not those of the configuration file: they change by reconfig"
         );
     }
+    let by_file = (config.peer_address.into(), config.client_address.into());
+    if let Some((peers, clients)) = places(config, view).filter(|places| *places != by_file) {
+        tracing::warn!(
+            version = %view.version, %peers, %clients,
+            "this server listens where the log has it, not where the configuration file says: change the file, or give the server another address (reconfig)"
+        );
+    }
 }
 
 impl Engine {
@@ -98,23 +105,15 @@ impl Engine {
         self.choose_dials();
     }
 
-    /// Listens where the ensemble has this server.
+    /// Listens where the ensemble has this server. A change under way does not count: it may come to nothing. Once its end is in anybody's
+    /// log it is decided, since a majority had its beginning before.
     fn keep_home(&self, view: &View) {
-        let members = view.next.as_ref().unwrap_or(&view.members);
-        let Some(now) = ensemble::servers(members).remove(&self.config.id) else {
+        let Some((peers, clients)) = places(&self.config, view) else {
             return;
         };
-        let listed = self.config.members.get(&self.config.id);
-        let peers = listed.map(|member| &member.peer_address);
-        self.home.peers.move_to(place(
-            self.config.peer_address,
-            peers,
-            Some(&now.peer_address),
-        ));
-        if let Some(clients) = &self.home.clients {
-            let before = listed.and_then(|member| member.client_address.as_ref());
-            let now = now.client_address.as_ref();
-            clients.move_to(place(self.config.client_address, before, now));
+        self.home.peers.move_to(peers);
+        if let Some(home) = &self.home.clients {
+            home.move_to(clients);
         }
     }
 
@@ -223,6 +222,18 @@ impl Engine {
         )?;
         Ok((ensemble::text(&self.servers()), ensemble::text(&servers)))
     }
+}
+
+/// Where this server listens for peers and for clients, if the ensemble knows it.
+fn places(config: &NodeConfig, view: &View) -> Option<(Address, Address)> {
+    let now = ensemble::servers(&view.members).remove(&config.id)?;
+    let listed = config.members.get(&config.id);
+    let peers = listed.map(|member| &member.peer_address);
+    let clients = listed.and_then(|member| member.client_address.as_ref());
+    Some((
+        place(config.peer_address, peers, Some(&now.peer_address)),
+        place(config.client_address, clients, now.client_address.as_ref()),
+    ))
 }
 
 /// Where a server listens whose file says `file`, and has it in the list of members as `listed`, once the ensemble has it at `now`. Who

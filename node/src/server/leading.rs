@@ -44,6 +44,7 @@ pub(super) struct Leader {
     pub(super) since: Millis,
     /// Those that are still to be looked at.
     perishing: Vec<String>,
+    has_more_to_expire: bool,
 }
 
 /// How many perished znodes are removed at a time; ZooKeeper's limit is 10,000 a minute.
@@ -51,6 +52,7 @@ const PERISHED: usize = 2;
 
 /// The longest transaction, in bytes: a log can hold it, and a frame between servers carry it.
 const LONGEST: usize = storage::LONGEST_TXN - (1 << 20);
+const _: () = assert!(LONGEST + (1 << 20) <= super::wire::LIMIT);
 
 /// How many sessions are closed at a time: clients, and other servers, wait meanwhile.
 const EXPIRED: usize = 1000;
@@ -78,12 +80,24 @@ impl Leader {
             seats: Seats::new(config.reconfig.terms()),
             since: now,
             perishing: Vec::new(),
+            has_more_to_expire: false,
         }
     }
 
     /// Syncs that wait for a majority's confirmation.
     pub(super) fn pending_syncs(&self) -> usize {
         self.syncs.len() + self.confirming.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// Whether more sessions are due than were told the last time.
+    pub(super) fn has_more_to_expire(&self) -> bool {
+        self.has_more_to_expire
+    }
+
+    fn expired(&mut self, now: Millis) -> Vec<SessionId> {
+        let expired = self.sessions.expired(now, EXPIRED);
+        self.has_more_to_expire = expired.len() == EXPIRED;
+        expired
     }
 
     pub(super) fn overlay(&self) -> &Overlay {
@@ -278,10 +292,7 @@ impl Engine {
 
     /// Closes the sessions whose time is over.
     pub(super) fn expire_sessions(&mut self) {
-        let expired = self
-            .leader
-            .as_mut()
-            .map(|leader| leader.sessions.expired(self.now, EXPIRED));
+        let expired = self.leader.as_mut().map(|leader| leader.expired(self.now));
         let expired = expired.unwrap_or_default();
         if let Some(leader) = self.leader.as_ref().filter(|_| !expired.is_empty()) {
             let open = leader.sessions.staying().saturating_sub(expired.len());

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// The pause before an address that could not be had is tried again.
@@ -64,6 +65,8 @@ pub(super) struct Listener {
     again: Instant,
     /// Why it could not, as it was said.
     said: String,
+    /// What the next address stands for, while that is looked up.
+    looking_up: Option<(Address, JoinHandle<io::Result<Vec<SocketAddr>>>)>,
 }
 
 impl Listener {
@@ -81,6 +84,7 @@ impl Listener {
             here: place,
             again: Instant::now(),
             said: String::new(),
+            looking_up: None,
         };
         Ok((listener, Place { wanted, here }))
     }
@@ -90,17 +94,18 @@ impl Listener {
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => return accepted,
-                () = due(&self.at, &mut self.wanted, self.again) => self.try_to_move().await,
+                (to, found) = next_place(&self.at, &mut self.wanted, self.again, &mut self.looking_up) => self.try_to_move(to, found),
             }
         }
     }
 
-    async fn try_to_move(&mut self) {
-        let to = self.wanted.borrow_and_update().clone();
+    fn try_to_move(&mut self, to: Address, found: io::Result<Vec<SocketAddr>>) {
         let (whom, here) = (self.whom, *self.here.borrow());
-        match self.moved(&to).await {
+        match found.and_then(|numbers| self.moved(&to, numbers)) {
             Ok(address) => {
-                tracing::info!(%address, before = %here, "listening for {whom} where the ensemble has this server now");
+                if address != here {
+                    tracing::info!(%address, before = %here, "listening for {whom} where the ensemble has this server now");
+                }
                 self.here.send_replace(address);
                 self.at = to;
                 self.said.clear();
@@ -111,8 +116,8 @@ impl Listener {
                 if text != self.said {
                     tracing::error!(
                         wanted = %to, %here, %problem,
-                        "cannot listen for {whom} where the ensemble has this server: it goes on where it is, where others do not look for it, and tries \
-                         again. Free the address, or give the server another one (reconfig)"
+                        "cannot listen for {whom} where the ensemble has this server: it goes on where it is, and tries again. Free the address, or give the server \
+                         another one (reconfig); if others reach it there by another way, have it listen at every address (0.0.0.0) in its configuration file"
                     );
                     self.said = text;
                 }
@@ -121,18 +126,19 @@ impl Listener {
     }
 
     /// Listens at one of the numbers that the address stands for.
-    async fn moved(&mut self, to: &Address) -> io::Result<SocketAddr> {
-        let numbers: Vec<SocketAddr> = match to.socket() {
-            Some(number) => vec![number],
-            None => tokio::time::timeout(PATIENCE, lookup_host((to.host(), to.port())))
-                .await??
-                .collect(),
-        };
+    fn moved(&mut self, to: &Address, mut numbers: Vec<SocketAddr>) -> io::Result<SocketAddr> {
         let here = *self.here.borrow();
         if numbers.contains(&here) {
             return Ok(here);
         }
         let mut problem = io::Error::other("its name stands for no address");
+        if to.ip().is_none() && !here.ip().is_loopback() {
+            // A host's own name is often one of its loopback addresses, to the host itself.
+            numbers.retain(|number| !number.ip().is_loopback());
+            problem = io::Error::other("its name stands for no address at which others reach it");
+        }
+        // As when it starts.
+        numbers.sort_by_key(|number| (number.is_ipv6(), *number));
         for number in numbers {
             match listen_at(number) {
                 Ok(listener) => {
@@ -146,11 +152,35 @@ impl Listener {
     }
 }
 
-/// Ready when another address than `at` is wanted, and may be tried.
-async fn due(at: &Address, wanted: &mut watch::Receiver<Address>, again: Instant) {
-    if wanted.wait_for(|wanted| wanted != at).await.is_err() {
-        // Nobody is left who could want it.
-        std::future::pending::<()>().await;
+/// Where to go, if that is not `at` and may be tried, and what its name stands for: it is looked up beside everything else.
+async fn next_place(
+    at: &Address,
+    wanted: &mut watch::Receiver<Address>,
+    again: Instant,
+    looking_up: &mut Option<(Address, JoinHandle<io::Result<Vec<SocketAddr>>>)>,
+) -> (Address, io::Result<Vec<SocketAddr>>) {
+    if looking_up.is_none() {
+        if wanted.wait_for(|wanted| wanted != at).await.is_err() {
+            // Nobody is left who could want it.
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep_until(again).await;
+        let to = wanted.borrow().clone();
+        *looking_up = Some((to.clone(), tokio::spawn(look_up(to))));
     }
-    tokio::time::sleep_until(again).await;
+    let (to, task) = looking_up.as_mut().expect("it is being looked up");
+    let found = task
+        .await
+        .unwrap_or_else(|error| Err(io::Error::other(error)));
+    let to = to.clone();
+    *looking_up = None;
+    (to, found)
+}
+
+async fn look_up(address: Address) -> io::Result<Vec<SocketAddr>> {
+    if let Some(number) = address.socket() {
+        return Ok(vec![number]);
+    }
+    let found = lookup_host((address.host(), address.port()));
+    Ok(tokio::time::timeout(PATIENCE, found).await??.collect())
 }

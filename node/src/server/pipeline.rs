@@ -32,8 +32,8 @@ pub(super) enum Answer {
     Synced(Zxid),
 }
 
-/// How long the answers to one client may keep everybody else waiting.
-const LONG: Duration = Duration::from_millis(2);
+/// How long, in one turn, answers may take that are not quick: then others have their turn, and heartbeats go out.
+const LONG: Duration = Duration::from_millis(5);
 
 /// A request that is not yet answered.
 #[derive(Debug)]
@@ -111,6 +111,8 @@ struct Common<'a> {
     watches: &'a mut Watches,
     metrics: &'a Metrics,
     response_sizes: &'a mut Sizes,
+    /// When this turn's first answer began that is not quick.
+    slow: &'a mut Option<Instant>,
     security: &'a Security,
     now: Millis,
     at: Micros,
@@ -192,9 +194,8 @@ impl Client {
         &mut self.replies
     }
 
-    /// Answers what can be answered, in order. Others wait meanwhile: what takes long is not all done at once.
+    /// Answers what can be answered, in order, as long as the turn has time for it.
     fn pump(&mut self, common: &mut Common<'_>, watcher: Watcher) {
-        let mut began = None;
         if self.replies.is_empty() && self.link.unsent() == 0 {
             self.longest = 0;
         }
@@ -203,6 +204,12 @@ impl Client {
                 return;
             };
             if !item.is_ready(common.tree) {
+                return;
+            }
+            if item.waiting.may_take_long()
+                && common.slow.get_or_insert_with(Instant::now).elapsed() >= LONG
+            {
+                self.paused = true;
                 return;
             }
             let item = self
@@ -219,11 +226,7 @@ impl Client {
             self.traffic.answered(&item, took / 1000, common);
             self.answered += 1;
             let before = self.replies.len();
-            if item.waiting.may_take_long() {
-                began.get_or_insert_with(Instant::now);
-            }
             self.reply(common, watcher, item);
-            self.paused = began.is_some_and(|began| began.elapsed() >= LONG);
             let bytes = self.replies.len() - before;
             self.longest = self.longest.max(bytes);
             metrics.packets_sent.inc();
@@ -370,8 +373,7 @@ impl Client {
         }
     }
 
-    /// True if there was more to say than is handed over at a time, and the client can get more at once: nobody says that it has read, because it
-    /// left too little unread for that.
+    /// True if there is more to say than is said at a time, and the client can get more at once: no event of its own will say so.
     fn flush(&mut self) -> bool {
         self.dirty = false;
         let held_back = std::mem::take(&mut self.paused) || self.is_full();
@@ -519,8 +521,10 @@ pub(super) struct Clients {
     /// Whose answer each number is.
     asked: FxHashMap<u64, ConnectionId>,
     dirty: Vec<ConnectionId>,
-    /// Those that can be answered more since the last flush.
+    /// Those that can be answered more since the last flush; who has waited longest comes first.
     held_back: Vec<ConnectionId>,
+    /// When this turn's first answer began that is not quick.
+    slow: Option<Instant>,
     pub(super) watches: Watches,
     pub(super) security: Security,
     pub(super) metrics: Arc<Metrics>,
@@ -664,6 +668,7 @@ impl Clients {
             watches: &mut self.watches,
             metrics: &self.metrics,
             response_sizes: &mut self.response_sizes,
+            slow: &mut self.slow,
             security: &self.security,
             now,
             at,
@@ -748,16 +753,22 @@ impl Clients {
 
     /// Sends what was answered since the last flush.
     pub(super) fn flush(&mut self) {
-        let mut drowned = Vec::new();
+        self.slow = None;
+        let (mut drowned, mut served) = (Vec::new(), Vec::new());
         for id in self.dirty.drain(..) {
             if let Some(client) = self.open.get_mut(&id) {
+                let had_its_turn = client.answered > 0;
                 if client.is_drowned() {
                     drowned.push(id);
                 } else if client.flush() {
-                    self.held_back.push(id);
+                    match had_its_turn {
+                        true => served.push(id),
+                        false => self.held_back.push(id),
+                    }
                 }
             }
         }
+        self.held_back.append(&mut served);
         for id in drowned {
             if let Some(client) = self.open.remove(&id) {
                 tracing::warn!(client = %client.link.address, "closed: it leaves too many events unread");

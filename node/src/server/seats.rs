@@ -117,7 +117,7 @@ impl Engine {
         {
             tracing::warn!(
                 owner = owner.0,
-                "the holder of a lent seat was removed from the ensemble: nobody has it until its owner is back"
+                "the holder of a lent seat was removed, or has no vote any more: nobody has the seat until its owner is back"
             );
         }
         let text = (!loans.is_empty()).then(|| loans.text().into());

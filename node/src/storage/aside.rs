@@ -1,4 +1,5 @@
-//! Damaged files are evidence, and so is a history that led to a wrong state: they are set aside, never deleted, and the replica goes on as one that forgot.
+//! Damaged files are evidence: they are set aside, never deleted, and the replica goes on as one that forgot. So is a history that led to a
+//! wrong state, when it is replaced by a leader's: a few are kept, unless the machine dies just then.
 //!
 //! What was acknowledged may be in the part that is lost, so the replica is amnesiac: it neither votes nor acknowledges until a
 //! leader whose quorum has no amnesiac member has brought it up to date (see [`crate::zab`]). That it is one is written down first of all. A crash
@@ -16,6 +17,9 @@ const PREFIX: &str = "damaged-";
 
 /// The folders for histories that are whole, and led to a state which was not the others'.
 const DIVERGED: &str = "diverged-";
+
+/// How many of those are kept: what goes wrong again and again must not fill the disk.
+const MOST_DIVERGED: usize = 3;
 
 /// Whether something was set aside.
 pub(super) fn is_there(files: &dyn Files) -> Result<bool, StorageError> {
@@ -71,7 +75,15 @@ pub(super) fn set_aside(files: &mut dyn Files, damage: &Damage) -> Result<(), St
 
 /// Keeps the files of a history that is not in use any more, because its state was not what it should have been.
 pub(super) fn keep_history(files: &mut dyn Files, history: &str) -> Result<(), StorageError> {
-    let aside = next(&list(files, "")?, DIVERGED);
+    let names = list(files, "")?;
+    let kept = names.iter().filter(|name| name.starts_with(DIVERGED));
+    if kept.count() >= MOST_DIVERGED {
+        tracing::warn!(
+            "as many histories that led to a wrong state are kept as may be: this one is not"
+        );
+        return Ok(());
+    }
+    let aside = next(&names, DIVERGED);
     StorageError::io("make", files.path(&aside), files.make_dir(&aside))?;
     for name in list(files, history)? {
         move_to(files, &format!("{history}/{name}"), &aside, &name)?;

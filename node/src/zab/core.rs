@@ -311,9 +311,15 @@ impl Core {
 
     /// Cuts the log after `zxid`, which must be part of the history, and not before what is delivered.
     pub(super) fn truncate(&mut self, zxid: Zxid) {
+        let before = self.view().version;
         self.log.truncate(zxid);
         self.views.truncate(zxid);
         self.disk(DiskOp::Truncate(zxid));
+        if self.view().version != before {
+            // A change that came to nothing: what it was has been told.
+            self.told_view = None;
+            self.tell_view(self.view().clone());
+        }
     }
 
     /// Tells the layer above of a peer's view, if it is news and of the ensemble whose history is ours.

@@ -302,7 +302,7 @@ fn a_seat_whose_holder_is_removed_goes_back_to_its_owner() {
     });
     let log = cluster.servers[leader].log();
     assert!(
-        log.contains("nobody has it until its owner is back"),
+        log.contains("nobody has the seat until its owner is back"),
         "{log}"
     );
 }

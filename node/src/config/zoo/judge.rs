@@ -6,7 +6,7 @@ use crate::config::{ConfigError, Role};
 use crate::zab::NodeId;
 
 /// Options without effect, and why that does no harm.
-const WITHOUT_EFFECT: [(&str, &str); 21] = [
+const WITHOUT_EFFECT: [(&str, &str); 20] = [
     ("serverCnxnFactory", "it is Java's; both ports are served"),
     ("autopurge.", "old snapshots and logs are removed always"),
     ("preAllocSize", "log files grow as they are written"),
@@ -21,10 +21,6 @@ const WITHOUT_EFFECT: [(&str, &str); 21] = [
     ("leaderServes", "the leader serves clients"),
     ("cnxTimeout", "peers are dialled with a limit of one second"),
     ("quorum.cnxn.threads.size", "one thread serves all"),
-    (
-        "quorumListenOnAllIPs",
-        "the peer port of this server's own line is listened on",
-    ),
     ("localSessions", "all sessions are global"),
     (
         "fsync.warningthresholdms",
@@ -128,7 +124,8 @@ impl Reader<'_> {
         id: NodeId,
         without_effect: &mut Vec<String>,
     ) -> Result<(), ConfigError> {
-        const KNOWN: [&str; 35] = [
+        const KNOWN: [&str; 36] = [
+            "quorumListenOnAllIPs",
             "maxCnxns",
             "snapCount",
             "readonlymode.enabled",
