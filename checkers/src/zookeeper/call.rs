@@ -133,6 +133,22 @@ impl Step<'_> {
         )
     }
 
+    /// Whether some tree refuses it with this code.
+    pub(super) fn may_be_refused(&self, code: Code) -> bool {
+        match (self, code) {
+            (_, Code::NoNode) => true,
+            (Step::Create { .. }, Code::NodeExists | Code::NoChildrenForEphemerals) => true,
+            (Step::Delete { .. }, Code::NotEmpty) => true,
+            (
+                Step::Set { expected, .. }
+                | Step::Delete { expected, .. }
+                | Step::Check { expected, .. },
+                Code::BadVersion,
+            ) => expected.is_some(),
+            _ => false,
+        }
+    }
+
     /// The znode that it is about, if its name is known.
     pub(super) fn path(&self) -> Option<PathId> {
         match self {

@@ -49,6 +49,11 @@ impl<'h> Paths<'h> {
         self.names.len()
     }
 
+    /// Whether it is `/`, which is always there.
+    pub(super) fn is_root(&self, path: PathId) -> bool {
+        self.name(path) == "/"
+    }
+
     fn child(&mut self, parent: PathId, name: &str) -> PathId {
         let path = match self.name(parent) {
             "/" => format!("/{name}"),

@@ -34,7 +34,7 @@
 //! `RuntimeInconsistency` after it. A session that is left to expire has an indeterminate `close`, invoked when the last request
 //! was sent: without one a session has not ended.
 //!
-//! Znodes are taken to be absent at first, but for those that an answer shows (or something below them) and that nothing in the
+//! `/` is always there. Other znodes are taken to be absent at first, but for those that an answer shows (or something below them) and that nothing in the
 //! history can have made: these were there before, with data and a Stat that nobody knows. What happens below them must all be
 //! in the history. ([`Znodes`] presumes otherwise where the history fits only so, and nothing tells that a znode was not there.)
 //!

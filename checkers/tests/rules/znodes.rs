@@ -483,6 +483,80 @@ fn refused_multi(story: &mut Story, results: Value) {
     story.done(2, "multi", "", (asked.clone(), NULL), (asked, told));
 }
 
+/// A multi that failed and does not say which part did.
+fn failed_multi(story: &mut Story, asked: Value, error: &str) {
+    let told = json!({ "session": "0x1", "zxid": 5, "error": error });
+    story.done(1, "multi", "", (asked.clone(), NULL), (asked, told));
+}
+
+/// What was there before the history.
+const BEFORE: &[Rule] = &[
+    (
+        "the root is there for a multi that makes a znode and meets it at a wrong version",
+        "znodes",
+        "valid",
+        |story| {
+            let asked = json!([["create", "/a", 1, {}], ["delete", "/a", 1]]);
+            failed_multi(story, asked, "BadVersion");
+        },
+    ),
+    (
+        "a multi that makes one znode twice shows its parent",
+        "znodes",
+        "valid",
+        |story| {
+            let asked = json!([["create", "/p/a", 1, {}], ["create", "/p/a", 1, {}]]);
+            failed_multi(story, asked, "NodeExists");
+            made(story, "0x1", "/q", 6);
+        },
+    ),
+    (
+        "a multi that makes two znodes met one of them",
+        "znodes",
+        "valid",
+        |story| {
+            let asked = json!([["create", "/a", 1, {}], ["create", "/b", 1, {}]]);
+            failed_multi(story, asked, "NodeExists");
+        },
+    ),
+    (
+        "and of two znodes that were not there it meets none",
+        "znodes",
+        "answer-does-not-fit",
+        |story| {
+            let none = json!({ "session": "0x1", "zxid": 4, "error": "NoNode" });
+            for key in ["/a", "/b"] {
+                story.done(1, "exists", key, (NULL, NULL), (NULL, none.clone()));
+            }
+            let asked = json!([["create", "/a", 1, {}], ["create", "/b", 1, {}]]);
+            failed_multi(story, asked, "NodeExists");
+        },
+    ),
+    (
+        "the root cannot be missing",
+        "znodes",
+        "answer-does-not-fit",
+        |story| {
+            let none = json!({ "session": "0x1", "zxid": 5, "error": "NoNode" });
+            story.done(1, "children", "/", (NULL, NULL), (NULL, none));
+        },
+    ),
+    (
+        "the root is nobody's",
+        "znodes",
+        "answer-does-not-fit",
+        |story| {
+            let told = json!({ "session": "0x1", "zxid": 5, "error": "NoChildrenForEphemerals" });
+            story.done(1, "create", "/a", (json!(1), NULL), (json!(1), told));
+        },
+    ),
+];
+
+#[test]
+fn what_was_there_before_the_history() {
+    hold(&Parameters::default(), BEFORE);
+}
+
 const ORDER: &[Rule] = &[
     ("two writes of one zxid", "znodes", "zxid-reused", |story| {
         made(story, "0x1", "/a", 1);
