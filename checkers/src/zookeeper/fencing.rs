@@ -17,7 +17,8 @@ type Zxid = i64;
 /// A client that holds a lock (or leads) may be paused and wake up after it lost it: holders overlap in real time in a correct
 /// system, and that is reported, not judged. What must hold is the fence: each effect goes through `multi(check(lock node),
 /// setData(resource))` with the lock node's `czxid` as its token, so that
-/// - effects on a resource are accepted in the order of their tokens (`effect-out-of-order`);
+/// - effects under one lock are accepted in the order of their tokens, whatever they are effects on (`effect-out-of-order`): when a later
+///   token's effect was accepted, its holder had been the first, so that no earlier lock node was there to be checked any more;
 /// - none is accepted at a zxid after the one at which a later token's holder had seen itself alone (`effect-after-successor`), nor
 ///   before its own token (`effect-before-token`);
 /// - tokens are unique (`token-reused`) and agree with real time: who asked after another had acquired has the greater one
@@ -28,8 +29,8 @@ type Zxid = i64;
 /// is its zxid.
 ///
 /// Operations: `acquire` (`elect`) answers with `token`, the czxid, and with the `zxid` of the view in which it was the first; its key
-/// is the lock. `write` is an effect: its key is the resource, `lock` names the lock (where there are several), `token` its token; it
-/// answers with its `zxid`; a refusal has `error`. `read` shows `value` and `mzxid`. `release` (`resign`) ends holding.
+/// is the lock. `write` is an effect: its key is the resource, `lock` names the lock (where there are several: effects that name none are
+/// compared resource by resource), `token` its token; it answers with its `zxid`; a refusal has `error`. `read` shows `value` and `mzxid`. `release` (`resign`) ends holding.
 ///
 /// Holding, as the client sees it, begins with the answer of `acquire` and ends with the first of: its `release`, a completion
 /// of the same process with the error `connection-lost` or `session-expired`, the answer's `deadline_ns` (since the run's start).
@@ -85,8 +86,9 @@ impl Checker for Fencing {
         };
         let mut breaches = Breaches::default();
         let mut overlaps = Overlaps::default();
-        for lock in fences.locks.values() {
-            lock.judge(&mut breaches);
+        for (name, lock) in &fences.locks {
+            let is_one = name.is_some() || !fences.are_named;
+            lock.judge(is_one, &mut breaches);
             lock.overlaps(&mut overlaps);
         }
         let count = |of: fn(&Lock<'_>) -> usize| fences.locks.values().map(of).sum::<usize>();
@@ -143,6 +145,8 @@ struct Lock<'h> {
 #[derive(Debug, Default)]
 struct Fences<'h> {
     locks: BTreeMap<Option<&'h str>, Lock<'h>>,
+    /// Whether locks have names: what names none may then be under any.
+    are_named: bool,
     refused: usize,
     indeterminate_seen: usize,
 }
@@ -159,11 +163,13 @@ fn field(operation: &Operation<'_>, name: &str) -> Option<i64> {
 
 impl Fencing {
     fn gather<'h>(&self, operations: &[Operation<'h>]) -> Result<Fences<'h>, Misfit> {
-        let mut fences = Fences::default();
+        let mut fences = Fences {
+            are_named: operations
+                .iter()
+                .any(|operation| operation.f() == self.begin && operation.key().is_some()),
+            ..Fences::default()
+        };
         let shown = self.shown(operations);
-        let several = operations
-            .iter()
-            .any(|operation| operation.f() == self.begin && operation.key().is_some());
         // Of each process, the holding that is open: (lock, place).
         let mut open: FxHashMap<u32, (Option<&'h str>, usize)> = FxHashMap::default();
         for operation in operations {
@@ -202,7 +208,7 @@ impl Fencing {
                     .into_iter()
                     .flatten()
                     .find_map(|line| line.text("lock"));
-                let lock = if several { named } else { None };
+                let lock = named.filter(|_| fences.are_named);
                 let zxid = match operation.kind() {
                     Kind::Ok if operation.error().is_some() => {
                         fences.refused += 1;
@@ -322,7 +328,8 @@ impl Fencing {
 }
 
 impl<'h> Lock<'h> {
-    fn judge(&self, breaches: &mut Breaches<'h>) {
+    /// `is_one`: whether all of these effects are under one lock.
+    fn judge(&self, is_one: bool, breaches: &mut Breaches<'h>) {
         self.judge_tokens(breaches);
         let mut effects = self.effects.clone();
         effects.sort_by_key(|effect| (effect.zxid, effect.operation.inv()));
@@ -335,7 +342,8 @@ impl<'h> Lock<'h> {
                 );
                 breaches.add("effect-before-token", text, vec![effect.operation]);
             }
-            let before = newest.entry(effect.resource).or_insert(*effect);
+            let of = effect.resource.filter(|_| !is_one);
+            let before = newest.entry(of).or_insert(*effect);
             if before.token > effect.token {
                 let text = format!(
                     "an effect with token {:#x} was accepted at zxid {:#x}, after one with the later token {:#x} at {:#x}",

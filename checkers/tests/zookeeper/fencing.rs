@@ -17,7 +17,6 @@ struct Done {
     zxid: i64,
     inv: u64,
     ret: Option<u64>,
-    resource: usize,
 }
 
 const RESOURCES: [&str; 2] = ["r0", "r1"];
@@ -41,7 +40,6 @@ fn history(rng: &mut ChaCha8Rng) -> (keelhaul_checkers::History, Vec<Done>, bool
             zxid,
             inv: line,
             ret: Some(line + 1),
-            resource: 0,
         });
         script.client(
             process,
@@ -97,7 +95,6 @@ fn history(rng: &mut ChaCha8Rng) -> (keelhaul_checkers::History, Vec<Done>, bool
                 zxid,
                 inv: line,
                 ret,
-                resource,
             };
             let shown = rng.random_bool(if lost { 0.6 } else { 0.1 });
             if !lost || shown {
@@ -176,9 +173,7 @@ fn kept(done: &[Done]) -> bool {
                 }
                 // The holder saw itself alone before the effect of an earlier token.
                 (true, false) => !(one.zxid < two.zxid && one.token > two.token),
-                (false, false) => {
-                    !(one.resource == two.resource && one.zxid < two.zxid && one.token > two.token)
-                }
+                (false, false) => !(one.zxid < two.zxid && one.token > two.token),
                 (false, true) => true,
             })
             && (one.acquire || one.zxid > one.token)
@@ -324,4 +319,41 @@ fn a_lost_effect_is_shown_by_what_nobody_else_can_have_written() {
         let finding = judge("lock", &story(&parts.concat()));
         assert_eq!(validity(&finding), Some(false), "{parts:?}");
     }
+}
+
+/// The fence is the lock's, not the resource's; what does not say which of several locks it is under is compared by its resource.
+#[test]
+fn effects_under_one_lock_are_accepted_in_the_order_of_its_tokens() {
+    let acquired = |lock: &str| {
+        [
+            format!("1 invoke acquire {lock} null"),
+            format!(r#"1 ok acquire {lock} null "token":3"#),
+            "2 invoke acquire l1 null".to_owned(),
+            r#"2 ok acquire l1 null "token":9"#.to_owned(),
+        ]
+    };
+    let effect = |process: u32, resource: &str, lock: &str, token: u32, zxid: u32| {
+        [
+            format!(r#"{process} invoke write {resource} {zxid} {lock}"token":{token}"#),
+            format!(r#"{process} ok write {resource} {zxid} {lock}"token":{token},"zxid":{zxid}"#),
+        ]
+    };
+    let said = |lock: &str, effects: [[String; 2]; 2]| {
+        let lines: Vec<String> = acquired(lock).into_iter().chain(effects.concat()).collect();
+        let lines: Vec<&str> = lines.iter().map(|line| &**line).collect();
+        validity(&judge("lock", &story(&lines)))
+    };
+    let (l1, l2, none) = (r#""lock":"l1","#, r#""lock":"l2","#, "");
+    let (late, late_elsewhere) = (effect(1, "r2", l1, 3, 60), effect(1, "r2", l2, 3, 60));
+    let first = effect(2, "r1", l1, 9, 50);
+    assert_eq!(said("l1", [first.clone(), late]), Some(false));
+    assert_eq!(said("l2", [first, late_elsewhere]), Some(true));
+    let unnamed = |resource: &str| {
+        [
+            effect(2, "r1", none, 9, 50),
+            effect(1, resource, none, 3, 60),
+        ]
+    };
+    assert_eq!(said("l2", unnamed("r2")), Some(true));
+    assert_eq!(said("l2", unnamed("r1")), Some(false));
 }
