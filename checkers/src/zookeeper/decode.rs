@@ -209,6 +209,7 @@ impl<'h> Decoded<'h> {
             "exists" => return Ok(read(Look::Exists, &mut self.paths)),
             "children" => return Ok(read(Look::Children, &mut self.paths)),
             "create" => {
+                stays(|name| asked.get(name))?;
                 let flags = (asked.flag("sequential"), asked.flag("ephemeral"));
                 self.create(key, value, flags)
             }
@@ -308,6 +309,7 @@ impl<'h> Decoded<'h> {
                 },
                 "create" => {
                     let flags = word(3).and_then(ValueRef::as_map);
+                    stays(|name| flags.and_then(|flags| flags.get(name)))?;
                     let flag = |name| {
                         let value = flags.and_then(|flags| flags.get(name));
                         value.and_then(ValueRef::as_bool).unwrap_or(false)
@@ -457,6 +459,20 @@ pub(super) fn number(asked: &str, made: &str) -> Option<i32> {
     // A number below 0 has its sign among the ten places; one that needs more has all of its digits.
     let shaped = digits.len() >= 10 && whole.bytes().all(|byte| byte.is_ascii_digit());
     shaped.then(|| digits.parse().ok()).flatten()
+}
+
+/// The server takes containers and znodes with a time to live away by itself, by its own clock: no history tells when, so that none that
+/// makes such znodes can be judged.
+fn stays<'h>(flag: impl Fn(&str) -> Option<ValueRef<'h>>) -> Result<(), String> {
+    let is_asked = |name: &&str| {
+        flag(name).is_some_and(|value| !value.is_null() && value.as_bool() != Some(false))
+    };
+    match ["container", "ttl"].into_iter().find(is_asked) {
+        Some(name) => Err(format!(
+            "makes a znode with `{name}`, which the server takes away by itself: the tree does not have such"
+        )),
+        None => Ok(()),
+    }
 }
 
 fn mode(asked: EventRef<'_>) -> Option<ReadMode> {

@@ -26,6 +26,8 @@
 //! | `remove-watches` | `value`: `data`, `children`, `persistent`, `persistent-recursive` or `any` | |
 //! | `sync`, `connect`, `close` | no key; `connect` begins or resumes a session, `close` ends it | |
 //!
+//! Containers (`container`) and znodes with a time to live (`ttl`) are refused: the server takes them away by itself, and no line tells when.
+//!
 //! A Stat is any of `czxid`, `mzxid`, `pzxid`, `version`, `cversion`, `aversion`, `numChildren`, `ephemeralOwner` (the owner's
 //! session, or absent, null or 0). Every completion has `session` and `zxid`, the reply's; a write's reply has the write's own zxid. (For
 //! [`Znodes`] zxids may be missing, from some answers or from all; without `session`, a process is its own session.)
