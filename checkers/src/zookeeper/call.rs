@@ -44,6 +44,14 @@ impl Op<'_> {
         matches!(self.call, Call::Write(_)) && matches!(self.outcome, Outcome::Done(_))
     }
 
+    /// The error of a read that no read has: whatever the tree is like, it is only asked whether the znode is there.
+    pub(super) fn wrong_error(&self) -> Option<Code> {
+        match (&self.call, &self.outcome) {
+            (Call::Read { .. }, Outcome::Refused(code, _)) if *code != Code::NoNode => Some(*code),
+            _ => None,
+        }
+    }
+
     /// Whether it may have changed the tree, or may still.
     pub(super) fn may_take_effect(&self) -> bool {
         matches!(self.call, Call::Write(_)) && matches!(self.outcome, Outcome::Unknown)

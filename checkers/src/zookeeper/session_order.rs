@@ -34,8 +34,8 @@ const NAME: &str = "session-order";
 /// An indeterminate write takes part once a read shows what it wrote: the read's mzxid is its zxid. One that may have taken a
 /// znode away explains that it is gone.
 ///
-/// Anomalies: `zxid-reused`, `zxid-against-real-time`, `unwritten-value`, `future-read`, `session-went-back`; the first of each,
-/// with the number of further ones in its sentence. Witness: `{"session", "text", "operations": [operation, …]}`.
+/// Anomalies: `zxid-reused`, `zxid-against-real-time`, `unwritten-value`, `future-read`, `session-went-back`, `wrong-error` (a read
+/// has none but NoNode); the first of each, with the number of further ones in its sentence. Witness: `{"session", "text", "operations": [operation, …]}`.
 ///
 /// Details: `{"sessions", "writes", "reads": {"local", "others"}, "indeterminate_writes_seen"}`.
 #[derive(Debug, Clone)]
@@ -222,7 +222,13 @@ impl<'a, 'h> Judge<'a, 'h, '_> {
                 );
                 self.breach("session-went-back", text, [seen.by, Some(*op)]);
             }
-            if let Call::Read { path, .. } = op.call {
+            if let Some(code) = op.wrong_error() {
+                let text = format!(
+                    "a read has the error {}, and none but NoNode can be",
+                    code.word()
+                );
+                self.breach("wrong-error", text, [Some(*op)]);
+            } else if let Call::Read { path, .. } = op.call {
                 self.read(op, path, reply, &seen);
             }
             if reply > seen.zxid {

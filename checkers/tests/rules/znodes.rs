@@ -557,6 +557,62 @@ fn what_was_there_before_the_history() {
     hold(&Parameters::default(), BEFORE);
 }
 
+/// A read of this znode, refused with this error at zxid 1; without zxid, of all that zxids tell nothing is told.
+fn refused_read(story: &mut Story, f: &str, key: &str, error: &str, has_zxid: bool) {
+    made(story, "0x1", "/a", 1);
+    let told = match has_zxid {
+        true => json!({ "session": "0x2", "zxid": 1, "error": error }),
+        false => json!({ "session": "0x2", "error": error }),
+    };
+    story.done(2, f, key, (NULL, NULL), (NULL, told));
+}
+
+/// Which errors a read may have: NoNode, where there is no znode.
+const ERRORS: &[Rule] = &[
+    ("a read of a missing znode", "znodes", "valid", |story| {
+        refused_read(story, "get", "/b", "NoNode", true);
+    }),
+    ("a get with a version", "znodes", "wrong-error", |story| {
+        refused_read(story, "get", "/b", "BadVersion", true);
+    }),
+    (
+        "a list that meets a znode",
+        "znodes",
+        "wrong-error",
+        |story| {
+            refused_read(story, "children", "/b", "NodeExists", true);
+        },
+    ),
+    ("a get without a zxid", "znodes", "wrong-error", |story| {
+        refused_read(story, "get", "/b", "BadVersion", false);
+    }),
+    ("whatever is lost", "znodes", "wrong-error", |story| {
+        story.lost(9, "delete", "/b", NULL, NULL);
+        refused_read(story, "exists", "/b", "NotEmpty", true);
+    }),
+    (
+        "a session's missing znode",
+        "session-order",
+        "valid",
+        |story| {
+            refused_read(story, "get", "/b", "NoNode", true);
+        },
+    ),
+    (
+        "a session's get with a version",
+        "session-order",
+        "wrong-error",
+        |story| {
+            refused_read(story, "get", "/a", "BadVersion", true);
+        },
+    ),
+];
+
+#[test]
+fn errors_of_reads() {
+    hold(&Parameters::default(), ERRORS);
+}
+
 const ORDER: &[Rule] = &[
     ("two writes of one zxid", "znodes", "zxid-reused", |story| {
         made(story, "0x1", "/a", 1);
