@@ -111,6 +111,109 @@ const NUMBERS: &[Rule] = &[
     ),
 ];
 
+/// A sequential create below `/q`, answered with this number at this zxid.
+fn numbered_at(story: &mut Story, process: u64, number: u32, zxid: i64) {
+    let asked = json!({ "sequential": true });
+    let told = json!({ "path": format!("/q/n-{number:010}"), "zxid": zxid });
+    story.done(
+        process,
+        "create",
+        "/q/n-",
+        (json!(1), asked),
+        (json!(1), told),
+    );
+}
+
+/// What begins a new incarnation of the parent: a delete of it that may have been done in between, and nothing else.
+const INCARNATIONS: &[Rule] = &[
+    (
+        "a lost create of the parent, and a number twice",
+        "sequence",
+        "sequence-reused",
+        |story| {
+            story.lost(1, "create", "/q", json!(1), NULL);
+            numbered_at(story, 2, 0, 5);
+            numbered_at(story, 2, 0, 6);
+        },
+    ),
+    (
+        "a create of the parent without a zxid, and a number twice",
+        "sequence",
+        "sequence-reused",
+        |story| {
+            story.done(1, "create", "/q", (json!(1), NULL), (json!(1), NULL));
+            numbered(story, 2, 0);
+            numbered(story, 2, 0);
+        },
+    ),
+    (
+        "a create of the parent without a zxid, and a number that goes back",
+        "sequence",
+        "sequence-went-back",
+        |story| {
+            story.done(1, "create", "/q", (json!(1), NULL), (json!(1), NULL));
+            numbered(story, 2, 4);
+            numbered(story, 2, 3);
+        },
+    ),
+    (
+        "a lost delete of the parent may have been done between two numbers",
+        "sequence",
+        "unknown: none could be compared",
+        |story| {
+            numbered_at(story, 2, 0, 5);
+            story.lost(1, "delete", "/q", NULL, NULL);
+            numbered_at(story, 2, 0, 9);
+        },
+    ),
+    (
+        "and before two numbers that were asked for after it",
+        "sequence",
+        "unknown: none could be compared",
+        |story| {
+            story.lost(1, "delete", "/q", NULL, NULL);
+            numbered(story, 2, 5);
+            numbered(story, 2, 0);
+        },
+    ),
+    (
+        "a lost delete of the parent that was asked for later",
+        "sequence",
+        "sequence-reused",
+        |story| {
+            numbered_at(story, 2, 0, 5);
+            numbered_at(story, 2, 0, 6);
+            story.lost(1, "delete", "/q", NULL, NULL);
+        },
+    ),
+    (
+        "a delete of the parent that was answered before",
+        "sequence",
+        "sequence-went-back",
+        |story| {
+            story.done(1, "delete", "/q", (NULL, NULL), (NULL, NULL));
+            numbered(story, 2, 1);
+            numbered(story, 2, 0);
+        },
+    ),
+    (
+        "a delete of the parent that was under way",
+        "sequence",
+        "unknown: none could be compared",
+        |story| {
+            story.ask(1, "delete", "/q", NULL, NULL);
+            numbered(story, 2, 1);
+            numbered(story, 2, 1);
+            story.answer(1, "delete", "/q", NULL, NULL);
+        },
+    ),
+];
+
+#[test]
+fn incarnations_of_the_parent_of_sequential_znodes() {
+    hold(&Parameters::default(), INCARNATIONS);
+}
+
 #[test]
 fn numbers_of_sequential_znodes() {
     hold(&Parameters::default(), NUMBERS);
