@@ -4,6 +4,7 @@ use super::call::{
     Answer, Call, Code, DataId, Look, Op, Outcome, PathId, SessionId, StatSeen, Step, Write, Zxid,
 };
 use super::given::Presumed;
+use crate::contract::ReplyZxid;
 use crate::history::{EventRef, History, Kind, Operation, Process, ValueRef};
 use crate::reads::ReadMode;
 use crate::verdict::{Finding, Misfit, some_operations};
@@ -444,6 +445,18 @@ impl<'h> Decoded<'h> {
             children: small("numChildren"),
             owner,
         }
+    }
+
+    /// The reply's zxid and the write's own one that its Stat shows, if they cannot both be right: a reply to a write is never older than
+    /// that, and where replies have the zxid of what they answer, it is the same.
+    pub(super) fn wrong_reply(op: &Op<'h>, reply_zxid: ReplyZxid) -> Option<(Zxid, Zxid)> {
+        let own = op.zxid.filter(|_| op.took_effect())?;
+        let reply = Self::reply(op)?;
+        let is_right = match reply_zxid {
+            ReplyZxid::OfTheRead => reply == own,
+            ReplyZxid::SinceTheRead => reply >= own,
+        };
+        (!is_right).then_some((reply, own))
     }
 
     /// The zxid of the reply as it stands on the line: for a write, at least its own.

@@ -29,7 +29,8 @@
 //! Containers (`container`) and znodes with a time to live (`ttl`) are refused: the server takes them away by itself, and no line tells when.
 //!
 //! A Stat is any of `czxid`, `mzxid`, `pzxid`, `version`, `cversion`, `aversion`, `numChildren`, `ephemeralOwner` (the owner's
-//! session, or absent, null or 0). Every completion has `session` and `zxid`, the reply's; a write's reply has the write's own zxid. (For
+//! session, or absent, null or 0). Every completion has `session` and `zxid`, the reply's; a write's reply has the write's own zxid (where the
+//! contract says that a reply is stamped later, at least that). (For
 //! [`Znodes`] zxids may be missing, from some answers or from all; without `session`, a process is its own session.)
 //! An answer that is an error is `ok` with `error`: `NoNode`, `NodeExists`, `BadVersion`, `NotEmpty`, `NoChildrenForEphemerals`.
 //! A multi that failed has in `error` the code of the part that failed, and may have `results` with null before it and

@@ -1,6 +1,6 @@
 //! The promises of a ZooKeeper: numbers, ephemeral znodes, sessions, locks.
 
-use crate::common::judge;
+use crate::common::{judge, judge_with};
 use crate::{Rule, Story, hold, said};
 use keelhaul_checkers::Parameters;
 use serde_json::{Value, json};
@@ -714,6 +714,47 @@ const ERRORS: &[Rule] = &[
 #[test]
 fn errors_of_reads() {
     hold(&Parameters::default(), ERRORS);
+}
+
+/// A create at zxid 5, and what its reply says of that.
+fn made_by_reply(story: &mut Story, reply: i64) {
+    let told = json!({ "session": "0x1", "zxid": reply, "czxid": 5, "mzxid": 5, "pzxid": 5 });
+    story.done(1, "create", "/a", (json!(1), NULL), (json!(1), told));
+}
+
+/// Who looks at that, and what they say if it is wrong.
+const CHECKERS_OF_REPLIES: [(&str, &str); 3] = [
+    ("znodes", "wrong-reply-zxid"),
+    ("session-order", "wrong-reply-zxid"),
+    ("zxid-audit", "stat-inconsistent"),
+];
+
+#[test]
+fn a_reply_to_a_write_has_the_zxid_of_the_write() {
+    let later = Parameters {
+        contract: "zookeeper".to_owned(),
+        ..Parameters::default()
+    };
+    let told = |parameters: &Parameters, checker: &str, reply: i64| {
+        let mut story = Story::default();
+        made_by_reply(&mut story, reply);
+        said(&judge_with(checker, parameters, &story.history))
+    };
+    for (checker, wrong) in CHECKERS_OF_REPLIES {
+        assert_eq!(told(&Parameters::default(), checker, 5), "valid");
+        assert_eq!(told(&Parameters::default(), checker, 9), wrong);
+        assert_eq!(told(&Parameters::default(), checker, 3), wrong);
+        // It may be stamped later, and never earlier.
+        assert_eq!(told(&later, checker, 9), "valid");
+        assert_eq!(told(&later, checker, 3), wrong);
+    }
+    // What the session saw with the reply it has seen.
+    let mut story = Story::default();
+    made_by_reply(&mut story, 9);
+    let told = json!({ "session": "0x1", "zxid": 7, "mzxid": 7 });
+    story.done(1, "set", "/a", (json!(2), NULL), (json!(2), told));
+    let said = said(&judge_with("session-order", &later, &story.history));
+    assert_eq!(said, "session-went-back");
 }
 
 const ORDER: &[Rule] = &[
