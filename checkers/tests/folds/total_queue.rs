@@ -105,15 +105,15 @@ fn naive(history: &History) -> Naive {
         "drain" => op.is_ok(),
         _ => false,
     };
-    let empty = operations
-        .iter()
-        .filter(found_empty)
-        .map(|op| op.inv())
-        .max();
-    let open = |f: &str| {
-        operations
-            .iter()
-            .filter(|op| op.f() == f && op.kind() == Kind::Info)
+    // By which line what was there after a line had been taken.
+    let gone_by = |after: Option<u64>| {
+        let empty = operations.iter().filter(found_empty);
+        let later = empty.filter(|op| Some(op.inv()) > after);
+        later.filter_map(|op| op.ret()).min()
+    };
+    let open = |f: &str, by: u64| {
+        let open = operations.iter().filter(|op| op.f() == f);
+        open.filter(|op| op.kind() == Kind::Info && op.inv() < by)
             .count()
     };
     let mut values: BTreeSet<i64> = out.iter().copied().collect();
@@ -124,7 +124,7 @@ fn naive(history: &History) -> Naive {
             .filter_map(|op| op.argument().as_i64()),
     );
     let mut naive = Naive::default();
-    let mut gone = 0;
+    let mut gone: Vec<u64> = Vec::new();
     for value in values {
         let (ok, info) = (put(value, Kind::Ok), put(value, Kind::Info));
         let taken = out.iter().filter(|other| **other == value).count();
@@ -136,16 +136,19 @@ fn naive(history: &History) -> Naive {
         }
         naive.duplicated += taken.saturating_sub(attempts);
         for missing in ok.iter().skip(taken) {
-            match empty > missing.ret() {
-                true => gone += 1,
-                false => naive.left += 1,
+            match gone_by(missing.ret()) {
+                Some(line) if open("drain", line) == 0 => gone.push(line),
+                _ => naive.left += 1,
             }
         }
     }
-    match open("drain") > 0 || gone <= open("dequeue") {
-        true => naive.left += gone,
-        false => naive.lost = gone,
-    }
+    // As many as are too many by any line for those that may have taken them by then.
+    let by = |line: u64| gone.iter().filter(|other| **other <= line).count();
+    let too_many = gone
+        .iter()
+        .filter(|line| by(**line) > open("dequeue", **line));
+    naive.lost = too_many.map(|line| by(*line)).max().unwrap_or(0);
+    naive.left += gone.len() - naive.lost;
     naive
 }
 
