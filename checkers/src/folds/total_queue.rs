@@ -19,8 +19,8 @@ const NAME: &str = "total-queue";
 /// reported as outside the contract; the models unordered-queue and fifo-queue judge both).
 ///
 /// A value counts as `lost` only if it cannot be anywhere else: the queue was found empty (a `drain` that was answered, or a
-/// `dequeue` that was answered with `null` or with the error `empty` or `exhausted`) after the value had been acknowledged, and there
-/// are more such values than indeterminate dequeues that may have taken them before that: those invoked before it was answered.
+/// `dequeue` that was answered with `null` or with the error `empty` or `exhausted`, also as `fail`, as Jepsen's queues say it; one that
+/// failed otherwise says nothing) after the value had been acknowledged, and there are more such values than indeterminate dequeues that may have taken them before that: those invoked before it was answered.
 /// Otherwise the verdict is unknown, with the reason.
 ///
 /// Anomalies: `lost`, `unexpected`.
@@ -123,7 +123,10 @@ impl<'h> Queue<'h> {
                     Some(error) if found_nothing(error) => self.empty.push(*operation),
                     Some(_) => return Err(unknown_error(operation, NAME, "empty and exhausted")),
                 },
-                // It never happened, so it says nothing of what was there.
+                // Nothing was there to be taken. What failed otherwise never happened, and says nothing of what was there.
+                (Kind::Fail, _) if operation.error().is_some_and(found_nothing) => {
+                    self.empty.push(*operation);
+                }
                 (Kind::Fail, _) => {}
                 _ => self.open_dequeues.push(operation.inv()),
             },

@@ -17,12 +17,15 @@ fn after_a_dequeue_that(ended: &str) -> Option<bool> {
 }
 
 #[test]
-fn only_an_answer_shows_that_the_queue_was_empty() {
+fn only_what_found_nothing_shows_that_the_queue_was_empty() {
     assert_eq!(after_a_dequeue_that(r#""type":"ok""#), Some(false));
     for error in ["empty", "exhausted"] {
         let ended = format!(r#""type":"ok","error":"{error}""#);
         assert_eq!(after_a_dequeue_that(&ended), Some(false), "{error}");
     }
+    // Jepsen's queues say it of one that failed.
+    let exhausted = r#""type":"fail","error":"exhausted""#;
+    assert_eq!(after_a_dequeue_that(exhausted), Some(false));
     assert_eq!(after_a_dequeue_that(r#""type":"fail""#), None);
     let refused = r#""type":"fail","error":"connection-refused""#;
     assert_eq!(after_a_dequeue_that(refused), None);

@@ -14,9 +14,9 @@ fn history(rng: &mut ChaCha8Rng) -> History {
     let mut script = Script::default();
     let mut held: Vec<i64> = Vec::new();
     let odd = if rng.random_bool(0.4) { 0.0 } else { 0.35 };
-    let mut operation = |process, f, argument: Value, kind, result: Value| {
+    let mut told = |process, f, argument: Value, kind, result: Value, extra: Value| {
         script.client(process, Kind::Invoke, f, None, argument, Value::Null);
-        script.client(process, kind, f, None, result, Value::Null);
+        script.client(process, kind, f, None, result, extra);
     };
     for process in 0..rng.random_range(2..10) {
         if rng.random_bool(0.6) {
@@ -29,12 +29,26 @@ fn history(rng: &mut ChaCha8Rng) -> History {
             if in_it {
                 held.push(value);
             }
-            operation(process, "enqueue", json!(value), kind, json!(value));
+            told(
+                process,
+                "enqueue",
+                json!(value),
+                kind,
+                json!(value),
+                Value::Null,
+            );
         } else if rng.random_bool(0.08) {
             if rng.random_bool(0.2) {
                 held.pop();
             }
-            operation(process, "dequeue", Value::Null, Kind::Info, Value::Null);
+            told(
+                process,
+                "dequeue",
+                Value::Null,
+                Kind::Info,
+                Value::Null,
+                Value::Null,
+            );
         } else {
             let value = match held.len() {
                 _ if rng.random_bool(odd / 2.0) => Some(rng.random_range(0..9)),
@@ -46,13 +60,25 @@ fn history(rng: &mut ChaCha8Rng) -> History {
                     if rng.random_bool(odd) {
                         held.push(value);
                     }
-                    operation(process, "dequeue", Value::Null, Kind::Ok, json!(value));
+                    told(
+                        process,
+                        "dequeue",
+                        Value::Null,
+                        Kind::Ok,
+                        json!(value),
+                        Value::Null,
+                    );
                 }
                 None => {
-                    // A dequeue that failed says nothing; one that was answered says that there was nothing.
-                    let failed = rng.random_bool(0.2);
+                    // A dequeue that failed says nothing, unless it says why; one that was answered says that there was nothing.
+                    let failed = rng.random_bool(0.3);
                     let kind = if failed { Kind::Fail } else { Kind::Ok };
-                    operation(process, "dequeue", Value::Null, kind, Value::Null);
+                    let error = match rng.random_range(0..3) {
+                        0 => json!({ "error": "exhausted" }),
+                        1 if failed => json!({ "error": "connection-refused" }),
+                        _ => Value::Null,
+                    };
+                    told(process, "dequeue", Value::Null, kind, Value::Null, error);
                 }
             }
         }
@@ -63,7 +89,7 @@ fn history(rng: &mut ChaCha8Rng) -> History {
         } else {
             Kind::Info
         };
-        operation(100, "drain", Value::Null, kind, json!(held));
+        told(100, "drain", Value::Null, kind, json!(held), Value::Null);
     }
     script.history
 }
@@ -101,6 +127,7 @@ fn naive(history: &History) -> Naive {
         );
     }
     let found_empty = |op: &&Operation<'_>| match op.f() {
+        "dequeue" if op.error() == Some("exhausted") => true,
         "dequeue" => op.result().is_some_and(|value| value.is_null()),
         "drain" => op.is_ok(),
         _ => false,
