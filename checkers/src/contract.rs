@@ -79,6 +79,13 @@ pub fn owed(system: &str, faults: &[&str]) -> Option<Owed> {
     ROWS.iter().find(covers).map(|row| row.owed)
 }
 
+/// All contracts by name, each once: that of the system that has it.
+pub fn names() -> Vec<&'static str> {
+    let mut names: Vec<&str> = ROWS.iter().map(|row| row.system).collect();
+    names.dedup();
+    names
+}
+
 /// Whether a read after `sync` is linearizable under every row of the system.
 pub fn owes_sync_reads(system: &str) -> bool {
     ROWS.iter()

@@ -29,9 +29,24 @@ struct InFlight {
     process: u64,
     session: usize,
     key: &'static str,
-    /// `None` for a read.
-    value: Option<i64>,
+    /// What is written, one after the other; nothing by a read.
+    writes: Vec<(&'static str, i64)>,
     answer: Option<Answer>,
+}
+
+impl InFlight {
+    /// Several at once are a multi.
+    fn asked(&self) -> (&'static str, Option<&'static str>, Value) {
+        match self.writes[..] {
+            [] => ("read", Some(self.key), Value::Null),
+            [(key, value)] => ("write", Some(key), json!(value)),
+            _ => {
+                let part = |(key, value): &(&str, i64)| json!(["set", key, value, -1]);
+                let parts: Vec<Value> = self.writes.iter().map(part).collect();
+                ("multi", None, Value::Array(parts))
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -43,7 +58,7 @@ struct Answer {
 impl Store {
     fn apply(&mut self, call: &InFlight, rng: &mut ChaCha8Rng) -> Answer {
         let seen = *self.seen.get(&call.session).unwrap_or(&0);
-        let Some(value) = call.value else {
+        if call.writes.is_empty() {
             let last = self.log.last().map_or(0, |(zxid, ..)| *zxid);
             // The server lags behind, though never behind what this session has seen.
             let prefix = rng.random_range(seen..=last.max(seen));
@@ -57,10 +72,11 @@ impl Store {
                 zxid: prefix,
                 shows: shows.map(|(zxid, _, value)| (*value, *zxid)),
             };
-        };
+        }
         // Zxids have gaps: other clients write too.
         self.next += rng.random_range(1..=2);
-        self.log.push((self.next, call.key, value));
+        let writes = call.writes.iter();
+        (self.log).extend(writes.map(|(key, value)| (self.next, *key, *value)));
         self.seen.insert(call.session, self.next);
         Answer {
             zxid: self.next,
@@ -80,20 +96,32 @@ fn sound(rng: &mut ChaCha8Rng, operations: usize) -> History {
             .collect();
         if begun < operations && !idle.is_empty() && rng.random_bool(0.5) {
             let (session, key, process) = (*pick(rng, &idle), *pick(rng, &KEYS), begun as u64);
-            let write = rng.random_bool(0.45);
-            value += i64::from(write);
-            let (f, argument, asked) = match write {
-                true => ("write", json!(value), Value::Null),
-                false => ("read", Value::Null, json!({ "mode": "local" })),
+            let mut writes = Vec::new();
+            if rng.random_bool(0.45) {
+                // What a multi overwrites itself nobody sees, whoever else writes the same.
+                if rng.random_bool(0.2) {
+                    writes.push((key, rng.random_range(1..=value + 1)));
+                }
+                value += 1;
+                writes.push((key, value));
+                if rng.random_bool(0.1) {
+                    value += 1;
+                    writes.push((*pick(rng, &KEYS), value));
+                }
+            }
+            let asked = match writes.is_empty() {
+                true => json!({ "mode": "local" }),
+                false => Value::Null,
             };
-            script.client(process, Kind::Invoke, f, Some(key), argument, asked);
             open.push(InFlight {
                 process,
                 session,
                 key,
-                value: write.then_some(value),
+                writes,
                 answer: None,
             });
+            let (f, key, argument) = open[open.len() - 1].asked();
+            script.client(process, Kind::Invoke, f, key, argument, asked);
             begun += 1;
         }
         if open.is_empty() {
@@ -108,16 +136,10 @@ fn sound(rng: &mut ChaCha8Rng, operations: usize) -> History {
                 let call = open.swap_remove(at);
                 complete(&mut script, &call);
             }
-            13 if open[at].value.is_some() => {
+            13 if !open[at].writes.is_empty() => {
                 let call = open.swap_remove(at);
-                script.client(
-                    call.process,
-                    Kind::Info,
-                    "write",
-                    Some(call.key),
-                    json!(call.value),
-                    Value::Null,
-                );
+                let (f, key, argument) = call.asked();
+                script.client(call.process, Kind::Info, f, key, argument, Value::Null);
                 // Its session goes on under a new number: another session.
             }
             _ => {}
@@ -129,23 +151,19 @@ fn sound(rng: &mut ChaCha8Rng, operations: usize) -> History {
 fn complete(script: &mut Script, call: &InFlight) {
     let answer = call.answer.unwrap();
     let mut fields = json!({ "session": format!("0x{}", call.session), "zxid": answer.zxid });
-    let f = if call.value.is_some() {
-        "write"
-    } else {
-        "read"
-    };
-    let value = match (call.value, answer.shows) {
-        (Some(value), _) => json!(value),
-        (None, Some((value, mzxid))) => {
+    let (f, key, argument) = call.asked();
+    let value = match (call.writes.is_empty(), answer.shows) {
+        (false, _) => argument,
+        (true, Some((value, mzxid))) => {
             fields["mzxid"] = json!(mzxid);
             json!(value)
         }
-        (None, None) => {
+        (true, None) => {
             fields["error"] = json!("NoNode");
             Value::Null
         }
     };
-    script.client(call.process, Kind::Ok, f, Some(call.key), value, fields);
+    script.client(call.process, Kind::Ok, f, key, value, fields);
 }
 
 /// Changes one answer: an older or newer zxid, or another write's value.
@@ -188,13 +206,28 @@ struct Item<'h> {
     zxid: i64,
 }
 
+fn is_write(operation: &Operation<'_>) -> bool {
+    operation.f() != "read"
+}
+
+/// What a write leaves of each key.
+fn leaves(operation: &Operation<'_>) -> BTreeMap<String, Value> {
+    match operation.argument().to_json() {
+        Value::Array(parts) => {
+            let left = |part: &Value| (part[1].as_str().unwrap().to_owned(), part[2].clone());
+            parts.iter().map(left).collect()
+        }
+        value => BTreeMap::from([(operation.key().unwrap().to_string(), value)]),
+    }
+}
+
 fn kept(history: &History) -> bool {
     let operations = history.operations().unwrap();
     let mut items: Vec<Item<'_>> = Vec::new();
     let mut zxids = BTreeSet::new();
     for operation in operations.iter().filter(|operation| operation.is_ok()) {
         let zxid = operation.answer().unwrap().int("zxid").unwrap();
-        if operation.f() == "write" && !zxids.insert(zxid) {
+        if is_write(operation) && !zxids.insert(zxid) {
             return false;
         }
         items.push(Item {
@@ -205,12 +238,12 @@ fn kept(history: &History) -> bool {
     // An indeterminate write happened at the zxid at which a read shows its value.
     for operation in operations
         .iter()
-        .filter(|operation| operation.kind() == Kind::Info && operation.f() == "write")
+        .filter(|operation| operation.kind() == Kind::Info && is_write(operation))
     {
+        let left = leaves(operation);
         let shows = |read: &&Operation<'_>| {
-            read.f() == "read"
-                && read.key() == operation.key()
-                && read.result() == Some(operation.argument())
+            let shown = read.result().map(|value| value.to_json());
+            !is_write(read) && left.get(read.key().unwrap()) == shown.as_ref()
         };
         let Some(read) = operations.iter().find(shows) else {
             continue;
@@ -253,31 +286,25 @@ fn place(
             return false;
         }
         let item = &items[at];
-        let key = item.operation.key().unwrap().to_string();
-        let before = state.get(&key).cloned();
-        let write = item.operation.f() == "write";
+        let before = state.clone();
+        let write = is_write(&item.operation);
         if write {
-            state.insert(
-                key.clone(),
-                (item.operation.argument().to_json(), item.zxid),
-            );
-        } else if !fits(&item.operation, before.as_ref()) {
+            let left = leaves(&item.operation).into_iter();
+            state.extend(left.map(|(key, value)| (key, (value, item.zxid))));
+        } else if !fits(&item.operation, state.get(item.operation.key().unwrap())) {
             return false;
         }
         done[at] = true;
         let found = place(items, done, state, if write { item.zxid } else { last });
         done[at] = false;
-        match before {
-            Some(before) => state.insert(key, before),
-            None => state.remove(&key),
-        };
+        *state = before;
         found
     })
 }
 
 fn may_come_next(items: &[Item<'_>], done: &[bool], at: usize, last: i64) -> bool {
     let item = &items[at];
-    let write = item.operation.f() == "write";
+    let write = is_write(&item.operation);
     let left = || {
         items
             .iter()
@@ -299,7 +326,7 @@ fn may_come_next(items: &[Item<'_>], done: &[bool], at: usize, last: i64) -> boo
         item.zxid >= last
     };
     let all_before = left()
-        .filter(|other| other.operation.f() == "write")
+        .filter(|other| is_write(&other.operation))
         .all(|other| other.zxid > item.zxid);
     // Session order.
     let mine = |other: &&Item<'_>| session(item).is_some() && session(other) == session(item);
@@ -317,7 +344,7 @@ fn may_come_next(items: &[Item<'_>], done: &[bool], at: usize, last: i64) -> boo
     // Real time: between writes; and nobody shows a write that was invoked after he had his answer.
     let writes_in_time = !write
         || left()
-            .filter(|other| other.operation.f() == "write")
+            .filter(|other| is_write(&other.operation))
             .all(|other| {
                 other
                     .operation
@@ -326,7 +353,7 @@ fn may_come_next(items: &[Item<'_>], done: &[bool], at: usize, last: i64) -> boo
             });
     let no_future = item.operation.ret().is_none_or(|ret| {
         placed()
-            .filter(|other| other.operation.f() == "write")
+            .filter(|other| is_write(&other.operation))
             .all(|other| other.operation.inv() < ret)
     });
     zxid_fits && all_before && in_session && grows && writes_in_time && no_future

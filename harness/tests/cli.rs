@@ -569,6 +569,33 @@ fn stale_reads_of_a_set_are_told_and_judged_where_that_is_asked() {
     assert_eq!(code(&judged), 1, "{judged:?}");
 }
 
+/// Apache ZooKeeper stamps its reply after the read: the same lines are sound under its contract, and not under the node's.
+#[test]
+fn a_bare_history_is_judged_by_the_contract_of_its_system() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("stamped.jsonl");
+    let lines = [
+        r#""process":1,"type":"invoke","f":"create","key":"/a","value":1"#,
+        r#""process":1,"type":"ok","f":"create","key":"/a","value":1,"session":"0x1","zxid":10,"mzxid":10"#,
+        r#""process":2,"type":"invoke","f":"get","key":"/a","value":null,"mode":"local""#,
+        r#""process":1,"type":"invoke","f":"set","key":"/a","value":2"#,
+        r#""process":1,"type":"ok","f":"set","key":"/a","value":2,"session":"0x1","zxid":11,"mzxid":11"#,
+        r#""process":2,"type":"ok","f":"get","key":"/a","value":1,"session":"0x2","zxid":11,"mzxid":10"#,
+    ];
+    let lines = lines.iter().enumerate();
+    let lines = lines.map(|(at, line)| format!("{{\"index\":{at},\"time\":{at},{line}}}\n"));
+    std::fs::write(&path, lines.collect::<String>()).unwrap();
+    let judged = |contract: &[&str]| {
+        let models = ["check", "--model", "znodes,session-order,zxid-audit"];
+        let output = keelhaul(&models).args(contract).arg(&path).output();
+        code(&output.unwrap())
+    };
+    assert_eq!(judged(&["--contract", "zookeeper"]), 0);
+    assert_eq!(judged(&["--contract", "keelhaul-node"]), 1);
+    assert_eq!(judged(&[]), 1);
+    assert_eq!(judged(&["--contract", "etcd"]), 64);
+}
+
 #[test]
 fn the_list_of_models_says_what_each_is_asked() {
     let output = keelhaul(&["list", "models"]).output().unwrap();

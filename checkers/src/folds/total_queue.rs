@@ -19,8 +19,9 @@ const NAME: &str = "total-queue";
 /// reported as outside the contract; the models unordered-queue and fifo-queue judge both).
 ///
 /// A value counts as `lost` only if it cannot be anywhere else: the queue was found empty (a `drain` that was answered, or a
-/// `dequeue` that was answered with `null` or with the error `empty` or `exhausted`; one that is `fail` says nothing) after the value had been acknowledged, and there are more such values than
-/// indeterminate dequeues that may have taken them. Otherwise the verdict is unknown, with the reason.
+/// `dequeue` that was answered with `null` or with the error `empty` or `exhausted`, also as `fail`, as Jepsen's queues say it; one that
+/// failed otherwise says nothing) after the value had been acknowledged, and there are more such values than indeterminate dequeues that may have taken them before that: those invoked before it was answered.
+/// Otherwise the verdict is unknown, with the reason.
 ///
 /// Anomalies: `lost`, `unexpected`.
 ///
@@ -83,11 +84,19 @@ struct Queue<'h> {
     places: FxHashMap<ValueRef<'h>, usize>,
     /// In the order in which the values were met.
     fates: Vec<(ValueRef<'h>, Fate<'h>)>,
-    /// The last invocation of an operation that found the queue empty.
-    empty_at: Option<Operation<'h>>,
-    /// Indeterminate dequeues; a drain may have taken any number.
-    may_have_taken: usize,
-    open_drain: bool,
+    /// What found the queue empty, in the order of the invocations.
+    empty: Vec<Operation<'h>>,
+    /// Invocations of indeterminate dequeues, ascending; and of indeterminate drains, which may have taken any number.
+    open_dequeues: Vec<u64>,
+    open_drains: Vec<u64>,
+}
+
+/// A value that must have been taken before the queue was found empty.
+struct Gone<'h> {
+    value: ValueRef<'h>,
+    enqueue: Operation<'h>,
+    /// Of those that found it empty after the value was there, the one that was answered first.
+    found: Operation<'h>,
 }
 
 impl<'h> Queue<'h> {
@@ -110,13 +119,16 @@ impl<'h> Queue<'h> {
             "dequeue" => match (operation.kind(), operation.result()) {
                 (Kind::Ok, Some(value)) => match refused(operation) {
                     None if !value.is_null() => self.fate(value).dequeued.push(*operation),
-                    None => self.found_empty(operation),
-                    Some(error) if found_nothing(error) => self.found_empty(operation),
+                    None => self.empty.push(*operation),
+                    Some(error) if found_nothing(error) => self.empty.push(*operation),
                     Some(_) => return Err(unknown_error(operation, NAME, "empty and exhausted")),
                 },
-                // It never happened, so it says nothing of what was there.
+                // Nothing was there to be taken. What failed otherwise never happened, and says nothing of what was there.
+                (Kind::Fail, _) if operation.error().is_some_and(found_nothing) => {
+                    self.empty.push(*operation);
+                }
                 (Kind::Fail, _) => {}
-                _ => self.may_have_taken += 1,
+                _ => self.open_dequeues.push(operation.inv()),
             },
             "drain" => match (operation.kind(), operation.result()) {
                 (Kind::Ok, Some(_)) if refused(operation).is_some() => {
@@ -129,10 +141,10 @@ impl<'h> Queue<'h> {
                     for value in values.iter() {
                         self.fate(value).dequeued.push(*operation);
                     }
-                    self.found_empty(operation);
+                    self.empty.push(*operation);
                 }
                 (Kind::Fail, _) => {}
-                _ => self.open_drain = true,
+                _ => self.open_drains.push(operation.inv()),
             },
             other => {
                 return Err(format!(
@@ -149,13 +161,6 @@ impl<'h> Queue<'h> {
             self.fates.push((value, Fate::default()));
         }
         &mut self.fates[place].1
-    }
-
-    fn found_empty(&mut self, operation: &Operation<'h>) {
-        let later = |before: Operation<'h>| before.inv() > operation.inv();
-        if !self.empty_at.is_some_and(later) {
-            self.empty_at = Some(*operation);
-        }
     }
 
     fn judge(&self, sums: &mut Sums<'h>) {
@@ -185,31 +190,70 @@ impl<'h> Queue<'h> {
                 sums.twice.add("duplicated", text, fate.dequeued.clone());
             }
             // Which one of several equal ones is missing cannot be told: the last one acknowledged is the last to come out.
-            missing.extend(
-                fate.acknowledged
-                    .iter()
-                    .skip(out)
-                    .map(|enqueue| (*value, *enqueue)),
-            );
+            let mut enqueued = fate.acknowledged.clone();
+            enqueued.sort_by_key(Operation::ret);
+            let left = enqueued.into_iter().skip(out);
+            missing.extend(left.map(|enqueue| (*value, enqueue)));
         }
         self.judge_missing(missing, sums);
     }
 
-    fn judge_missing(&self, missing: Vec<(ValueRef<'h>, Operation<'h>)>, sums: &mut Sums<'h>) {
-        let gone = |(_, enqueue): &(ValueRef<'h>, Operation<'h>)| {
-            self.empty_at
-                .is_some_and(|empty| enqueue.ret().is_some_and(|ret| ret < empty.inv()))
-        };
-        let (gone, left): (Vec<_>, Vec<_>) = missing.into_iter().partition(gone);
-        sums.left += left.len();
-        sums.not_drained += left.len();
-        if self.open_drain || gone.len() <= self.may_have_taken {
-            sums.left += gone.len();
-            sums.perhaps_taken += gone.len();
-            return;
+    /// What a value must have been taken before, as it was there when its enqueue was acknowledged.
+    fn gone(
+        &self,
+        missing: Vec<(ValueRef<'h>, Operation<'h>)>,
+        sums: &mut Sums<'h>,
+    ) -> Vec<Gone<'h>> {
+        // For each that found the queue empty, the first answer among those invoked from it on.
+        let mut first = self.empty.clone();
+        for at in (1..first.len()).rev() {
+            if first[at].ret() < first[at - 1].ret() {
+                first[at - 1] = first[at];
+            }
         }
-        for (value, enqueue) in gone {
-            let text = match self.may_have_taken {
+        let mut gone = Vec::new();
+        for (value, enqueue) in missing {
+            let later = self
+                .empty
+                .partition_point(|empty| Some(empty.inv()) <= enqueue.ret());
+            let Some(found) = first.get(later).copied() else {
+                sums.left += 1;
+                sums.not_drained += 1;
+                continue;
+            };
+            gone.push(Gone {
+                value,
+                enqueue,
+                found,
+            });
+        }
+        gone.sort_by_key(|gone| gone.found.ret());
+        gone
+    }
+
+    /// What was invoked only after the queue was found empty did not empty it. So of the values that were gone by one line each needs
+    /// an indeterminate dequeue of its own that was invoked before it: as many values as there are too many for that are lost.
+    fn judge_missing(&self, missing: Vec<(ValueRef<'h>, Operation<'h>)>, sums: &mut Sums<'h>) {
+        let by = |lines: &[u64], gone: &Gone<'h>| {
+            lines.partition_point(|inv| Some(*inv) < gone.found.ret())
+        };
+        let (drained, gone): (Vec<_>, Vec<_>) = self
+            .gone(missing, sums)
+            .into_iter()
+            .partition(|gone| by(&self.open_drains, gone) > 0);
+        let takers = |count: usize| by(&self.open_dequeues, &gone[count - 1]);
+        let lost = (1..=gone.len()).rev().find(|count| takers(*count) < *count);
+        let lost = lost.unwrap_or(0);
+        let perhaps = drained.len() + gone.len() - lost;
+        sums.left += perhaps;
+        sums.perhaps_taken += perhaps;
+        for Gone {
+            value,
+            enqueue,
+            found,
+        } in &gone[..lost]
+        {
+            let text = match takers(lost) {
                 0 => format!(
                     "{value} was acknowledged, and did not come out before the queue was empty"
                 ),
@@ -218,8 +262,7 @@ impl<'h> Queue<'h> {
                      dequeues cannot have taken all of the missing ones"
                 ),
             };
-            let operations = [Some(enqueue), self.empty_at].into_iter().flatten();
-            sums.breaches.add("lost", text, operations.collect());
+            sums.breaches.add("lost", text, vec![*enqueue, *found]);
         }
     }
 }

@@ -44,6 +44,14 @@ impl Op<'_> {
         matches!(self.call, Call::Write(_)) && matches!(self.outcome, Outcome::Done(_))
     }
 
+    /// The error of a read that no read has: whatever the tree is like, it is only asked whether the znode is there.
+    pub(super) fn wrong_error(&self) -> Option<Code> {
+        match (&self.call, &self.outcome) {
+            (Call::Read { .. }, Outcome::Refused(code, _)) if *code != Code::NoNode => Some(*code),
+            _ => None,
+        }
+    }
+
     /// Whether it may have changed the tree, or may still.
     pub(super) fn may_take_effect(&self) -> bool {
         matches!(self.call, Call::Write(_)) && matches!(self.outcome, Outcome::Unknown)
@@ -131,6 +139,22 @@ impl Step<'_> {
                 ..
             }
         )
+    }
+
+    /// Whether some tree refuses it with this code.
+    pub(super) fn may_be_refused(&self, code: Code) -> bool {
+        match (self, code) {
+            (_, Code::NoNode) => true,
+            (Step::Create { .. }, Code::NodeExists | Code::NoChildrenForEphemerals) => true,
+            (Step::Delete { .. }, Code::NotEmpty) => true,
+            (
+                Step::Set { expected, .. }
+                | Step::Delete { expected, .. }
+                | Step::Check { expected, .. },
+                Code::BadVersion,
+            ) => expected.is_some(),
+            _ => false,
+        }
     }
 
     /// The znode that it is about, if its name is known.

@@ -4,6 +4,7 @@ use super::call::{
     Answer, Call, Code, DataId, Look, Op, Outcome, PathId, SessionId, StatSeen, Step, Write, Zxid,
 };
 use super::given::Presumed;
+use crate::contract::ReplyZxid;
 use crate::history::{EventRef, History, Kind, Operation, Process, ValueRef};
 use crate::reads::ReadMode;
 use crate::verdict::{Finding, Misfit, some_operations};
@@ -47,6 +48,11 @@ impl<'h> Paths<'h> {
 
     pub(super) fn len(&self) -> usize {
         self.names.len()
+    }
+
+    /// Whether it is `/`, which is always there.
+    pub(super) fn is_root(&self, path: PathId) -> bool {
+        self.name(path) == "/"
     }
 
     fn child(&mut self, parent: PathId, name: &str) -> PathId {
@@ -204,6 +210,7 @@ impl<'h> Decoded<'h> {
             "exists" => return Ok(read(Look::Exists, &mut self.paths)),
             "children" => return Ok(read(Look::Children, &mut self.paths)),
             "create" => {
+                stays(|name| asked.get(name))?;
                 let flags = (asked.flag("sequential"), asked.flag("ephemeral"));
                 self.create(key, value, flags)
             }
@@ -303,6 +310,7 @@ impl<'h> Decoded<'h> {
                 },
                 "create" => {
                     let flags = word(3).and_then(ValueRef::as_map);
+                    stays(|name| flags.and_then(|flags| flags.get(name)))?;
                     let flag = |name| {
                         let value = flags.and_then(|flags| flags.get(name));
                         value.and_then(ValueRef::as_bool).unwrap_or(false)
@@ -439,6 +447,18 @@ impl<'h> Decoded<'h> {
         }
     }
 
+    /// The reply's zxid and the write's own one that its Stat shows, if they cannot both be right: a reply to a write is never older than
+    /// that, and where replies have the zxid of what they answer, it is the same.
+    pub(super) fn wrong_reply(op: &Op<'h>, reply_zxid: ReplyZxid) -> Option<(Zxid, Zxid)> {
+        let own = op.zxid.filter(|_| op.took_effect())?;
+        let reply = Self::reply(op)?;
+        let is_right = match reply_zxid {
+            ReplyZxid::OfTheRead => reply == own,
+            ReplyZxid::SinceTheRead => reply >= own,
+        };
+        (!is_right).then_some((reply, own))
+    }
+
     /// The zxid of the reply as it stands on the line: for a write, at least its own.
     pub(super) fn reply(op: &Op<'h>) -> Option<Zxid> {
         op.operation.answer().and_then(|answer| answer.int("zxid"))
@@ -452,6 +472,20 @@ pub(super) fn number(asked: &str, made: &str) -> Option<i32> {
     // A number below 0 has its sign among the ten places; one that needs more has all of its digits.
     let shaped = digits.len() >= 10 && whole.bytes().all(|byte| byte.is_ascii_digit());
     shaped.then(|| digits.parse().ok()).flatten()
+}
+
+/// The server takes containers and znodes with a time to live away by itself, by its own clock: no history tells when, so that none that
+/// makes such znodes can be judged.
+fn stays<'h>(flag: impl Fn(&str) -> Option<ValueRef<'h>>) -> Result<(), String> {
+    let is_asked = |name: &&str| {
+        flag(name).is_some_and(|value| !value.is_null() && value.as_bool() != Some(false))
+    };
+    match ["container", "ttl"].into_iter().find(is_asked) {
+        Some(name) => Err(format!(
+            "makes a znode with `{name}`, which the server takes away by itself: the tree does not have such"
+        )),
+        None => Ok(()),
+    }
 }
 
 fn mode(asked: EventRef<'_>) -> Option<ReadMode> {

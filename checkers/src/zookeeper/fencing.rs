@@ -4,9 +4,9 @@ use crate::breaches::Breaches;
 use crate::history::{History, Kind, Nanos, Operation, ValueRef};
 use crate::parameters::Parameters;
 use crate::verdict::{Budget, Checker, Finding, Misfit, Reason, Verdict, some_operations};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 type Zxid = i64;
 
@@ -17,17 +17,20 @@ type Zxid = i64;
 /// A client that holds a lock (or leads) may be paused and wake up after it lost it: holders overlap in real time in a correct
 /// system, and that is reported, not judged. What must hold is the fence: each effect goes through `multi(check(lock node),
 /// setData(resource))` with the lock node's `czxid` as its token, so that
-/// - effects on a resource are accepted in the order of their tokens (`effect-out-of-order`);
+/// - effects under one lock are accepted in the order of their tokens, whatever they are effects on (`effect-out-of-order`): when a later
+///   token's effect was accepted, its holder had been the first, so that no earlier lock node was there to be checked any more;
 /// - none is accepted at a zxid after the one at which a later token's holder had seen itself alone (`effect-after-successor`), nor
 ///   before its own token (`effect-before-token`);
 /// - tokens are unique (`token-reused`) and agree with real time: who asked after another had acquired has the greater one
 ///   (`token-against-real-time`).
 ///
-/// An indeterminate effect takes part where a read of its resource shows its value, unique for it: the read's `mzxid` is its zxid.
+/// An indeterminate effect takes part where a read of its resource shows what nobody else can have written: its value, which no other
+/// indeterminate write of the resource has, with an `mzxid` that no acknowledged write has and that is not from before the history. That
+/// is its zxid.
 ///
 /// Operations: `acquire` (`elect`) answers with `token`, the czxid, and with the `zxid` of the view in which it was the first; its key
-/// is the lock. `write` is an effect: its key is the resource, `lock` names the lock (where there are several), `token` its token; it
-/// answers with its `zxid`; a refusal has `error`. `read` shows `value` and `mzxid`. `release` (`resign`) ends holding.
+/// is the lock. `write` is an effect: its key is the resource, `lock` names the lock (where there are several: effects that name none are
+/// compared resource by resource), `token` its token; it answers with its `zxid`; a refusal has `error`. `read` shows `value` and `mzxid`. `release` (`resign`) ends holding.
 ///
 /// Holding, as the client sees it, begins with the answer of `acquire` and ends with the first of: its `release`, a completion
 /// of the same process with the error `connection-lost` or `session-expired`, the answer's `deadline_ns` (since the run's start).
@@ -83,8 +86,9 @@ impl Checker for Fencing {
         };
         let mut breaches = Breaches::default();
         let mut overlaps = Overlaps::default();
-        for lock in fences.locks.values() {
-            lock.judge(&mut breaches);
+        for (name, lock) in &fences.locks {
+            let is_one = name.is_some() || !fences.are_named;
+            lock.judge(is_one, &mut breaches);
             lock.overlaps(&mut overlaps);
         }
         let count = |of: fn(&Lock<'_>) -> usize| fences.locks.values().map(of).sum::<usize>();
@@ -141,6 +145,8 @@ struct Lock<'h> {
 #[derive(Debug, Default)]
 struct Fences<'h> {
     locks: BTreeMap<Option<&'h str>, Lock<'h>>,
+    /// Whether locks have names: what names none may then be under any.
+    are_named: bool,
     refused: usize,
     indeterminate_seen: usize,
 }
@@ -157,11 +163,13 @@ fn field(operation: &Operation<'_>, name: &str) -> Option<i64> {
 
 impl Fencing {
     fn gather<'h>(&self, operations: &[Operation<'h>]) -> Result<Fences<'h>, Misfit> {
-        let mut fences = Fences::default();
-        let shown = shown(operations);
-        let several = operations
-            .iter()
-            .any(|operation| operation.f() == self.begin && operation.key().is_some());
+        let mut fences = Fences {
+            are_named: operations
+                .iter()
+                .any(|operation| operation.f() == self.begin && operation.key().is_some()),
+            ..Fences::default()
+        };
+        let shown = self.shown(operations);
         // Of each process, the holding that is open: (lock, place).
         let mut open: FxHashMap<u32, (Option<&'h str>, usize)> = FxHashMap::default();
         for operation in operations {
@@ -200,7 +208,7 @@ impl Fencing {
                     .into_iter()
                     .flatten()
                     .find_map(|line| line.text("lock"));
-                let lock = if several { named } else { None };
+                let lock = named.filter(|_| fences.are_named);
                 let zxid = match operation.kind() {
                     Kind::Ok if operation.error().is_some() => {
                         fences.refused += 1;
@@ -211,7 +219,7 @@ impl Fencing {
                     }
                     Kind::Fail => None,
                     Kind::Info | Kind::Invoke => {
-                        let zxid = shown.get(&(operation.key(), operation.argument())).copied();
+                        let zxid = shown.get(&operation.inv()).copied();
                         fences.indeterminate_seen += usize::from(zxid.is_some());
                         zxid
                     }
@@ -253,20 +261,75 @@ impl Fencing {
     }
 }
 
-/// Of each resource and value the zxid at which a read shows it.
-fn shown<'h>(operations: &[Operation<'h>]) -> FxHashMap<(Option<&'h str>, ValueRef<'h>), Zxid> {
-    let reads = operations
-        .iter()
-        .filter(|operation| operation.f() == "read" && operation.error().is_none());
-    let pairs = reads.filter_map(|read| {
-        let mzxid = read.answer().and_then(|answer| answer.int("mzxid"))?;
-        Some(((read.key(), read.result()?), mzxid))
-    });
-    pairs.collect()
+/// A resource and what it holds.
+type Holds<'h> = (Option<&'h str>, ValueRef<'h>);
+
+/// Each value of a resource that reads show with zxids of no acknowledged write: these zxids, and the first line with which it was read.
+fn sights<'h>(
+    operations: &[Operation<'h>],
+    is_unclaimed: impl Fn(Zxid) -> bool,
+) -> FxHashMap<Holds<'h>, (BTreeSet<Zxid>, u64)> {
+    let mut sights: FxHashMap<Holds<'h>, (BTreeSet<Zxid>, u64)> = FxHashMap::default();
+    for read in operations {
+        let mzxid = read.answer().and_then(|answer| answer.int("mzxid"));
+        let (Some(mzxid), Some(value)) = (mzxid, read.result()) else {
+            continue;
+        };
+        if read.f() != "read" || read.error().is_some() || !is_unclaimed(mzxid) {
+            continue;
+        }
+        let first = (BTreeSet::new(), u64::MAX);
+        let (zxids, line) = sights.entry((read.key(), value)).or_insert(first);
+        zxids.insert(mzxid);
+        *line = read.ret().map_or(*line, |ret| ret.min(*line));
+    }
+    sights
+}
+
+impl Fencing {
+    /// Of each indeterminate effect that reads show, by the line of its invocation, its zxid.
+    ///
+    /// A zxid belongs to one write, so one that an acknowledged write has is none of it; what was there before the history is older
+    /// than all that the history tells; and what was read before it was invoked is not its work. If one write is left that can have
+    /// written the value, and one zxid, that is its own.
+    fn shown(&self, operations: &[Operation<'_>]) -> FxHashMap<u64, Zxid> {
+        let is_done = |operation: &&Operation<'_>| operation.is_ok() && operation.error().is_none();
+        let told = |f: &'static str, name: &'static str| {
+            let all = operations.iter().filter(is_done);
+            let all = all.filter(move |operation| operation.f() == f);
+            all.filter_map(move |operation| field(operation, name))
+        };
+        let acknowledged: FxHashSet<Zxid> = told("write", "zxid").collect();
+        let held = told(self.begin, "token").chain(told(self.begin, "zxid"));
+        let oldest = held.chain(acknowledged.iter().copied()).min();
+        let is_unclaimed = |zxid: Zxid| {
+            !acknowledged.contains(&zxid) && oldest.is_none_or(|oldest| zxid >= oldest)
+        };
+        let sights = sights(operations, is_unclaimed);
+        let mut writers: FxHashMap<Holds<'_>, Vec<u64>> = FxHashMap::default();
+        for operation in operations
+            .iter()
+            .filter(|operation| operation.f() == "write")
+        {
+            if matches!(operation.kind(), Kind::Info | Kind::Invoke) {
+                let holds = (operation.key(), operation.argument());
+                writers.entry(holds).or_default().push(operation.inv());
+            }
+        }
+        let sure = writers.into_iter().filter_map(|(holds, writers)| {
+            let (zxids, read) = sights.get(&holds)?;
+            match (&writers[..], zxids.first()) {
+                ([write], Some(zxid)) if zxids.len() == 1 && write < read => Some((*write, *zxid)),
+                _ => None,
+            }
+        });
+        sure.collect()
+    }
 }
 
 impl<'h> Lock<'h> {
-    fn judge(&self, breaches: &mut Breaches<'h>) {
+    /// `is_one`: whether all of these effects are under one lock.
+    fn judge(&self, is_one: bool, breaches: &mut Breaches<'h>) {
         self.judge_tokens(breaches);
         let mut effects = self.effects.clone();
         effects.sort_by_key(|effect| (effect.zxid, effect.operation.inv()));
@@ -279,7 +342,8 @@ impl<'h> Lock<'h> {
                 );
                 breaches.add("effect-before-token", text, vec![effect.operation]);
             }
-            let before = newest.entry(effect.resource).or_insert(*effect);
+            let of = effect.resource.filter(|_| !is_one);
+            let before = newest.entry(of).or_insert(*effect);
             if before.token > effect.token {
                 let text = format!(
                     "an effect with token {:#x} was accepted at zxid {:#x}, after one with the later token {:#x} at {:#x}",

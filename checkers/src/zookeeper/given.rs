@@ -1,6 +1,7 @@
 //! What was there before the history began.
 //!
-//! A znode was there for certain if an answer shows it, or something below it, before anything can have made it. Another one may have been
+//! The root is always there: nobody makes it and nobody can delete it. Another znode was there for certain if an answer shows it, or
+//! something below it, before anything can have made it. Another one may have been
 //! there all the same: one that was seen while a create of it was under way, or that only a lost delete names. It was not, for certain, if
 //! it was seen not to be there before anything can have taken it away, or with a `czxid` of the history.
 //! What is doubtful is presumed not to be there; where the history does not fit so, it is presumed otherwise ([`doubts`]): to have been there,
@@ -41,8 +42,12 @@ pub(super) fn given(decoded: &Decoded<'_>) -> Vec<(PathId, Node)> {
             owners.insert(*path, Some(*session));
         }
     }
+    let owner = |path: PathId| match decoded.paths.is_root(path) {
+        true => Some(None),
+        false => owners.get(&path).copied(),
+    };
     let node = |path: PathId| Node {
-        owner: owners.get(&path).copied(),
+        owner: owner(path),
         ..Node::GIVEN
     };
     let all = (0..decoded.paths.len() as u32).map(PathId);
@@ -65,7 +70,8 @@ fn shown(decoded: &Decoded<'_>) -> Shown {
             }
         };
         if let (Call::Write(write), Outcome::Refused(code, results)) = (&op.call, &op.outcome) {
-            shown_by_refusal(write, *code, results.as_deref(), &mut show);
+            let told = shown_by_refusal(write, *code, results.as_deref());
+            told.certain.into_iter().for_each(|path| show(Some(path)));
         }
         match &op.call {
             Call::Read { path, .. } => {
@@ -105,14 +111,16 @@ fn shown(decoded: &Decoded<'_>) -> Shown {
         }
     }
     let presumed = |path: PathId| decoded.presumed.iter().any(|(other, _)| *other == path);
+    let is_root = |at: usize| decoded.paths.is_root(PathId(at as u32));
     let mut given: Vec<bool> = (0..count)
-        .map(|at| shown[at] < made[at] || presumed(PathId(at as u32)))
+        .map(|at| is_root(at) || shown[at] < made[at] || presumed(PathId(at as u32)))
         .collect();
     // What was seen not to be there was made by what nobody knows the name of, or else it fits nowhere.
     let absent = absent(decoded, &Gone::of(decoded), &given);
     for at in 0..count {
         let above = decoded.paths.parent(PathId(at as u32));
-        given[at] &= !absent[at] && above.is_none_or(|above| given[above.0 as usize]);
+        let may_be = !absent[at] && above.is_none_or(|above| given[above.0 as usize]);
+        given[at] &= may_be || is_root(at);
     }
     Shown {
         by: shown,
@@ -140,20 +148,47 @@ fn owners(decoded: &Decoded<'_>, made: &[u64]) -> FxHashMap<PathId, Option<Sessi
     owners
 }
 
-/// What a refusal shows to be there: what the parts before the one that failed need, and what that one met.
-fn shown_by_refusal(
-    write: &Write<'_>,
-    code: Code,
-    results: Option<&[Option<Code>]>,
-    show: &mut impl FnMut(Option<PathId>),
-) {
+/// What a refusal tells of the znodes that were there.
+#[derive(Default)]
+struct Told {
+    /// They were there, whichever part failed.
+    certain: Vec<PathId>,
+    /// They were there if one part failed, and need not have been if another one did.
+    perhaps: Vec<PathId>,
+}
+
+/// What a refusal shows to be there. Where nobody says which part of a multi failed, it is one of those that can fail so: what each of
+/// these would show was there for certain, and what only some would show may have been.
+fn shown_by_refusal(write: &Write<'_>, code: Code, results: Option<&[Option<Code>]>) -> Told {
     let steps = write.steps();
-    let failed = match results {
-        Some(results) => results.iter().position(Option::is_some).unwrap_or(0),
-        None if steps.len() == 1 => 0,
-        None => return,
+    let may_fail: Vec<usize> = match results {
+        Some(results) => vec![results.iter().position(Option::is_some).unwrap_or(0)],
+        None if steps.len() == 1 => vec![0],
+        None => (0..steps.len())
+            .filter(|part| steps[*part].may_be_refused(code))
+            .collect(),
     };
+    let mut ways = may_fail
+        .into_iter()
+        .map(|failed| shown_if_failed(steps, code, failed));
+    let Some(mut certain) = ways.next() else {
+        return Told::default();
+    };
+    let mut perhaps = Vec::new();
+    for way in ways {
+        let (both, one): (Vec<_>, Vec<_>) =
+            certain.into_iter().partition(|path| way.contains(path));
+        perhaps.extend(one);
+        perhaps.extend(way.into_iter().filter(|path| !both.contains(path)));
+        certain = both;
+    }
+    Told { certain, perhaps }
+}
+
+/// What is there if this part failed: what the parts before it need, and what it met.
+fn shown_if_failed(steps: &[Step<'_>], code: Code, failed: usize) -> Vec<PathId> {
     let makes = |step: &Step<'_>, path: PathId| matches!(step, Step::Create { path: Some(made), .. } if *made == path);
+    let mut shown = Vec::new();
     for (part, step) in steps.iter().enumerate().take(failed + 1) {
         let met = match (part == failed, code) {
             (false, _) | (true, Code::BadVersion | Code::NotEmpty | Code::NodeExists) => {
@@ -169,9 +204,9 @@ fn shown_by_refusal(
         let met = met.filter(|path| !steps[..part].iter().any(|earlier| makes(earlier, *path)));
         let met = met.filter(|path| part == failed || !makes(step, *path));
         let above = above.filter(|path| !steps[..part].iter().any(|earlier| makes(earlier, *path)));
-        show(met);
-        show(above);
+        shown.extend(met.into_iter().chain(above));
     }
+    shown
 }
 
 /// Znodes of which it is doubtful whether, or how, they were there before; each with every other way in which it may have been there.
@@ -302,9 +337,20 @@ fn made_again_by_number(decoded: &Decoded<'_>, gone: &Gone) -> Vec<bool> {
     again
 }
 
-/// By path: whether the history fits otherwise if it was there: it is shown, or a lost write that can be seen elsewhere needs it.
+/// By path: whether the history fits otherwise if it was there: it is shown, or it may be what a multi met, or a lost write that can be
+/// seen elsewhere needs it.
 fn asked(decoded: &Decoded<'_>, by: &[u64]) -> Vec<bool> {
     let mut asked: Vec<bool> = by.iter().map(|by| *by < u64::MAX).collect();
+    for op in &decoded.ops {
+        if let (Call::Write(write), Outcome::Refused(code, results)) = (&op.call, &op.outcome) {
+            for path in shown_by_refusal(write, *code, results.as_deref()).perhaps {
+                // With a znode all that is above it is there.
+                let up = |path: &PathId| decoded.paths.parent(*path);
+                let line = std::iter::successors(Some(path), up);
+                line.for_each(|path| asked[path.0 as usize] = true);
+            }
+        }
+    }
     for op in decoded.ops.iter().filter(|op| op.may_take_effect()) {
         let Call::Write(write) = &op.call else {
             continue;

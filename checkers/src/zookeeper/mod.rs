@@ -26,15 +26,18 @@
 //! | `remove-watches` | `value`: `data`, `children`, `persistent`, `persistent-recursive` or `any` | |
 //! | `sync`, `connect`, `close` | no key; `connect` begins or resumes a session, `close` ends it | |
 //!
+//! Containers (`container`) and znodes with a time to live (`ttl`) are refused: the server takes them away by itself, and no line tells when.
+//!
 //! A Stat is any of `czxid`, `mzxid`, `pzxid`, `version`, `cversion`, `aversion`, `numChildren`, `ephemeralOwner` (the owner's
-//! session, or absent, null or 0). Every completion has `session` and `zxid`, the reply's; a write's reply has the write's own zxid. (For
+//! session, or absent, null or 0). Every completion has `session` and `zxid`, the reply's; a write's reply has the write's own zxid (where the
+//! contract says that a reply is stamped later, at least that). (For
 //! [`Znodes`] zxids may be missing, from some answers or from all; without `session`, a process is its own session.)
 //! An answer that is an error is `ok` with `error`: `NoNode`, `NodeExists`, `BadVersion`, `NotEmpty`, `NoChildrenForEphemerals`.
 //! A multi that failed has in `error` the code of the part that failed, and may have `results` with null before it and
 //! `RuntimeInconsistency` after it. A session that is left to expire has an indeterminate `close`, invoked when the last request
 //! was sent: without one a session has not ended.
 //!
-//! Znodes are taken to be absent at first, but for those that an answer shows (or something below them) and that nothing in the
+//! `/` is always there. Other znodes are taken to be absent at first, but for those that an answer shows (or something below them) and that nothing in the
 //! history can have made: these were there before, with data and a Stat that nobody knows. What happens below them must all be
 //! in the history. ([`Znodes`] presumes otherwise where the history fits only so, and nothing tells that a znode was not there.)
 //!

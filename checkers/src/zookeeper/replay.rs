@@ -96,6 +96,39 @@ pub(super) fn prepare_otherwise(decoded: &mut Decoded<'_>, picks: &Picks) -> Opt
     Effects::find(decoded, Some(picks)).ok()
 }
 
+/// An answer that no tree gives, whatever happened before it.
+pub(super) fn given_by_no_tree<'h>(decoded: &Decoded<'h>) -> Option<Misfit<'h>> {
+    decoded.ops.iter().find_map(|op| {
+        let code = op.wrong_error()?;
+        Some(Misfit {
+            kind: "wrong-error",
+            text: format!(
+                "{} has the error {}, and a read has none but NoNode",
+                what(op),
+                code.word()
+            ),
+            operations: vec![op.operation],
+            zxid: op.zxid.unwrap_or(0),
+        })
+    })
+}
+
+/// A reply to a write that has another zxid than the write.
+pub(super) fn wrong_reply<'h>(decoded: &Decoded<'h>, rules: Rules) -> Option<Misfit<'h>> {
+    decoded.ops.iter().find_map(|op| {
+        let (reply, own) = Decoded::wrong_reply(op, rules.reply_zxid)?;
+        Some(Misfit {
+            kind: "wrong-reply-zxid",
+            text: format!(
+                "{} was done at zxid {own:#x} by its Stat, and its reply has zxid {reply:#x}",
+                what(op)
+            ),
+            operations: vec![op.operation],
+            zxid: own,
+        })
+    })
+}
+
 /// An operation that was answered without a zxid, if there is one: then the zxids do not tell the order of all.
 pub(super) fn without_zxid<'a, 'h>(decoded: &'a Decoded<'h>) -> Option<&'a Op<'h>> {
     let answered = |op: &&Op<'_>| {

@@ -34,8 +34,8 @@ const NAME: &str = "session-order";
 /// An indeterminate write takes part once a read shows what it wrote: the read's mzxid is its zxid. One that may have taken a
 /// znode away explains that it is gone.
 ///
-/// Anomalies: `zxid-reused`, `zxid-against-real-time`, `unwritten-value`, `future-read`, `session-went-back`; the first of each,
-/// with the number of further ones in its sentence. Witness: `{"session", "text", "operations": [operation, …]}`.
+/// Anomalies: `zxid-reused`, `zxid-against-real-time`, `unwritten-value`, `future-read`, `session-went-back`, `wrong-error` (a read
+/// has none but NoNode), `wrong-reply-zxid` (a write's reply does not have the write's own); the first of each, with the number of further ones in its sentence. Witness: `{"session", "text", "operations": [operation, …]}`.
 ///
 /// Details: `{"sessions", "writes", "reads": {"local", "others"}, "indeterminate_writes_seen"}`.
 #[derive(Debug, Clone)]
@@ -211,18 +211,30 @@ impl<'a, 'h> Judge<'a, 'h, '_> {
         let mut seen = Seen { zxid: 0, by: None };
         for op in ops {
             let own = op.zxid.filter(|_| op.took_effect());
-            let Some(reply) = own.or_else(|| Decoded::reply(op)) else {
+            let Some(reply) = Decoded::reply(op).or(own) else {
                 continue;
             };
+            if let Some((reply, own)) = Decoded::wrong_reply(op, self.reply_zxid) {
+                let text = format!("the reply to a write of zxid {own:#x} has zxid {reply:#x}");
+                self.breach("wrong-reply-zxid", text, [Some(*op)]);
+            }
             // A write has a zxid of its own; any other reply may repeat the last one.
-            if reply < seen.zxid || (op.took_effect() && reply == seen.zxid) {
+            let first = own.map_or(reply, |own| own.min(reply));
+            if first < seen.zxid || own == Some(seen.zxid) {
                 let text = format!(
-                    "a session's reply has zxid {reply:#x} after it had seen {:#x}",
+                    "a session's reply has zxid {first:#x} after it had seen {:#x}",
                     seen.zxid
                 );
                 self.breach("session-went-back", text, [seen.by, Some(*op)]);
             }
-            if let Call::Read { path, .. } = op.call {
+            let reply = own.map_or(reply, |own| own.max(reply));
+            if let Some(code) = op.wrong_error() {
+                let text = format!(
+                    "a read has the error {}, and none but NoNode can be",
+                    code.word()
+                );
+                self.breach("wrong-error", text, [Some(*op)]);
+            } else if let Call::Read { path, .. } = op.call {
                 self.read(op, path, reply, &seen);
             }
             if reply > seen.zxid {

@@ -59,7 +59,7 @@ const PRESUMPTIONS: usize = 32;
 /// The [shape of operations](super) says what a history must have.
 ///
 /// Anomalies: `zxid-reused`, `zxid-against-real-time`, `session-went-back`, `write-does-not-fit`, `answer-does-not-fit`,
-/// `stale-answer`, `future-read`: the first one only, because what follows it may follow from it. Witness: `{"zxid", "text",
+/// `stale-answer`, `future-read`, `wrong-error`, `wrong-reply-zxid`: the first one only, because what follows it may follow from it. Witness: `{"zxid", "text",
 /// "operations"}`; the last operation is the one that does not fit, those before it changed the same znodes last. From the
 /// search: `nonlinearizable`, whose witness is described in `render.rs`.
 ///
@@ -169,6 +169,10 @@ impl Znodes {
         operations: &[Operation<'h>],
         budget: &Budget,
     ) -> Finding {
+        let alone = replay::given_by_no_tree(decoded);
+        if let Some(misfit) = alone.or_else(|| replay::wrong_reply(decoded, self.rules)) {
+            return by_replay(misfit, &Tally::default());
+        }
         let effects = match replay::prepare(decoded) {
             Ok(effects) => effects,
             Err(misfit) => return by_replay(*misfit, &Tally::default()),

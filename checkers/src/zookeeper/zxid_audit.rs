@@ -18,7 +18,7 @@ const NAME: &str = "zxid-audit";
 /// What each Stat says of zxids and versions, held against all other Stats and against the writes.
 ///
 /// It proves, of everything that answers showed: a znode's `czxid` is no later than its `mzxid` and `pzxid`, and these no later
-/// than the reply; within one incarnation `mzxid` decides data and `version`, `pzxid` decides `cversion` and `numChildren`, and the
+/// than the reply, which for a write has the write's own zxid; within one incarnation `mzxid` decides data and `version`, `pzxid` decides `cversion` and `numChildren`, and the
 /// later one has more; `version` counts the sets since `czxid`, `cversion` the creates and deletes of children: at least those that
 /// were acknowledged, at most these and the indeterminate ones; a zxid that an answered write has is shown only for what that
 /// write did; each write has a zxid of its own, and their order agrees with real time. It never looks at `ctime` and `mtime`, and
@@ -33,14 +33,14 @@ const NAME: &str = "zxid-audit";
 /// them.
 #[derive(Debug, Clone)]
 pub struct ZxidAudit {
-    exact: bool,
+    reply_zxid: ReplyZxid,
 }
 
 impl ZxidAudit {
     /// A checker for a system under this contract.
     pub fn new(parameters: &Parameters) -> ZxidAudit {
         ZxidAudit {
-            exact: contract::reply_zxid(&parameters.contract) == ReplyZxid::OfTheRead,
+            reply_zxid: contract::reply_zxid(&parameters.contract),
         }
     }
 }
@@ -55,7 +55,7 @@ impl Checker for ZxidAudit {
             Ok(decoded) => decoded,
             Err(finding) => return *finding,
         };
-        let mut audit = Audit::new(&decoded, self.exact);
+        let mut audit = Audit::new(&decoded, self.reply_zxid);
         audit.writes_in_time();
         let mut incarnations: BTreeMap<(PathId, Zxid), Vec<Sight>> = BTreeMap::new();
         let sights = sights(&decoded);
@@ -146,17 +146,17 @@ fn between(changes: &[(Zxid, usize)], after: Zxid, upto: Zxid) -> usize {
 
 struct Audit<'a, 'h> {
     decoded: &'a Decoded<'h>,
-    exact: bool,
+    reply_zxid: ReplyZxid,
     by_zxid: BTreeMap<Zxid, usize>,
     changes: FxHashMap<PathId, Changes>,
     breaches: Breaches<'h>,
 }
 
 impl<'a, 'h> Audit<'a, 'h> {
-    fn new(decoded: &'a Decoded<'h>, exact: bool) -> Audit<'a, 'h> {
+    fn new(decoded: &'a Decoded<'h>, reply_zxid: ReplyZxid) -> Audit<'a, 'h> {
         let mut audit = Audit {
             decoded,
-            exact,
+            reply_zxid,
             by_zxid: BTreeMap::new(),
             changes: FxHashMap::default(),
             breaches: Breaches::default(),
@@ -255,6 +255,8 @@ impl<'a, 'h> Audit<'a, 'h> {
             "czxid is later than pzxid"
         } else if stat.newest() > reply {
             "it has a zxid later than that of its reply"
+        } else if Decoded::wrong_reply(&self.decoded.ops[sight.op], self.reply_zxid).is_some() {
+            "its mzxid is that of the write, and the reply to the write has another zxid"
         } else if stat.version == Some(0)
             && stat
                 .czxid
@@ -305,7 +307,8 @@ impl<'a, 'h> Audit<'a, 'h> {
         self.counts(sight);
         let view = self.decoded.ops[sight.op].zxid.unwrap_or(0);
         let read = matches!(self.decoded.ops[sight.op].call, Call::Read { .. });
-        let Some(changes) = self.changes.get(&sight.path).filter(|_| self.exact && read) else {
+        let is_exact = self.reply_zxid == ReplyZxid::OfTheRead;
+        let Some(changes) = self.changes.get(&sight.path).filter(|_| is_exact && read) else {
             return;
         };
         // The next incarnation is none of this Stat's business, but a read of this one at a later view would be.

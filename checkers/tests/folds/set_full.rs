@@ -105,7 +105,9 @@ fn history(rng: &mut ChaCha8Rng) -> History {
                     shown.push(*shown.first().unwrap_or(&7));
                 }
                 if rng.random_bool(flaky.odd) {
-                    shown.push(apart * rng.random_range(0..60));
+                    let stranger = apart * rng.random_range(0..60);
+                    let times = if rng.random_bool(0.2) { 2 } else { 1 };
+                    shown.extend(std::iter::repeat_n(stranger, times));
                 }
                 if rng.random_bool(flaky.forgets) && !held.is_empty() {
                     held.remove(0);
@@ -164,10 +166,8 @@ fn naive(history: &History) -> Naive {
         let tries: Vec<&Operation<'_>> = of("add")
             .filter(|add| add.argument() == json!(element) && add.kind() != Kind::Fail)
             .collect();
-        count(
-            "duplicated",
-            !tries.is_empty() && reads.iter().any(|read| shows(read, element) > 1),
-        );
+        let is_twice = reads.iter().any(|read| shows(read, element) > 1);
+        count("duplicated", is_twice);
         let Some(begun) = tries.iter().map(|add| add.inv()).min() else {
             count(
                 "unexpected",
@@ -294,4 +294,15 @@ fn a_stale_element_says_for_how_long() {
         json!([{ "key": null, "element": 1, "ns": 3_000_000 }])
     );
     assert_eq!(finding.details["stale"], json!(1));
+}
+
+#[test]
+fn what_nobody_added_is_twice_in_a_read_all_the_same() {
+    let mut script = Script::default();
+    script.client(1, Kind::Invoke, "read", None, Value::Null, Value::Null);
+    script.client(1, Kind::Ok, "read", None, json!([3, 3, 3, 4]), Value::Null);
+    let finding = judge("set-full", &script.history);
+    assert_eq!(validity(&finding), Some(false));
+    assert_eq!(finding.details["unexpected"], json!(2));
+    assert_eq!(finding.details["duplicated"], json!(1));
 }

@@ -14,9 +14,9 @@ fn history(rng: &mut ChaCha8Rng) -> History {
     let mut script = Script::default();
     let mut held: Vec<i64> = Vec::new();
     let odd = if rng.random_bool(0.4) { 0.0 } else { 0.35 };
-    let mut operation = |process, f, argument: Value, kind, result: Value| {
+    let mut told = |process, f, argument: Value, kind, result: Value, extra: Value| {
         script.client(process, Kind::Invoke, f, None, argument, Value::Null);
-        script.client(process, kind, f, None, result, Value::Null);
+        script.client(process, kind, f, None, result, extra);
     };
     for process in 0..rng.random_range(2..10) {
         if rng.random_bool(0.6) {
@@ -29,12 +29,26 @@ fn history(rng: &mut ChaCha8Rng) -> History {
             if in_it {
                 held.push(value);
             }
-            operation(process, "enqueue", json!(value), kind, json!(value));
+            told(
+                process,
+                "enqueue",
+                json!(value),
+                kind,
+                json!(value),
+                Value::Null,
+            );
         } else if rng.random_bool(0.08) {
             if rng.random_bool(0.2) {
                 held.pop();
             }
-            operation(process, "dequeue", Value::Null, Kind::Info, Value::Null);
+            told(
+                process,
+                "dequeue",
+                Value::Null,
+                Kind::Info,
+                Value::Null,
+                Value::Null,
+            );
         } else {
             let value = match held.len() {
                 _ if rng.random_bool(odd / 2.0) => Some(rng.random_range(0..9)),
@@ -46,13 +60,25 @@ fn history(rng: &mut ChaCha8Rng) -> History {
                     if rng.random_bool(odd) {
                         held.push(value);
                     }
-                    operation(process, "dequeue", Value::Null, Kind::Ok, json!(value));
+                    told(
+                        process,
+                        "dequeue",
+                        Value::Null,
+                        Kind::Ok,
+                        json!(value),
+                        Value::Null,
+                    );
                 }
                 None => {
-                    // A dequeue that failed says nothing; one that was answered says that there was nothing.
-                    let failed = rng.random_bool(0.2);
+                    // A dequeue that failed says nothing, unless it says why; one that was answered says that there was nothing.
+                    let failed = rng.random_bool(0.3);
                     let kind = if failed { Kind::Fail } else { Kind::Ok };
-                    operation(process, "dequeue", Value::Null, kind, Value::Null);
+                    let error = match rng.random_range(0..3) {
+                        0 => json!({ "error": "exhausted" }),
+                        1 if failed => json!({ "error": "connection-refused" }),
+                        _ => Value::Null,
+                    };
+                    told(process, "dequeue", Value::Null, kind, Value::Null, error);
                 }
             }
         }
@@ -63,7 +89,7 @@ fn history(rng: &mut ChaCha8Rng) -> History {
         } else {
             Kind::Info
         };
-        operation(100, "drain", Value::Null, kind, json!(held));
+        told(100, "drain", Value::Null, kind, json!(held), Value::Null);
     }
     script.history
 }
@@ -101,19 +127,20 @@ fn naive(history: &History) -> Naive {
         );
     }
     let found_empty = |op: &&Operation<'_>| match op.f() {
+        "dequeue" if op.error() == Some("exhausted") => true,
         "dequeue" => op.result().is_some_and(|value| value.is_null()),
         "drain" => op.is_ok(),
         _ => false,
     };
-    let empty = operations
-        .iter()
-        .filter(found_empty)
-        .map(|op| op.inv())
-        .max();
-    let open = |f: &str| {
-        operations
-            .iter()
-            .filter(|op| op.f() == f && op.kind() == Kind::Info)
+    // By which line what was there after a line had been taken.
+    let gone_by = |after: Option<u64>| {
+        let empty = operations.iter().filter(found_empty);
+        let later = empty.filter(|op| Some(op.inv()) > after);
+        later.filter_map(|op| op.ret()).min()
+    };
+    let open = |f: &str, by: u64| {
+        let open = operations.iter().filter(|op| op.f() == f);
+        open.filter(|op| op.kind() == Kind::Info && op.inv() < by)
             .count()
     };
     let mut values: BTreeSet<i64> = out.iter().copied().collect();
@@ -124,7 +151,7 @@ fn naive(history: &History) -> Naive {
             .filter_map(|op| op.argument().as_i64()),
     );
     let mut naive = Naive::default();
-    let mut gone = 0;
+    let mut gone: Vec<u64> = Vec::new();
     for value in values {
         let (ok, info) = (put(value, Kind::Ok), put(value, Kind::Info));
         let taken = out.iter().filter(|other| **other == value).count();
@@ -136,16 +163,19 @@ fn naive(history: &History) -> Naive {
         }
         naive.duplicated += taken.saturating_sub(attempts);
         for missing in ok.iter().skip(taken) {
-            match empty > missing.ret() {
-                true => gone += 1,
-                false => naive.left += 1,
+            match gone_by(missing.ret()) {
+                Some(line) if open("drain", line) == 0 => gone.push(line),
+                _ => naive.left += 1,
             }
         }
     }
-    match open("drain") > 0 || gone <= open("dequeue") {
-        true => naive.left += gone,
-        false => naive.lost = gone,
-    }
+    // As many as are too many by any line for those that may have taken them by then.
+    let by = |line: u64| gone.iter().filter(|other| **other <= line).count();
+    let too_many = gone
+        .iter()
+        .filter(|line| by(**line) > open("dequeue", **line));
+    naive.lost = too_many.map(|line| by(*line)).max().unwrap_or(0);
+    naive.left += gone.len() - naive.lost;
     naive
 }
 

@@ -412,3 +412,50 @@ const ABSENT: &[Rule] = &[
 fn what_is_absent() {
     hold(&Parameters::default(), ABSENT);
 }
+
+#[test]
+fn znodes_that_the_server_takes_away_by_itself_are_refused_by_line() {
+    let create = |flags: Value| {
+        let mut story = Story::default();
+        story.done(
+            1,
+            "exists",
+            "/b",
+            (NULL, NULL),
+            (NULL, json!({ "zxid": 9 })),
+        );
+        let told = json!({ "session": "0x1", "zxid": 10, "czxid": 10, "mzxid": 10 });
+        story.done(1, "create", "/c", (json!(1), flags), (json!(1), told));
+        story
+    };
+    let multi = |flags: Value| {
+        let mut story = Story::default();
+        let asked = json!([["create", "/c", 1, flags]]);
+        let told = json!({ "session": "0x1", "zxid": 10 });
+        story.done(1, "multi", "", (asked.clone(), NULL), (asked, told));
+        story
+    };
+    let kinds: [(Value, bool); 4] = [
+        (json!({ "container": true }), true),
+        (json!({ "ttl": 5000 }), true),
+        (json!({ "container": false, "ttl": null }), false),
+        (json!({ "sequential": false }), false),
+    ];
+    for (flags, is_refused) in kinds {
+        for story in [create(flags.clone()), multi(flags.clone())] {
+            for checker in [
+                "znodes",
+                "zxid-audit",
+                "session-order",
+                "sequence",
+                "ephemeral",
+                "watch",
+            ] {
+                let parameters = Parameters::default();
+                let said = said(&judge_with(checker, &parameters, &story.history));
+                let is_named = said.contains("takes away by itself");
+                assert_eq!(is_named, is_refused, "{checker}, {flags}: {said}");
+            }
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! The promises of a ZooKeeper: numbers, ephemeral znodes, sessions, locks.
 
-use crate::common::judge;
+use crate::common::{judge, judge_with};
 use crate::{Rule, Story, hold, said};
 use keelhaul_checkers::Parameters;
 use serde_json::{Value, json};
@@ -110,6 +110,109 @@ const NUMBERS: &[Rule] = &[
         },
     ),
 ];
+
+/// A sequential create below `/q`, answered with this number at this zxid.
+fn numbered_at(story: &mut Story, process: u64, number: u32, zxid: i64) {
+    let asked = json!({ "sequential": true });
+    let told = json!({ "path": format!("/q/n-{number:010}"), "zxid": zxid });
+    story.done(
+        process,
+        "create",
+        "/q/n-",
+        (json!(1), asked),
+        (json!(1), told),
+    );
+}
+
+/// What begins a new incarnation of the parent: a delete of it that may have been done in between, and nothing else.
+const INCARNATIONS: &[Rule] = &[
+    (
+        "a lost create of the parent, and a number twice",
+        "sequence",
+        "sequence-reused",
+        |story| {
+            story.lost(1, "create", "/q", json!(1), NULL);
+            numbered_at(story, 2, 0, 5);
+            numbered_at(story, 2, 0, 6);
+        },
+    ),
+    (
+        "a create of the parent without a zxid, and a number twice",
+        "sequence",
+        "sequence-reused",
+        |story| {
+            story.done(1, "create", "/q", (json!(1), NULL), (json!(1), NULL));
+            numbered(story, 2, 0);
+            numbered(story, 2, 0);
+        },
+    ),
+    (
+        "a create of the parent without a zxid, and a number that goes back",
+        "sequence",
+        "sequence-went-back",
+        |story| {
+            story.done(1, "create", "/q", (json!(1), NULL), (json!(1), NULL));
+            numbered(story, 2, 4);
+            numbered(story, 2, 3);
+        },
+    ),
+    (
+        "a lost delete of the parent may have been done between two numbers",
+        "sequence",
+        "unknown: none could be compared",
+        |story| {
+            numbered_at(story, 2, 0, 5);
+            story.lost(1, "delete", "/q", NULL, NULL);
+            numbered_at(story, 2, 0, 9);
+        },
+    ),
+    (
+        "and before two numbers that were asked for after it",
+        "sequence",
+        "unknown: none could be compared",
+        |story| {
+            story.lost(1, "delete", "/q", NULL, NULL);
+            numbered(story, 2, 5);
+            numbered(story, 2, 0);
+        },
+    ),
+    (
+        "a lost delete of the parent that was asked for later",
+        "sequence",
+        "sequence-reused",
+        |story| {
+            numbered_at(story, 2, 0, 5);
+            numbered_at(story, 2, 0, 6);
+            story.lost(1, "delete", "/q", NULL, NULL);
+        },
+    ),
+    (
+        "a delete of the parent that was answered before",
+        "sequence",
+        "sequence-went-back",
+        |story| {
+            story.done(1, "delete", "/q", (NULL, NULL), (NULL, NULL));
+            numbered(story, 2, 1);
+            numbered(story, 2, 0);
+        },
+    ),
+    (
+        "a delete of the parent that was under way",
+        "sequence",
+        "unknown: none could be compared",
+        |story| {
+            story.ask(1, "delete", "/q", NULL, NULL);
+            numbered(story, 2, 1);
+            numbered(story, 2, 1);
+            story.answer(1, "delete", "/q", NULL, NULL);
+        },
+    ),
+];
+
+#[test]
+fn incarnations_of_the_parent_of_sequential_znodes() {
+    hold(&Parameters::default(), INCARNATIONS);
+}
 
 #[test]
 fn numbers_of_sequential_znodes() {
@@ -481,6 +584,177 @@ fn refused_multi(story: &mut Story, results: Value) {
         "session": "0x2", "zxid": 2, "error": "BadVersion", "results": results
     });
     story.done(2, "multi", "", (asked.clone(), NULL), (asked, told));
+}
+
+/// A multi that failed and does not say which part did.
+fn failed_multi(story: &mut Story, asked: Value, error: &str) {
+    let told = json!({ "session": "0x1", "zxid": 5, "error": error });
+    story.done(1, "multi", "", (asked.clone(), NULL), (asked, told));
+}
+
+/// What was there before the history.
+const BEFORE: &[Rule] = &[
+    (
+        "the root is there for a multi that makes a znode and meets it at a wrong version",
+        "znodes",
+        "valid",
+        |story| {
+            let asked = json!([["create", "/a", 1, {}], ["delete", "/a", 1]]);
+            failed_multi(story, asked, "BadVersion");
+        },
+    ),
+    (
+        "a multi that makes one znode twice shows its parent",
+        "znodes",
+        "valid",
+        |story| {
+            let asked = json!([["create", "/p/a", 1, {}], ["create", "/p/a", 1, {}]]);
+            failed_multi(story, asked, "NodeExists");
+            made(story, "0x1", "/q", 6);
+        },
+    ),
+    (
+        "a multi that makes two znodes met one of them",
+        "znodes",
+        "valid",
+        |story| {
+            let asked = json!([["create", "/a", 1, {}], ["create", "/b", 1, {}]]);
+            failed_multi(story, asked, "NodeExists");
+        },
+    ),
+    (
+        "and of two znodes that were not there it meets none",
+        "znodes",
+        "answer-does-not-fit",
+        |story| {
+            let none = json!({ "session": "0x1", "zxid": 4, "error": "NoNode" });
+            for key in ["/a", "/b"] {
+                story.done(1, "exists", key, (NULL, NULL), (NULL, none.clone()));
+            }
+            let asked = json!([["create", "/a", 1, {}], ["create", "/b", 1, {}]]);
+            failed_multi(story, asked, "NodeExists");
+        },
+    ),
+    (
+        "the root cannot be missing",
+        "znodes",
+        "answer-does-not-fit",
+        |story| {
+            let none = json!({ "session": "0x1", "zxid": 5, "error": "NoNode" });
+            story.done(1, "children", "/", (NULL, NULL), (NULL, none));
+        },
+    ),
+    (
+        "the root is nobody's",
+        "znodes",
+        "answer-does-not-fit",
+        |story| {
+            let told = json!({ "session": "0x1", "zxid": 5, "error": "NoChildrenForEphemerals" });
+            story.done(1, "create", "/a", (json!(1), NULL), (json!(1), told));
+        },
+    ),
+];
+
+#[test]
+fn what_was_there_before_the_history() {
+    hold(&Parameters::default(), BEFORE);
+}
+
+/// A read of this znode, refused with this error at zxid 1; without zxid, of all that zxids tell nothing is told.
+fn refused_read(story: &mut Story, f: &str, key: &str, error: &str, has_zxid: bool) {
+    made(story, "0x1", "/a", 1);
+    let told = match has_zxid {
+        true => json!({ "session": "0x2", "zxid": 1, "error": error }),
+        false => json!({ "session": "0x2", "error": error }),
+    };
+    story.done(2, f, key, (NULL, NULL), (NULL, told));
+}
+
+/// Which errors a read may have: NoNode, where there is no znode.
+const ERRORS: &[Rule] = &[
+    ("a read of a missing znode", "znodes", "valid", |story| {
+        refused_read(story, "get", "/b", "NoNode", true);
+    }),
+    ("a get with a version", "znodes", "wrong-error", |story| {
+        refused_read(story, "get", "/b", "BadVersion", true);
+    }),
+    (
+        "a list that meets a znode",
+        "znodes",
+        "wrong-error",
+        |story| {
+            refused_read(story, "children", "/b", "NodeExists", true);
+        },
+    ),
+    ("a get without a zxid", "znodes", "wrong-error", |story| {
+        refused_read(story, "get", "/b", "BadVersion", false);
+    }),
+    ("whatever is lost", "znodes", "wrong-error", |story| {
+        story.lost(9, "delete", "/b", NULL, NULL);
+        refused_read(story, "exists", "/b", "NotEmpty", true);
+    }),
+    (
+        "a session's missing znode",
+        "session-order",
+        "valid",
+        |story| {
+            refused_read(story, "get", "/b", "NoNode", true);
+        },
+    ),
+    (
+        "a session's get with a version",
+        "session-order",
+        "wrong-error",
+        |story| {
+            refused_read(story, "get", "/a", "BadVersion", true);
+        },
+    ),
+];
+
+#[test]
+fn errors_of_reads() {
+    hold(&Parameters::default(), ERRORS);
+}
+
+/// A create at zxid 5, and what its reply says of that.
+fn made_by_reply(story: &mut Story, reply: i64) {
+    let told = json!({ "session": "0x1", "zxid": reply, "czxid": 5, "mzxid": 5, "pzxid": 5 });
+    story.done(1, "create", "/a", (json!(1), NULL), (json!(1), told));
+}
+
+/// Who looks at that, and what they say if it is wrong.
+const CHECKERS_OF_REPLIES: [(&str, &str); 3] = [
+    ("znodes", "wrong-reply-zxid"),
+    ("session-order", "wrong-reply-zxid"),
+    ("zxid-audit", "stat-inconsistent"),
+];
+
+#[test]
+fn a_reply_to_a_write_has_the_zxid_of_the_write() {
+    let later = Parameters {
+        contract: "zookeeper".to_owned(),
+        ..Parameters::default()
+    };
+    let told = |parameters: &Parameters, checker: &str, reply: i64| {
+        let mut story = Story::default();
+        made_by_reply(&mut story, reply);
+        said(&judge_with(checker, parameters, &story.history))
+    };
+    for (checker, wrong) in CHECKERS_OF_REPLIES {
+        assert_eq!(told(&Parameters::default(), checker, 5), "valid");
+        assert_eq!(told(&Parameters::default(), checker, 9), wrong);
+        assert_eq!(told(&Parameters::default(), checker, 3), wrong);
+        // It may be stamped later, and never earlier.
+        assert_eq!(told(&later, checker, 9), "valid");
+        assert_eq!(told(&later, checker, 3), wrong);
+    }
+    // What the session saw with the reply it has seen.
+    let mut story = Story::default();
+    made_by_reply(&mut story, 9);
+    let told = json!({ "session": "0x1", "zxid": 7, "mzxid": 7 });
+    story.done(1, "set", "/a", (json!(2), NULL), (json!(2), told));
+    let said = said(&judge_with("session-order", &later, &story.history));
+    assert_eq!(said, "session-went-back");
 }
 
 const ORDER: &[Rule] = &[

@@ -4,7 +4,7 @@ use crate::common::random::{Mix, pick};
 use crate::common::{Script, judge, text, validity};
 use crate::explained::{beside, same_but_for};
 use crate::sim::{
-    Answer, Options, Record, Request, Sim, Step, Tree, history, history_from_nothing,
+    Answer, Options, Record, Request, Sim, Step, Tree, forget_parts, history, history_from_nothing,
 };
 use crate::znodes::{exact_options, falsify, presumes};
 use keelhaul_checkers::{History, Kind, Verdict};
@@ -212,6 +212,7 @@ fn records(rng: &mut ChaCha8Rng) -> (Vec<Record>, bool) {
             lie(rng, &mut records);
         }
     }
+    forget_parts(rng, &mut records);
     (records, untouched)
 }
 
@@ -316,7 +317,8 @@ fn nothing_sound_is_refused_without_zxids() {
             operations: rng.random_range(5..=60),
             ..exact_options(&mut rng)
         };
-        let sim = Sim::run(&mut rng, options);
+        let mut sim = Sim::run(&mut rng, options);
+        forget_parts(&mut rng, &mut sim.records);
         let history = without_zxids(&history(&sim.records), |_| false);
         let finding = judge("znodes", &history);
         let verdict = &finding.verdict;

@@ -231,3 +231,80 @@ fn so_does_one_whose_name_only_others_tell() {
         assert_eq!(validity(&finding), Some(false), "{}", lines.join("\n"));
     }
 }
+
+/// What reads show of an indeterminate multi is what its last step on the znode left, and no sequential znode that one of its steps
+/// may have made is one that an earlier step met.
+#[test]
+fn a_lost_multi_leaves_what_its_last_step_left() {
+    let number = "/n-0000000000";
+    let made = [
+        r#"1 invoke create /n- 4 "sequential":true"#.to_owned(),
+        format!(r#"1 ok create /n- 4 "zxid":6,"path":"{number}""#),
+    ];
+    let multi = |steps: &str| {
+        [
+            format!("1 invoke multi - {steps}"),
+            format!("1 info multi - {steps}"),
+        ]
+    };
+    let shows = |path: &str, value: u32| {
+        [
+            format!("2 invoke get {path} null"),
+            format!(r#"2 ok get {path} {value} "zxid":7,"mzxid":7"#),
+        ]
+    };
+    let set = ["3 invoke set /b 3".to_owned(), "3 info set /b 3".to_owned()];
+    let b = [
+        "1 invoke create /b 1".to_owned(),
+        r#"1 ok create /b 1 "zxid":1"#.to_owned(),
+    ];
+    let closed = [
+        "1 invoke close - null".to_owned(),
+        r#"1 ok close - null "zxid":8"#.to_owned(),
+    ];
+    let still = [
+        format!("4 invoke get {number} null"),
+        format!(r#"4 ok get {number} 7 "zxid":9,"mzxid":7"#),
+    ];
+    let set_and_make =
+        format!(r#"[["set","{number}",7,0],["create","/n-",8,{{"sequential":true}}]]"#);
+    let and_own = set_and_make.replace("true}", r#"true,"ephemeral":true}"#);
+    let make_and_set =
+        format!(r#"[["create","/n-",8,{{"sequential":true}}],["set","{number}",7,0]]"#);
+    let twice = r#"[["set","/b",3,-1],["set","/b",4,-1]]"#;
+    let and_gone = r#"[["set","/b",3,-1],["delete","/b",-1]]"#;
+    let valid = [
+        vec![made.clone(), multi(&set_and_make), shows(number, 7)],
+        vec![made.clone(), multi(&make_and_set), shows(number, 7)],
+        vec![multi(&make_and_set), shows(number, 7)],
+        vec![b.clone(), multi(twice), shows("/b", 4)],
+        vec![b.clone(), multi(twice), set.clone(), shows("/b", 3)],
+        vec![b.clone(), multi(and_gone), set, shows("/b", 3)],
+        // What it made beside goes with its session; what it only set does not.
+        vec![
+            made.clone(),
+            multi(&and_own),
+            shows(number, 7),
+            closed,
+            still,
+        ],
+    ];
+    for parts in valid {
+        let lines = parts.concat();
+        let lines: Vec<&str> = lines.iter().map(|line| &**line).collect();
+        let finding = judge("session-order", &story(&lines));
+        assert_eq!(finding.verdict, Verdict::Valid, "{}", lines.join("\n"));
+    }
+    let invalid = [
+        vec![made.clone(), multi(&set_and_make), shows(number, 8)],
+        vec![b.clone(), multi(twice), shows("/b", 3)],
+        vec![b, multi(and_gone), shows("/b", 3)],
+        vec![made, multi(&make_and_set), shows(number, 8)],
+    ];
+    for parts in invalid {
+        let lines = parts.concat();
+        let lines: Vec<&str> = lines.iter().map(|line| &**line).collect();
+        let finding = judge("session-order", &story(&lines));
+        assert_eq!(validity(&finding), Some(false), "{}", lines.join("\n"));
+    }
+}

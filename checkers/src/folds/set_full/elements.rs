@@ -3,7 +3,7 @@
 use super::bits::Bits;
 use crate::history::{Kind, ListRef, Operation, ValueRef};
 use crate::models::{Added, added};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// A list of elements, or nothing.
 pub(super) type Lists<'h> = Option<ListRef<'h>>;
@@ -83,8 +83,9 @@ impl<'h> Numbers<'h> {
 pub(super) struct Shown<'h> {
     pub(super) bits: Bits,
     pub(super) twice: Vec<u32>,
-    /// Elements that nobody tried to add.
+    /// Elements that nobody tried to add, each once; and those of them that it shows twice.
     pub(super) strangers: Vec<ValueRef<'h>>,
+    pub(super) strangers_twice: Vec<ValueRef<'h>>,
 }
 
 impl<'h> Elements<'h> {
@@ -130,7 +131,9 @@ impl<'h> Elements<'h> {
             bits: Bits::empty(self.all.len()),
             twice: Vec::new(),
             strangers: Vec::new(),
+            strangers_twice: Vec::new(),
         };
+        let mut met: FxHashSet<ValueRef<'h>> = FxHashSet::default();
         for value in list.into_iter().flat_map(ListRef::iter) {
             match self.numbers.get(value) {
                 Some(number) => {
@@ -138,7 +141,8 @@ impl<'h> Elements<'h> {
                         shown.twice.push(number);
                     }
                 }
-                None => shown.strangers.push(value),
+                None if met.insert(value) => shown.strangers.push(value),
+                None => shown.strangers_twice.push(value),
             }
         }
         shown

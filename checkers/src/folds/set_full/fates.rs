@@ -102,6 +102,7 @@ struct Odd<'h> {
     strangers: FxHashMap<ValueRef<'h>, Operation<'h>>,
     too_early: FxHashMap<u32, Operation<'h>>,
     twice: FxHashMap<u32, Operation<'h>>,
+    strangers_twice: FxHashMap<ValueRef<'h>, Operation<'h>>,
 }
 
 fn earliest<'h, K: Hash + Eq>(of: &mut FxHashMap<K, Operation<'h>>, key: K, read: Operation<'h>) {
@@ -143,7 +144,8 @@ impl<'h> Odd<'h> {
         unexpected.sort_by_cached_key(|case| (case.read.ret(), case.element.to_string()));
         let named =
             |(number, read): (u32, Operation<'h>)| (elements.all[number as usize].value, read);
-        let mut twice: Vec<_> = self.twice.into_iter().map(named).collect();
+        let twice = self.twice.into_iter().map(named);
+        let mut twice: Vec<_> = twice.chain(self.strangers_twice).collect();
         twice.sort_by_cached_key(|(element, read)| (read.ret(), element.to_string()));
         (unexpected, twice)
     }
@@ -200,6 +202,9 @@ impl<'a, 'h> Walk<'a, 'h> {
         }
         for number in &shown.twice {
             earliest(&mut odd.twice, *number, read);
+        }
+        for stranger in &shown.strangers_twice {
+            earliest(&mut odd.strangers_twice, *stranger, read);
         }
     }
 

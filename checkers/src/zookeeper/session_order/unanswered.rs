@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 
 /// What a read shows at a zxid that no answered write has: the znode, and its data if that was read.
-type Sight = (PathId, Option<DataId>);
+pub(super) type Sight = (PathId, Option<DataId>);
 
 /// An indeterminate write that took effect.
 pub(super) struct Shown {
@@ -15,8 +15,8 @@ pub(super) struct Shown {
     pub(super) write: usize,
     /// All that would do, in the order of their invocations.
     pub(super) choices: Vec<usize>,
-    /// The znodes that reads show with this zxid: all that is known of what it changed.
-    pub(super) paths: Vec<PathId>,
+    /// The znodes that reads show with this zxid, each once, with the data where it was read: all that is known of what it changed.
+    pub(super) sights: Vec<Sight>,
 }
 
 /// Indeterminate writes at the zxids at which reads show them.
@@ -45,10 +45,22 @@ pub(super) fn shown(decoded: &Decoded<'_>, known: &BTreeMap<Zxid, usize>) -> Vec
             zxid: *zxid,
             write: matching.choices[*at][0],
             choices: matching.choices[*at].clone(),
-            paths: sights.iter().map(|(path, _)| *path).collect(),
+            sights: once(sights),
         }
     };
     matching.zxid_of.values().map(shown).collect()
+}
+
+/// Each znode once: with the data that was read first, if any was.
+fn once(sights: &[Sight]) -> Vec<Sight> {
+    let mut all: Vec<Sight> = Vec::new();
+    for (path, data) in sights {
+        match all.iter_mut().find(|(other, _)| other == path) {
+            Some((_, known)) => *known = known.or(*data),
+            None => all.push((*path, *data)),
+        }
+    }
+    all
 }
 
 /// What reads show of zxids that no answered write has.
@@ -122,60 +134,111 @@ impl Open {
     }
 }
 
-fn made(decoded: &Decoded<'_>, at: usize, (path, data): &Sight) -> bool {
-    let mut written = written(decoded, at, *path);
-    written.any(|written| data.is_none_or(|data| data == written))
+fn made(decoded: &Decoded<'_>, at: usize, sight: &Sight) -> bool {
+    !left(decoded, at, sight).is_empty()
 }
 
-/// What the steps of a write may have written to a znode.
-pub(super) fn written(
-    decoded: &Decoded<'_>,
-    at: usize,
-    path: PathId,
-) -> impl DoubleEndedIterator<Item = DataId> {
+/// One way in which a write may have gone, as far as one znode is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Course {
+    /// Whether the znode is there, as far as the steps tell.
+    is_there: Option<bool>,
+    /// What this write left in it, if it wrote to it.
+    data: Option<DataId>,
+    /// Whether it is ephemeral, if this write made it.
+    made: Option<bool>,
+}
+
+/// All ways in which a write may have left a znode with what is shown of it: of each, whether it made the znode and an ephemeral one;
+/// none of these if it only set its data.
+///
+/// Steps are done in their order, all of them: what a later one overwrote or deleted nobody ever sees, and a sequential znode whose name
+/// nobody knows cannot be one that an earlier step met.
+pub(super) fn left(decoded: &Decoded<'_>, at: usize, (path, data): &Sight) -> Vec<Option<bool>> {
     let steps = match &decoded.ops[at].call {
         Call::Write(write) => write.steps(),
         _ => &[],
     };
-    steps.iter().filter_map(move |step| match step {
+    let mut courses = vec![Course {
+        is_there: None,
+        data: None,
+        made: None,
+    }];
+    for step in steps {
+        courses = after(decoded, step, *path, courses);
+    }
+    let is_shown = |course: &&Course| match (course.data, data) {
+        (Some(left), Some(shown)) => left == *shown,
+        (left, _) => left.is_some(),
+    };
+    courses
+        .iter()
+        .filter(is_shown)
+        .map(|course| course.made)
+        .collect()
+}
+
+fn after(
+    decoded: &Decoded<'_>,
+    step: &Step<'_>,
+    path: PathId,
+    mut courses: Vec<Course>,
+) -> Vec<Course> {
+    let is_there = |course: &Course| course.is_there != Some(false);
+    match step {
         Step::Create {
             asked,
             path: None,
             data,
-            ..
-        } => number(asked, decoded.paths.name(path)).map(|_| *data),
-        Step::Create {
-            path: Some(made),
-            data,
-            ..
-        }
-        | Step::Set {
-            path: made, data, ..
-        } => (*made == path).then_some(*data),
-        Step::Delete { .. } | Step::Check { .. } => None,
-    })
-}
-
-/// Whether a write, if it made this znode, made an ephemeral one; none if it makes no znode there.
-pub(super) fn creates(decoded: &Decoded<'_>, at: usize, path: PathId) -> Option<bool> {
-    let Call::Write(write) = &decoded.ops[at].call else {
-        return None;
-    };
-    write.steps().iter().rev().find_map(|step| match step {
-        Step::Create {
-            asked,
-            path: made,
             ephemeral,
             ..
-        } => {
-            let is_made = match made {
-                Some(made) => *made == path,
-                None => number(asked, decoded.paths.name(path)).is_some(),
-            };
-            is_made.then_some(*ephemeral)
+        } if number(asked, decoded.paths.name(path)).is_some() => {
+            let may_make = courses.iter().any(|course| course.is_there != Some(true));
+            courses.extend(may_make.then_some(Course {
+                is_there: Some(true),
+                data: Some(*data),
+                made: Some(*ephemeral),
+            }));
         }
-        _ => None,
-    })
+        Step::Create {
+            path: Some(other),
+            data,
+            ephemeral,
+            ..
+        } if *other == path => {
+            courses.retain(|course| course.is_there != Some(true));
+            courses.fill(Course {
+                is_there: Some(true),
+                data: Some(*data),
+                made: Some(*ephemeral),
+            });
+        }
+        Step::Set {
+            path: other, data, ..
+        } if *other == path => {
+            courses.retain(is_there);
+            for course in &mut courses {
+                (course.is_there, course.data) = (Some(true), Some(*data));
+            }
+        }
+        Step::Check { path: other, .. } if *other == path => {
+            courses.retain(is_there);
+            for course in &mut courses {
+                course.is_there = Some(true);
+            }
+        }
+        Step::Delete { path: other, .. } if *other == path => {
+            courses.retain(is_there);
+            courses.fill(Course {
+                is_there: Some(false),
+                data: None,
+                made: None,
+            });
+        }
+        _ => {}
+    }
+    courses.dedup();
+    courses
 }
 
 /// Which zxid, by its place, each write has.

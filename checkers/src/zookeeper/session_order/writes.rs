@@ -3,14 +3,15 @@
 use super::super::call::{Call, DataId, Look, Op, Outcome, PathId, SessionId, Step, Write, Zxid};
 use super::super::decode::{Decoded, number};
 use super::Breaches;
-use super::unanswered::{self, Shown, creates, written};
+use super::unanswered::{self, Shown, Sight, left};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
 /// What a write made of a znode's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Left {
-    Data(DataId),
+    /// Not known if nobody knows which write it was, and nobody read the data.
+    Data(Option<DataId>),
     /// It took the znode away.
     Nothing,
 }
@@ -148,8 +149,9 @@ impl<'a, 'h> Writes<'a, 'h> {
                 let Some(shown) = shown.get(&zxid) else {
                     continue;
                 };
-                for path in &shown.paths {
-                    let made_by = self.owner_after(shown, *path);
+                for sight in &shown.sights {
+                    let (path, data) = sight;
+                    let made_by = self.owner_after(shown, sight);
                     let before = match made_by {
                         Owner::Before => None,
                         _ => owner.remove(path),
@@ -167,9 +169,7 @@ impl<'a, 'h> Writes<'a, 'h> {
                         }
                         Owner::Before | Owner::Nobody => {}
                     }
-                    if let Some(data) = written(self.decoded, at, *path).next_back() {
-                        self.changed(*path, zxid, at, Left::Data(data), false);
-                    }
+                    self.changed(*path, zxid, at, Left::Data(*data), false);
                 }
                 continue;
             }
@@ -190,7 +190,7 @@ impl<'a, 'h> Writes<'a, 'h> {
                         ephemeral,
                         ..
                     } => {
-                        self.changed(path, zxid, at, Left::Data(data), true);
+                        self.changed(path, zxid, at, Left::Data(Some(data)), true);
                         owner.remove(&path);
                         if ephemeral {
                             owner.insert(path, op.session);
@@ -198,7 +198,7 @@ impl<'a, 'h> Writes<'a, 'h> {
                         }
                     }
                     Step::Set { path, data, .. } => {
-                        self.changed(path, zxid, at, Left::Data(data), false);
+                        self.changed(path, zxid, at, Left::Data(Some(data)), false);
                     }
                     Step::Delete { path, .. } => {
                         self.changed(path, zxid, at, Left::Nothing, true);
@@ -211,18 +211,18 @@ impl<'a, 'h> Writes<'a, 'h> {
     }
 
     /// Only a write that makes a znode gives it another owner.
-    fn owner_after(&self, shown: &Shown, path: PathId) -> Owner {
-        let mut creates = shown
-            .choices
-            .iter()
-            .map(|at| creates(self.decoded, *at, path));
-        match (&shown.choices[..], creates.next().flatten()) {
-            ([at], Some(true)) if names_session(&self.decoded.ops[*at]) => {
+    fn owner_after(&self, shown: &Shown, sight: &Sight) -> Owner {
+        let choices = shown.choices.iter();
+        let ways: Vec<Option<bool>> = choices
+            .flat_map(|at| left(self.decoded, *at, sight))
+            .collect();
+        let all = |made: Option<bool>| ways.iter().all(|way| *way == made);
+        match &shown.choices[..] {
+            _ if all(None) => Owner::Before,
+            _ if all(Some(false)) => Owner::Nobody,
+            [at] if all(Some(true)) && names_session(&self.decoded.ops[*at]) => {
                 Owner::Session(self.decoded.ops[*at].session)
             }
-            ([_], Some(true)) => Owner::Unknown,
-            ([_], Some(false)) => Owner::Nobody,
-            (_, None) if creates.all(|ephemeral| ephemeral.is_none()) => Owner::Before,
             _ => Owner::Unknown,
         }
     }
@@ -288,7 +288,9 @@ impl<'a, 'h> Writes<'a, 'h> {
             Step::Set { path, .. } => Some(*path),
             _ => None,
         });
-        let shown = shown.iter().flat_map(|shown| shown.paths.iter().copied());
+        let shown = shown
+            .iter()
+            .flat_map(|shown| shown.sights.iter().map(|(path, _)| *path));
         for path in set.chain(shown) {
             let Some(all) = nameless.get(&decoded.paths.parent(path)) else {
                 continue;
@@ -316,7 +318,8 @@ impl<'a, 'h> Writes<'a, 'h> {
         let write = self.data.get(&path).and_then(|writes| writes.get(&mzxid));
         match (write, &read.call, &read.outcome) {
             (Some((_, Left::Data(made))), Call::Read { look, .. }, Outcome::Done(answer)) => {
-                *look != Look::Get || answer.data.is_none_or(|data| data == *made)
+                let read = answer.data.filter(|_| *look == Look::Get);
+                read.zip(*made).is_none_or(|(read, made)| read == made)
             }
             (Some(_), ..) => false,
             (None, ..) => {

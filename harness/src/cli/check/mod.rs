@@ -17,9 +17,10 @@ use crate::plan::Plan;
 use crate::run::judge::{self, Judging, Stored};
 use crate::run::summary;
 use crate::store::RunDirectory;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use keelhaul_checkers::txn::consistency;
-use keelhaul_checkers::{NullReads, Parameters, ReadMode, Results, Validity, list, txn};
+use keelhaul_checkers::{NullReads, Parameters, ReadMode, Results, Validity, contract, list, txn};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -65,6 +66,16 @@ pub(super) struct CheckArgs {
     /// For set-full: every read must show all that was acknowledged before it began, so that a stale one is an anomaly
     #[arg(long, requires = "model")]
     linearizable_reads: bool,
+    /// What the system owes that wrote the history: of Apache ZooKeeper, zookeeper. Its replies to reads may be stamped later than the
+    /// read, and a read after its sync owes session order only
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = PossibleValuesParser::new(contract::names()),
+        default_value = "keelhaul-node",
+        requires = "model"
+    )]
+    contract: String,
     /// Write a picture (.svg), a graph (.dot), the words (.txt) and the smallest sub-history (.jsonl) of each anomaly into DIR
     #[arg(long, value_name = "DIR")]
     explain: Option<PathBuf>,
@@ -183,6 +194,7 @@ impl<'a> Task<'a> {
             consistency: args.consistency.clone(),
             assume: args.assume.clone(),
             reads: args.linearizable_reads.then_some(ReadMode::Fenced),
+            contract: args.contract.clone(),
             ..Parameters::default()
         };
         let threads = limits::threads(args.what.len());
