@@ -35,20 +35,18 @@ struct Write {
 #[derive(Debug, Clone, Copy)]
 struct Contact {
     txn: Txn,
-    /// What it read before it wrote anything, and where.
-    read: Option<(Token, u32)>,
+    /// Which of the key's reads it did before it wrote anything: from, and up to. Each of them may show another version.
+    reads: (u32, u32),
     /// What it wrote last.
     write: Option<Token>,
 }
 
-impl Contact {
-    fn first(&self) -> Option<Token> {
-        self.read.map(|(token, _)| token).or(self.write)
-    }
-
-    fn last(&self) -> Option<Token> {
-        self.write.or(self.read.map(|(token, _)| token))
-    }
+/// A read of the key.
+#[derive(Debug, Clone, Copy)]
+struct Read {
+    txn: Txn,
+    token: Token,
+    place: u32,
 }
 
 /// What is taken for granted.
@@ -68,8 +66,8 @@ struct KeyView<'t> {
     writes: Vec<Write>,
     by_token: FxHashMap<Token, u32>,
     contacts: Vec<Contact>,
-    /// All reads: who, what, where.
-    reads: Vec<(Txn, Token, u32)>,
+    /// All reads, each transaction's together.
+    reads: Vec<Read>,
     versions: Versions,
     facts: Facts,
 }
@@ -128,9 +126,10 @@ impl<'t> KeyView<'t> {
             .last()
             .is_none_or(|contact| contact.txn != txn)
         {
+            let none = self.reads.len() as u32;
             self.contacts.push(Contact {
                 txn,
-                read: None,
+                reads: (none, none),
                 write: None,
             });
         }
@@ -150,10 +149,10 @@ impl<'t> KeyView<'t> {
                 })
             }
             Act::Read(token) => {
-                if contact.read.is_none() && contact.write.is_none() {
-                    contact.read = Some((token, place));
+                self.reads.push(Read { txn, token, place });
+                if contact.write.is_none() {
+                    contact.reads.1 = self.reads.len() as u32;
                 }
-                self.reads.push((txn, token, place));
                 Ok(())
             }
             Act::ReadList(_) => Ok(()),
@@ -191,6 +190,18 @@ impl<'t> KeyView<'t> {
         Some(self.writes[*number as usize])
     }
 
+    /// What a transaction read before it wrote anything.
+    fn external(&self, contact: &Contact) -> impl Iterator<Item = Read> {
+        let (from, to) = contact.reads;
+        self.reads[from as usize..to as usize].iter().copied()
+    }
+
+    /// The versions that a transaction shows, in its order: what it read, and what it wrote last.
+    fn shown(&self, contact: &Contact) -> impl Iterator<Item = Token> {
+        let read = self.external(contact).map(|read| read.token);
+        read.chain(contact.write)
+    }
+
     fn is_initial(&self, token: Token) -> bool {
         token == self.grounds.initial
     }
@@ -200,7 +211,7 @@ impl<'t> KeyView<'t> {
         let mut unwritten: Vec<(Token, Txn, u32)> = Vec::new();
         let mut saw_initial = false;
         for number in 0..self.reads.len() {
-            let (txn, token, place) = self.reads[number];
+            let Read { txn, token, place } = self.reads[number];
             match self.write_of(token) {
                 Some(write) => self.read_of(txn, token, write),
                 None if self.is_initial(token) => saw_initial = true,
@@ -284,16 +295,19 @@ impl<'t> KeyView<'t> {
         }
     }
 
-    /// Transactions that first read the same value and then wrote.
+    /// Transactions that first read the same value and then wrote: what one of them wrote comes between that value and what the
+    /// other one wrote.
     fn lost_updates(&mut self) {
-        let updates = self.contacts.iter().filter_map(|contact| {
-            let (token, place) = contact.read.filter(|_| contact.write.is_some())?;
-            self.txns
-                .is(contact.txn, Outcome::Ok)
-                .then_some((token, contact.txn, place))
-        });
-        let mut updates: Vec<(Token, Txn, u32)> = updates.collect();
+        let updates = self
+            .contacts
+            .iter()
+            .filter(|contact| contact.write.is_some() && self.txns.is(contact.txn, Outcome::Ok));
+        let updates = updates.flat_map(|contact| self.external(contact));
+        let mut updates: Vec<(Token, Txn, u32)> = updates
+            .map(|read| (read.token, read.txn, read.place))
+            .collect();
         updates.sort_unstable();
+        updates.dedup_by_key(|(token, txn, _)| (*token, *txn));
         for same in updates.chunk_by(|one, other| one.0 == other.0) {
             if same.len() > 1 {
                 let losers: Vec<Txn> = same.iter().map(|(_, txn, _)| *txn).collect();
@@ -306,11 +320,9 @@ impl<'t> KeyView<'t> {
     /// Puts the versions in order, as far as it is known.
     fn order(&mut self) {
         let initial = self.grounds.initial;
-        let all = self
-            .contacts
-            .iter()
-            .flat_map(|contact| [contact.first(), contact.last()]);
-        let others = all.flatten().filter(|token| *token != initial);
+        let all = self.contacts.iter();
+        let all = all.flat_map(|contact| self.shown(contact));
+        let others = all.filter(|token| *token != initial);
         let mut pairs: Vec<(Token, Token)> = others.map(|token| (initial, token)).collect();
         pairs.sort_unstable();
         pairs.dedup();
@@ -336,12 +348,10 @@ impl<'t> KeyView<'t> {
         for circle in self.versions.add(source, pairs) {
             let whose = circle.iter().filter_map(|token| self.write_of(*token));
             let mut txns: Vec<Txn> = whose.map(|write| write.txn).collect();
-            let readers = self.contacts.iter().filter(|contact| {
-                contact
-                    .read
-                    .is_some_and(|(token, _)| circle.contains(&token))
-            });
-            txns.extend(readers.map(|contact| contact.txn));
+            let all = self.contacts.iter();
+            let reads = all.flat_map(|contact| self.external(contact));
+            let reads = reads.filter(|read| circle.contains(&read.token));
+            txns.extend(reads.map(|read| read.txn));
             txns.sort_unstable();
             txns.dedup();
             let what = What::CyclicVersions(circle, sources.clone());
@@ -358,7 +368,7 @@ impl<'t> KeyView<'t> {
             .filter_map(|write| Some((version(write.place)?, write.token, write.place, write.txn)));
         let reads = self.reads.iter();
         let reads =
-            reads.filter_map(|(txn, token, place)| Some((version(*place)?, *token, *place, *txn)));
+            reads.filter_map(|read| Some((version(read.place)?, read.token, read.place, read.txn)));
         let mut told: Vec<(i64, Token, u32, Txn)> = writes.chain(reads).collect();
         told.sort_by_key(|(version, token, place, _)| (*version, *token, *place));
         for pair in told.windows(2) {
@@ -384,9 +394,11 @@ impl<'t> KeyView<'t> {
     fn writes_follow_reads(&self) -> Vec<(Token, Token)> {
         let ok = |contact: &&Contact| self.txns.is(contact.txn, Outcome::Ok);
         let contacts = self.contacts.iter().filter(ok);
-        contacts
-            .filter_map(|contact| Some((contact.read?.0, contact.write?)))
-            .collect()
+        let pairs = contacts.flat_map(|contact| {
+            let written = contact.write.into_iter();
+            written.flat_map(|token| self.external(contact).map(move |read| (read.token, token)))
+        });
+        pairs.collect()
     }
 
     fn in_processes(&self) -> Vec<(Token, Token)> {
@@ -397,17 +409,19 @@ impl<'t> KeyView<'t> {
             if self.txns.is(contact.txn, Outcome::Fail) {
                 continue;
             }
-            if let (Some(before), Some(after)) = (last.get(&process), contact.first()) {
-                pairs.push((*before, after));
+            let mut before = last.get(&process).copied();
+            for token in self.shown(contact) {
+                pairs.extend(before.map(|before| (before, token)));
+                before = Some(token);
             }
-            if let (true, Some(token)) = (self.txns.is(contact.txn, Outcome::Ok), contact.last()) {
+            if let (true, Some(token)) = (self.txns.is(contact.txn, Outcome::Ok), before) {
                 last.insert(process, token);
             }
         }
         pairs
     }
 
-    /// From what each contact ended with to what those begin with that were invoked afterwards, with nobody in between.
+    /// From what each contact ended with to what those begin with that were invoked afterwards, with nobody in between; and within each.
     fn in_real_time(&self) -> Vec<(Token, Token)> {
         let possible = self.contacts.iter();
         let possible = possible.filter(|contact| !self.txns.is(contact.txn, Outcome::Fail));
@@ -425,8 +439,14 @@ impl<'t> KeyView<'t> {
         for (_, begins, contact) in events {
             let begun = self.txns.spans[contact.txn as usize].invoked;
             if begins {
-                let before = frontier.iter().filter_map(|before| before.last());
-                pairs.extend(before.zip(contact.first().into_iter().cycle()));
+                let before = frontier.iter().filter_map(|one| self.shown(one).last());
+                let mut shown = self.shown(contact);
+                let mut one = shown.next();
+                pairs.extend(before.zip(one.into_iter().cycle()));
+                for next in shown {
+                    pairs.extend(one.map(|one| (one, next)));
+                    one = Some(next);
+                }
             } else {
                 frontier.retain(|before| self.txns.spans[before.txn as usize].completed > begun);
                 frontier.push(contact);
@@ -437,12 +457,13 @@ impl<'t> KeyView<'t> {
         pairs
     }
 
-    /// Who read each value first of all, of those that committed.
+    /// Who read each value before it wrote anything, of those that committed.
     fn readers(&self) -> FxHashMap<Token, Vec<Txn>> {
         let mut readers: FxHashMap<Token, Vec<Txn>> = FxHashMap::default();
-        for contact in &self.contacts {
-            if let Some((token, _)) = contact.read {
-                readers.entry(token).or_default().push(contact.txn);
+        for read in self.contacts.iter().flat_map(|one| self.external(one)) {
+            let readers = readers.entry(read.token).or_default();
+            if readers.last() != Some(&read.txn) {
+                readers.push(read.txn);
             }
         }
         readers
@@ -456,12 +477,19 @@ impl<'t> KeyView<'t> {
     }
 
     fn edges(&mut self) {
+        // Each read by itself shows a version: that of its writer, and older than all that come after it. This holds whatever else
+        // the transaction read of the key, so that reads that differ show both at once.
         let readers = self.readers();
-        for number in 0..self.contacts.len() {
-            let contact = self.contacts[number];
-            if let Some(writer) = contact.read.and_then(|(token, _)| self.installer(token)) {
-                self.facts.edge(writer, contact.txn, Relations::WR);
+        let mut read_from: Vec<(Txn, Txn)> = Vec::new();
+        for (token, readers) in &readers {
+            if let Some(writer) = self.installer(*token) {
+                read_from.extend(readers.iter().map(|reader| (*reader, writer)));
             }
+        }
+        read_from.sort_unstable();
+        read_from.dedup();
+        for (reader, writer) in read_from {
+            self.facts.edge(writer, reader, Relations::WR);
         }
         let pairs: Vec<(Token, Token, Source)> = self.versions.pairs().collect();
         for (before, after, source) in pairs {
@@ -545,19 +573,21 @@ impl KeyView<'_> {
         let say = |token: Token| self.txns.element(token).to_string();
         let key = self.txns.key_text(self.key);
         if step.relation == Relations::WR {
-            let (token, _) = to.read?;
-            let theirs = self.installer(token) == Some(step.from);
-            return theirs.then(|| format!("{b} observed {a}'s write of {} to {key}", say(token)));
+            let mut reads = self.external(to);
+            let read = reads.find(|read| self.installer(read.token) == Some(step.from))?;
+            let value = say(read.token);
+            return Some(format!("{b} observed {a}'s write of {value} to {key}"));
         }
         let written = to
             .write
             .filter(|token| self.installer(*token) == Some(step.to))?;
-        let before = match step.relation {
-            Relations::WW => from.write?,
-            _ => from.read?.0,
+        let may_be_before = |token: Token| match step.relation {
+            Relations::WW => from.write == Some(token),
+            _ => self.external(from).any(|read| read.token == token),
         };
         let mut pairs = self.versions.pairs();
-        let (.., source) = pairs.find(|(one, other, _)| (*one, *other) == (before, written))?;
+        let (before, _, source) =
+            pairs.find(|(one, other, _)| *other == written && may_be_before(*one))?;
         let (one, other) = (say(before), say(written));
         Some(match step.relation {
             Relations::WW => format!(

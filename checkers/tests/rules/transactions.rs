@@ -596,3 +596,72 @@ fn versions_that_are_told() {
     };
     hold(&nothing_assumed, REGISTERS);
 }
+
+/// One reads a key twice, and sees another version the second time; `told` is what it read.
+fn read_twice(story: &mut Story, told: Value) {
+    let asked = json!([["r", "x", null], ["r", "x", null]]);
+    txn(story, 3, asked, told);
+}
+
+#[test]
+fn each_read_of_a_key_counts_where_a_transaction_reads_it_twice() {
+    // That the two differ rules out read atomic and what is stronger; that they stand on both sides of a write rules out these.
+    let first_nothing: Tell = |story| {
+        wrote(story, 1, json!([["w", "x", 1]]));
+        read_twice(story, json!([["r", "x", null], ["r", "x", 1]]));
+    };
+    let early: Tell = |story| {
+        read_twice(story, json!([["r", "x", null], ["r", "x", 1]]));
+        wrote(story, 1, json!([["w", "x", 1]]));
+    };
+    let two: Tell = |story| {
+        wrote(story, 1, json!([["w", "x", 1, 1]]));
+        wrote(story, 2, json!([["w", "x", 2, 2]]));
+        read_twice(story, json!([["r", "x", 1], ["r", "x", 2]]));
+    };
+    let both = "outside: G-single-item internal";
+    for (model, tell, expected) in [
+        ("repeatable-read", first_nothing, "G-single-item"),
+        ("consistent-view", first_nothing, "G-single-item"),
+        ("repeatable-read", two, "G-single-item"),
+        ("read-committed", first_nothing, both),
+        ("read-committed", two, both),
+        ("strong-read-committed", early, "G1c-realtime"),
+        ("read-committed", early, both),
+    ] {
+        let parameters = Parameters {
+            consistency: vec![model.to_owned()],
+            assume: vec!["none".to_owned()],
+            ..Parameters::default()
+        };
+        hold(&parameters, &[(model, "rw-register", expected, tell)]);
+    }
+}
+
+#[test]
+fn who_updates_any_version_that_another_one_updates_loses_it() {
+    let tell: Tell = |story| {
+        wrote(story, 1, json!([["w", "x", 1]]));
+        txn(
+            story,
+            2,
+            json!([["r", "x", null], ["w", "x", 2]]),
+            json!([["r", "x", 1], ["w", "x", 2]]),
+        );
+        txn(
+            story,
+            3,
+            json!([["r", "x", null], ["r", "x", null], ["w", "x", 3]]),
+            json!([["r", "x", null], ["r", "x", 1], ["w", "x", 3]]),
+        );
+    };
+    let parameters = Parameters {
+        consistency: vec!["cursor-stability".to_owned()],
+        assume: vec!["none".to_owned()],
+        ..Parameters::default()
+    };
+    hold(
+        &parameters,
+        &[("a later read", "rw-register", "lost-update", tell)],
+    );
+}
