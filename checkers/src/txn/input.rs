@@ -45,6 +45,9 @@ pub(crate) type Token = u32;
 /// The value of a register that nobody wrote.
 pub(crate) const NULL: Token = 0;
 
+/// A value that no history has.
+pub(crate) const UNWRITTEN: Token = 2;
+
 /// Operations between two looks at the limits.
 const STEPS: usize = 1 << 14;
 

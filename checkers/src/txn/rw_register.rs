@@ -9,13 +9,16 @@
 //! one value of a key may be of unknown origin, where nobody read `null` of that key, and no write was acknowledged before the value was read. Nothing is
 //! concluded from it.
 //!
+//! The initial value may be written, too. Then a read of it shows either, and nothing is concluded from that read: what is concluded from
+//! all others holds whichever it was.
+//!
 //! What it proves: every anomaly reported is one, under what was assumed. What it cannot: without versions the order is partial, and what it leaves open may hide
 //! cycles. What it needs: every value is written to its key once only.
 
 use super::direct::{Clash, Facts, What};
 use super::explain::Because;
 use super::graph::{Hub, NONE, Txn};
-use super::input::{Act, ByKey, Key, Outcome, Token, Txns};
+use super::input::{Act, ByKey, Key, Outcome, Token, Txns, UNWRITTEN};
 use super::relation::Relations;
 use super::search::Step;
 use super::versions::{Source, Versions};
@@ -65,6 +68,8 @@ struct KeyView<'t> {
     key: Key,
     writes: Vec<Write>,
     by_token: FxHashMap<Token, u32>,
+    /// The version before everything: the initial value, or where somebody wrote that too, one that no read shows.
+    start: Token,
     contacts: Vec<Contact>,
     /// All reads, each transaction's together.
     reads: Vec<Read>,
@@ -89,7 +94,8 @@ pub(crate) fn judge_key<'t>(
         .iter()
         .filter(|contact| txns.is(contact.txn, Outcome::Ok));
     let written = sure.filter_map(|contact| contact.write);
-    view.facts.unordered = usize::from(view.versions.leaves_open(written));
+    let open = view.versions.leaves_open(written) || view.reads_either();
+    view.facts.unordered = usize::from(open);
     view.edges();
     Ok(view.facts)
 }
@@ -107,6 +113,7 @@ impl<'t> KeyView<'t> {
             key,
             writes: Vec::new(),
             by_token: FxHashMap::default(),
+            start: grounds.initial,
             contacts: Vec::new(),
             reads: Vec::new(),
             versions: Versions::default(),
@@ -114,6 +121,10 @@ impl<'t> KeyView<'t> {
         };
         for place in places {
             view.take(*place)?;
+        }
+        let writes_it = view.write_of(grounds.initial);
+        if writes_it.is_some_and(|write| !txns.is(write.txn, Outcome::Fail)) {
+            view.start = UNWRITTEN;
         }
         Ok(view)
     }
@@ -190,16 +201,32 @@ impl<'t> KeyView<'t> {
         Some(self.writes[*number as usize])
     }
 
-    /// What a transaction read before it wrote anything.
+    /// What a transaction read before it wrote anything, where it is known which version that was.
     fn external(&self, contact: &Contact) -> impl Iterator<Item = Read> {
         let (from, to) = contact.reads;
-        self.reads[from as usize..to as usize].iter().copied()
+        let reads = self.reads[from as usize..to as usize].iter().copied();
+        reads.filter(|read| !self.is_either(read.token))
+    }
+
+    /// Whether a read of this value may show the initial state, or a write of the same value.
+    fn is_either(&self, token: Token) -> bool {
+        self.is_initial(token) && self.start != token
     }
 
     /// The versions that a transaction shows, in its order: what it read, and what it wrote last.
     fn shown(&self, contact: &Contact) -> impl Iterator<Item = Token> {
         let read = self.external(contact).map(|read| read.token);
         read.chain(contact.write)
+    }
+
+    /// Whether any transaction shows a version of which it is not known which one it is.
+    fn reads_either(&self) -> bool {
+        let mut contacts = self.contacts.iter();
+        contacts.any(|contact| {
+            let (from, to) = contact.reads;
+            let mut reads = self.reads[from as usize..to as usize].iter();
+            reads.any(|read| self.is_either(read.token))
+        })
     }
 
     fn is_initial(&self, token: Token) -> bool {
@@ -213,8 +240,9 @@ impl<'t> KeyView<'t> {
         for number in 0..self.reads.len() {
             let Read { txn, token, place } = self.reads[number];
             match self.write_of(token) {
+                // Of a transaction that failed it is none: the initial state it may always be.
+                _ if self.is_initial(token) => saw_initial = true,
                 Some(write) => self.read_of(txn, token, write),
-                None if self.is_initial(token) => saw_initial = true,
                 None => unwritten.push((token, txn, place)),
             }
         }
@@ -276,7 +304,7 @@ impl<'t> KeyView<'t> {
         for place in own {
             match self.txns.micros[*place as usize].act {
                 Act::Write(token) => {
-                    if !future && seen.contains(&token) {
+                    if !future && seen.contains(&token) && !self.is_initial(token) {
                         future = true;
                         self.facts.found(self.key, &[txn], What::FutureRead(token));
                     }
@@ -319,7 +347,7 @@ impl<'t> KeyView<'t> {
 
     /// Puts the versions in order, as far as it is known.
     fn order(&mut self) {
-        let initial = self.grounds.initial;
+        let initial = self.start;
         let all = self.contacts.iter();
         let all = all.flat_map(|contact| self.shown(contact));
         let others = all.filter(|token| *token != initial);
@@ -367,6 +395,7 @@ impl<'t> KeyView<'t> {
         let writes = writes
             .filter_map(|write| Some((version(write.place)?, write.token, write.place, write.txn)));
         let reads = self.reads.iter();
+        let reads = reads.filter(|read| !self.is_either(read.token));
         let reads =
             reads.filter_map(|read| Some((version(read.place)?, read.token, read.place, read.txn)));
         let mut told: Vec<(i64, Token, u32, Txn)> = writes.chain(reads).collect();
@@ -510,10 +539,7 @@ impl<'t> KeyView<'t> {
         let mut installers: Vec<Txn> = installers.collect();
         installers.sort_unstable();
         installers.dedup();
-        let mut early = readers
-            .get(&self.grounds.initial)
-            .cloned()
-            .unwrap_or_default();
+        let mut early = readers.get(&self.start).cloned().unwrap_or_default();
         early.sort_unstable();
         early.dedup();
         self.facts.hub = (!early.is_empty() && !installers.is_empty()).then_some(Hub {

@@ -200,7 +200,7 @@ impl<'t, 'h> Finder<'t, 'h> {
             }
         }
         match self.txns.shape {
-            Shape::Registers => self.register(key, places, &writers),
+            Shape::Registers => self.register(key, places, &writers)?,
             Shape::Lists => self.list(key, places, &writers),
         }
         Ok(())
@@ -247,8 +247,11 @@ impl<'t, 'h> Finder<'t, 'h> {
         });
     }
 
-    fn register(&mut self, key: Key, places: &[Place], writers: &Writers) {
+    fn register(&mut self, key: Key, places: &[Place], writers: &Writers) -> Result<(), String> {
         let mut own: Option<(Txn, Token)> = None;
+        // A write of the initial value that failed is none.
+        let writes_initial = writers.of(self.initial);
+        let is_unwritten = writes_initial.is_none_or(|place| self.is(place, Outcome::Fail));
         for place in places.iter().copied() {
             let micro = self.txns.micros[place as usize];
             let mine = own.filter(|(txn, _)| *txn == micro.txn);
@@ -259,15 +262,21 @@ impl<'t, 'h> Finder<'t, 'h> {
                     let text = format!("T1 read {saw} although it had written {wrote} itself");
                     self.report("internal", key, vec![micro.txn], text);
                 }
-                (Act::Read(token), None)
-                    if token == self.initial && writers.of(token).is_none() =>
-                {
+                (Act::Read(token), None) if token == self.initial && is_unwritten => {
                     self.source[place as usize] = NOBODY;
+                }
+                (Act::Read(token), None) if token == self.initial => {
+                    return Err(format!(
+                        "{} is written to key {}, which begins with it: who wrote what was read is then not known; write another value",
+                        self.txns.element(token),
+                        self.txns.key_text(key)
+                    ));
                 }
                 (Act::Read(token), None) => self.shows(key, place, token, writers.of(token), true),
                 _ => {}
             }
         }
+        Ok(())
     }
 
     /// An external read shows a value, or a list that ends with it.

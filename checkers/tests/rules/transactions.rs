@@ -627,7 +627,11 @@ fn each_read_of_a_key_counts_where_a_transaction_reads_it_twice() {
         ("read-committed", first_nothing, both),
         ("read-committed", two, both),
         ("strong-read-committed", early, "G1c-realtime"),
-        ("read-committed", early, both),
+        (
+            "read-committed",
+            early,
+            "outside: G-single-item internal G1c-realtime",
+        ),
     ] {
         let parameters = Parameters {
             consistency: vec![model.to_owned()],
@@ -664,4 +668,42 @@ fn who_updates_any_version_that_another_one_updates_loses_it() {
         &parameters,
         &[("a later read", "rw-register", "lost-update", tell)],
     );
+}
+
+#[test]
+fn a_read_of_an_initial_value_that_was_written_too_may_be_of_either() {
+    let parameters = |model: &str| Parameters {
+        initial: Some(json!(5)),
+        consistency: vec![model.to_owned()],
+        ..Parameters::default()
+    };
+    let updated: Tell = |story| {
+        wrote(story, 1, json!([["w", "x", 5]]));
+        let asked = json!([["r", "x", null], ["w", "x", 6]]);
+        txn(story, 2, asked, json!([["r", "x", 5], ["w", "x", 6]]));
+    };
+    // It is there before it is written, and once more when it was.
+    let written_back: Tell = |story| {
+        let asked = json!([["r", "x", null], ["w", "x", 5]]);
+        txn(story, 1, asked, json!([["r", "x", 5], ["w", "x", 5]]));
+    };
+    let failed: Tell = |story| {
+        story.failed(1, "txn", "", json!([["w", "x", 5]]));
+        wrote(story, 2, json!([["r", "x", 5]]));
+        wrote(story, 2, json!([["w", "x", 6]]));
+        wrote(story, 3, json!([["r", "x", 5]]));
+    };
+    for (model, tell, expected) in [
+        ("serializable", updated, "unknown: nothing was tested"),
+        ("strict-serializable", updated, "valid"),
+        ("read-atomic", updated, "unknown: which begins with it"),
+        ("serializable", written_back, "unknown: nothing was tested"),
+        ("serializable", failed, "outside: G-single-item-realtime"),
+        ("strict-serializable", failed, "G-single-item-realtime"),
+    ] {
+        hold(
+            &parameters(model),
+            &[(model, "rw-register", expected, tell)],
+        );
+    }
 }
