@@ -519,9 +519,9 @@ impl<'t> KeyView<'t> {
         let mut unseen: Vec<Txn> = unseen.map(|(append, _)| append.txn).collect();
         unseen.sort_unstable();
         unseen.dedup();
-        let sure = unseen.iter().filter(|txn| self.txns.is(**txn, Outcome::Ok));
-        let sure = sure.count();
-        self.facts.unordered = if sure > 1 { sure } else { 0 };
+        if unseen.len() > 1 {
+            self.facts.unseen.clone_from(&unseen);
+        }
         if unseen.is_empty() {
             return;
         }

@@ -60,6 +60,31 @@ pub(crate) struct Grounds {
     pub(crate) initial: Token,
     /// Whether that is certain, so that a value that nobody wrote cannot be it.
     pub(crate) initial_is_known: bool,
+    /// By transaction: [`happened`].
+    pub(crate) happened: Vec<bool>,
+}
+
+/// Which transactions took effect: those that are ok, and those of whose writes an ok one read any.
+pub(crate) fn happened(txns: &Txns<'_>, initial: Token) -> Vec<bool> {
+    let is = |outcome| move |txn: Txn| txns.is(txn, outcome);
+    let mut happened: Vec<bool> = (0..txns.len() as Txn).map(is(Outcome::Ok)).collect();
+    let mut doubtful: FxHashMap<(Key, Token), Txn> = FxHashMap::default();
+    for micro in &txns.micros {
+        if let Act::Write(token) = micro.act
+            && txns.is(micro.txn, Outcome::Info)
+        {
+            doubtful.insert((micro.key, token), micro.txn);
+        }
+    }
+    for micro in txns.micros.iter().filter(|_| !doubtful.is_empty()) {
+        if let Act::Read(token) = micro.act
+            && token != initial
+            && let Some(writer) = doubtful.get(&(micro.key, token))
+        {
+            happened[*writer as usize] = true;
+        }
+    }
+    happened
 }
 
 struct KeyView<'t> {
@@ -89,10 +114,9 @@ pub(crate) fn judge_key<'t>(
     view.within_transactions(places);
     view.lost_updates();
     view.order();
-    let sure = view
-        .contacts
-        .iter()
-        .filter(|contact| txns.is(contact.txn, Outcome::Ok));
+    // An indeterminate transaction that was seen, were it of another key, wrote what it wrote here.
+    let contacts = view.contacts.iter();
+    let sure = contacts.filter(|contact| grounds.happened[contact.txn as usize]);
     let written = sure.filter_map(|contact| contact.write);
     let open = view.versions.leaves_open(written) || view.reads_either();
     view.facts.unordered = usize::from(open);

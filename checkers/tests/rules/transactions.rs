@@ -1,6 +1,6 @@
 //! Transactions: versions that are told, and what is lost without an order of versions.
 
-use crate::common::judge;
+use crate::common::{judge, judge_with};
 use crate::{Rule, Story, Tell, hold, said};
 use keelhaul_checkers::{Budget, Parameters, Verdict, by_name};
 use serde_json::{Value, json};
@@ -705,5 +705,45 @@ fn a_read_of_an_initial_value_that_was_written_too_may_be_of_either() {
             &parameters(model),
             &[(model, "rw-register", expected, tell)],
         );
+    }
+}
+
+#[test]
+fn a_valid_verdict_says_so_where_an_indeterminate_transaction_that_was_seen_has_no_order() {
+    let registers: Tell = |story| {
+        let asked = json!([["r", "x", null], ["w", "x", 2]]);
+        txn(story, 3, asked.clone(), asked);
+        let asked = json!([["w", "y", 1], ["r", "x", null]]);
+        txn(story, 2, asked, json!([["w", "y", 1], ["r", "x", 2]]));
+        story.lost(
+            0,
+            "txn",
+            "",
+            json!([["w", "y", 2], ["w", "x", 1]]),
+            Value::Null,
+        );
+        let asked = json!([["r", "y", null], ["r", "x", null]]);
+        txn(story, 1, asked, json!([["r", "y", 1], ["r", "x", 1]]));
+    };
+    let lists: Tell = |story| {
+        wrote(story, 1, json!([["append", "y", 1]]));
+        let lost = json!([["append", "y", 2], ["append", "x", 1]]);
+        story.lost(2, "txn", "", lost, Value::Null);
+        read_list(story, 3, json!(["r", "x", [1]]));
+    };
+    for (checker, model, tell) in [
+        ("rw-register", "serializable", registers),
+        ("rw-register", "snapshot-isolation", registers),
+        ("list-append", "snapshot-isolation", lists),
+    ] {
+        let parameters = Parameters {
+            consistency: vec![model.to_owned()],
+            ..Parameters::default()
+        };
+        let mut story = Story::default();
+        tell(&mut story);
+        let finding = judge_with(checker, &parameters, &story.history);
+        assert_eq!(said(&finding), "valid", "{checker}, {model}");
+        assert!(finding.details["caveat"].is_string(), "{checker}, {model}");
     }
 }
