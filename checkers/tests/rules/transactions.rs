@@ -670,6 +670,48 @@ fn who_updates_any_version_that_another_one_updates_loses_it() {
     );
 }
 
+/// One appends 1, or 2, behind what it read.
+fn appended(story: &mut Story, process: u64, read: &[Value], element: u64) {
+    let nothing = read.iter().map(|_| json!(["r", "x", null]));
+    let lists = read.iter().map(|list| json!(["r", "x", list]));
+    let append = || std::iter::once(json!(["append", "x", element]));
+    let asked = nothing.chain(append()).collect();
+    txn(story, process, asked, lists.chain(append()).collect());
+}
+
+#[test]
+fn what_comes_between_any_list_that_was_read_and_an_append_overtakes_it() {
+    let later: Tell = |story| {
+        wrote(story, 1, json!([["append", "x", 2]]));
+        appended(story, 2, &[json!([2]), json!([])], 1);
+    };
+    let earlier: Tell = |story| {
+        wrote(story, 1, json!([["append", "x", 2]]));
+        appended(story, 2, &[json!([]), json!([2])], 1);
+    };
+    let both: Tell = |story| {
+        appended(story, 1, &[json!([])], 2);
+        appended(story, 2, &[json!([2]), json!([])], 1);
+        read_list(story, 3, json!(["r", "x", [2, 1]]));
+    };
+    let none: Tell = |story| {
+        wrote(story, 1, json!([["append", "x", 2]]));
+        appended(story, 2, &[json!([2]), json!([2])], 1);
+    };
+    let parameters = Parameters {
+        consistency: vec!["cursor-stability".to_owned()],
+        ..Parameters::default()
+    };
+    for (tell, expected) in [
+        (later, "G-cursor"),
+        (earlier, "G-cursor"),
+        (both, "G-cursor lost-update"),
+        (none, "valid"),
+    ] {
+        hold(&parameters, &[("cursors", "list-append", expected, tell)]);
+    }
+}
+
 #[test]
 fn a_read_of_an_initial_value_that_was_written_too_may_be_of_either() {
     let parameters = |model: &str| Parameters {
