@@ -68,6 +68,8 @@ pub(super) struct Facts<'t, 'h> {
     pub(super) direct: Vec<Direct>,
     /// By transaction, the session that did it.
     pub(super) session: Vec<u32>,
+    /// By transaction, the last one that its session had completed before, or [`INITIAL`].
+    pub(super) before: Vec<Txn>,
 }
 
 /// What a session is.
@@ -104,6 +106,7 @@ impl<'t, 'h> Facts<'t, 'h> {
             Sessions::Processes => txns.process.clone(),
             Sessions::None => (0..txns.len() as u32).collect(),
         };
+        facts.before = facts.in_sessions();
         Ok(facts)
     }
 
@@ -128,6 +131,27 @@ impl<'t, 'h> Facts<'t, 'h> {
         let writes = self.writes(txn);
         let at = writes.binary_search_by_key(&key, |write| write.key).ok()?;
         Some(writes[at].place)
+    }
+
+    /// Whether the session may go on from it: an indeterminate transaction may take effect after what its process does next, so that
+    /// nothing of its session is behind it.
+    pub(super) fn is_complete(&self, txn: Txn) -> bool {
+        self.txns.is(txn, Outcome::Ok)
+    }
+
+    /// For each committed transaction the last complete one before it in its session.
+    fn in_sessions(&self) -> Vec<Txn> {
+        let count = self.session.iter().max().map_or(0, |most| most + 1);
+        let mut last = vec![INITIAL; count as usize];
+        let mut before = vec![INITIAL; self.len()];
+        for txn in (0..self.len() as Txn).filter(|txn| self.happened[*txn as usize]) {
+            let last = &mut last[self.session[txn as usize] as usize];
+            before[txn as usize] = *last;
+            if self.is_complete(txn) {
+                *last = txn;
+            }
+        }
+        before
     }
 
     /// The committed transactions of each process, in its order.
@@ -460,6 +484,7 @@ impl<'t, 'h> Finder<'t, 'h> {
             orders: self.orders,
             direct: self.direct,
             session: Vec::new(),
+            before: Vec::new(),
         };
         for txn in 0..txns.len() as Txn {
             let first_write = facts.writes.len();

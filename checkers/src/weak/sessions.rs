@@ -232,7 +232,10 @@ fn comes_back(facts: &Facts<'_, '_>) -> bool {
             let read = facts.reads(txn).iter().map(|read| read.key);
             let written = facts.writes(txn).iter().map(|write| write.key);
             let mut keys = read.chain(written);
-            keys.any(|key| *before.entry(key).or_insert(txn) != txn)
+            match facts.is_complete(txn) {
+                true => keys.any(|key| *before.entry(key).or_insert(txn) != txn),
+                false => keys.any(|key| before.contains_key(&key)),
+            }
         })
     })
 }
@@ -290,7 +293,9 @@ fn steps(facts: &Facts<'_, '_>) -> Vec<Step> {
                     last.read,
                     write.place,
                 );
-                last.write = Some((write.place, txn));
+                if facts.is_complete(txn) {
+                    last.write = Some((write.place, txn));
+                }
             }
         }
     }
