@@ -219,6 +219,11 @@ impl<'h> Txns<'h> {
         &self.operations[self.operation[txn as usize] as usize]
     }
 
+    /// Whether two transactions are parts of one that was taken apart.
+    pub(crate) fn are_one(&self, one: Txn, other: Txn) -> bool {
+        self.operation[one as usize] == self.operation[other as usize]
+    }
+
     pub(crate) fn is(&self, txn: Txn, outcome: Outcome) -> bool {
         self.outcome[txn as usize] == outcome
     }
@@ -254,9 +259,10 @@ impl<'h> Txns<'h> {
         !self.versions.is_empty() || !self.zxids.is_empty()
     }
 
-    /// The same history as if each micro-operation were a transaction, one behind the other in their process. What is read of a key
-    /// behind an own write of it is left out.
-    pub(crate) fn apart(&self) -> Txns<'h> {
+    /// The same history as if each micro-operation were a transaction, one behind the other in their process, of the transactions
+    /// that happened, or failed. Of a register, what is read behind an own write of it is left out: it says nothing of others. A
+    /// list that is read behind own appends keeps what others had appended: that came before them.
+    pub(crate) fn apart(&self, happened: &[bool]) -> Txns<'h> {
         let count = self.micros.len();
         let mut apart = Txns {
             shape: self.shape,
@@ -274,18 +280,30 @@ impl<'h> Txns<'h> {
             zxids: FxHashMap::default(),
         };
         let mut written: Vec<Key> = Vec::new();
-        for txn in 0..self.len() as Txn {
+        let counts = |txn: &Txn| happened[*txn as usize] || self.is(*txn, Outcome::Fail);
+        for txn in (0..self.len() as Txn).filter(counts) {
             written.clear();
             for micro in self.micros_of(txn) {
-                match micro.act {
-                    Act::Write(_) => written.push(micro.key),
-                    _ if written.contains(&micro.key) => continue,
-                    _ => {}
-                }
+                let own = written.iter().filter(|key| **key == micro.key).count();
+                let act = match micro.act {
+                    Act::Write(_) => {
+                        written.push(micro.key);
+                        micro.act
+                    }
+                    Act::Read(_) if own > 0 => continue,
+                    Act::ReadList(list) if own > 0 => {
+                        let list = &self.lists[list as usize];
+                        let others = list.len().saturating_sub(size_of::<Token>() * own);
+                        apart.lists.push(Cow::Owned(list[..others].to_vec()));
+                        Act::ReadList(apart.lists.len() as u32 - 1)
+                    }
+                    act => act,
+                };
                 let (part, whole) = (apart.spans.len() as Txn, txn as usize);
                 apart.micros.push(Micro {
                     txn: part,
-                    ..*micro
+                    key: micro.key,
+                    act,
                 });
                 apart.operation.push(self.operation[whole]);
                 apart.spans.push(self.spans[whole]);

@@ -273,8 +273,10 @@ impl Walk<'_, '_, '_> {
                 let visible = on_chain
                     .writes
                     .partition_point(|(place, _)| *place <= known);
-                let Some((place, from)) = visible.checked_sub(1).map(|last| on_chain.writes[last])
-                else {
+                // Behind what a transaction appended itself stands nothing: its lists were read without that.
+                let mut latest = on_chain.writes[..visible].iter().rev();
+                let others = latest.find(|(_, from)| !facts.txns.are_one(*from, txn));
+                let Some((place, from)) = others.copied() else {
                     continue;
                 };
                 self.compared |= from != read.writer;
@@ -314,9 +316,17 @@ impl Walk<'_, '_, '_> {
         let session = self.facts.session[txn as usize] as usize;
         if !self.facts.is_complete(txn) {
             // Its session goes on without it, and so does the session's chain.
-            let chain = self.other_chain(clock);
+            let before = self.facts.part_before(txn);
+            let chain = match before {
+                Some(part) => self.chain[part as usize].0,
+                None => self.other_chain(clock),
+            };
             self.lengths[chain as usize] += 1;
-            self.ended.push(chain);
+            let goes_on =
+                txn + 1 < self.facts.len() as Txn && self.facts.txns.are_one(txn, txn + 1);
+            if !goes_on {
+                self.ended.push(chain);
+            }
             return (chain, self.lengths[chain as usize]);
         }
         let chain = match self.session[session] {
@@ -343,6 +353,9 @@ impl Walk<'_, '_, '_> {
     /// Nobody reads from it and its session ends with it: the chain ended before.
     fn last_of_session(&mut self, txn: Txn) {
         if !self.facts.is_complete(txn) {
+            let before = self.facts.part_before(txn);
+            self.ended
+                .extend(before.map(|part| self.chain[part as usize].0));
             return;
         }
         let session = self.facts.session[txn as usize] as usize;

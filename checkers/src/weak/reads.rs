@@ -68,7 +68,7 @@ pub(super) struct Facts<'t, 'h> {
     pub(super) direct: Vec<Direct>,
     /// By transaction, the session that did it.
     pub(super) session: Vec<u32>,
-    /// By transaction, the last one that its session had completed before, or [`INITIAL`].
+    /// By transaction, the last one that its session had completed before, or [`INITIAL`]; the part of it before, if it was taken apart.
     pub(super) before: Vec<Txn>,
 }
 
@@ -94,7 +94,32 @@ impl<'t, 'h> Facts<'t, 'h> {
         initial: Token,
         limits: &Limits,
     ) -> Result<Facts<'t, 'h>, String> {
-        let mut finder = Finder::new(txns, initial);
+        let ok = |outcome: &Outcome| *outcome == Outcome::Ok;
+        let happened = txns.outcome.iter().map(ok).collect();
+        Facts::where_happened(txns, happened, sessions, initial, limits)
+    }
+
+    /// The same of transactions that were taken apart. All that did not fail happened: a part of an indeterminate transaction
+    /// of which another part was seen did, too.
+    pub(super) fn apart(
+        txns: &'t Txns<'h>,
+        initial: Token,
+        limits: &Limits,
+    ) -> Result<Facts<'t, 'h>, String> {
+        let failed = |outcome: &Outcome| *outcome == Outcome::Fail;
+        let happened = txns.outcome.iter().map(|outcome| !failed(outcome));
+        let happened = happened.collect();
+        Facts::where_happened(txns, happened, Sessions::Processes, initial, limits)
+    }
+
+    fn where_happened(
+        txns: &'t Txns<'h>,
+        happened: Vec<bool>,
+        sessions: Sessions,
+        initial: Token,
+        limits: &Limits,
+    ) -> Result<Facts<'t, 'h>, String> {
+        let mut finder = Finder::new(txns, happened, initial);
         let by_key = txns.by_key();
         for key in 0..txns.keys() as Key {
             limits.time("the search for the writers of what was read")?;
@@ -139,6 +164,12 @@ impl<'t, 'h> Facts<'t, 'h> {
         self.txns.is(txn, Outcome::Ok)
     }
 
+    /// The part in front of this one, of the same transaction.
+    pub(super) fn part_before(&self, txn: Txn) -> Option<Txn> {
+        let before = txn.checked_sub(1)?;
+        self.txns.are_one(before, txn).then_some(before)
+    }
+
     /// For each committed transaction the last complete one before it in its session.
     fn in_sessions(&self) -> Vec<Txn> {
         let count = self.session.iter().max().map_or(0, |most| most + 1);
@@ -146,7 +177,7 @@ impl<'t, 'h> Facts<'t, 'h> {
         let mut before = vec![INITIAL; self.len()];
         for txn in (0..self.len() as Txn).filter(|txn| self.happened[*txn as usize]) {
             let last = &mut last[self.session[txn as usize] as usize];
-            before[txn as usize] = *last;
+            before[txn as usize] = self.part_before(txn).unwrap_or(*last);
             if self.is_complete(txn) {
                 *last = txn;
             }
@@ -197,9 +228,8 @@ impl Writers {
 }
 
 impl<'t, 'h> Finder<'t, 'h> {
-    fn new(txns: &'t Txns<'h>, initial: Token) -> Finder<'t, 'h> {
+    fn new(txns: &'t Txns<'h>, happened: Vec<bool>, initial: Token) -> Finder<'t, 'h> {
         let micros = txns.micros.len();
-        let ok = |outcome: &Outcome| *outcome == Outcome::Ok;
         Finder {
             txns,
             initial,
@@ -208,7 +238,7 @@ impl<'t, 'h> Finder<'t, 'h> {
             is_last: vec![false; micros],
             orders: Vec::new(),
             direct: Vec::new(),
-            happened: txns.outcome.iter().map(ok).collect(),
+            happened,
         }
     }
 

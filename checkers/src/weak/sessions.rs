@@ -12,7 +12,7 @@ use super::{direct_anomalies, nothing_read, nothing_tested, transactions, witnes
 use crate::describe;
 use crate::history::History;
 use crate::limits::Limits;
-use crate::txn::input::{Key, Shape, Txns};
+use crate::txn::input::{Key, NULL, Shape};
 use crate::verdict::{Anomaly, Budget, Checker, Finding, Misfit, Verdict};
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value, json};
@@ -111,7 +111,7 @@ impl SessionGuarantees {
         };
         let mut across = Across::default();
         if back.is_empty() && facts.direct.is_empty() {
-            across = Across::of(&txns, &limits)?;
+            across = Across::of(&facts, &limits)?;
         }
         let is_idle = back.is_empty() && !across.compared && !comes_back(&facts);
         if reasons.is_empty() && is_idle {
@@ -159,10 +159,11 @@ struct Across {
 }
 
 impl Across {
-    fn of(whole: &Txns<'_>, limits: &Limits) -> Result<Across, String> {
-        let txns = whole.apart();
+    fn of(facts: &Facts<'_, '_>, limits: &Limits) -> Result<Across, String> {
+        let whole = facts.txns;
+        let txns = whole.apart(&facts.happened);
         limits.hold(whole.bytes() + txns.bytes(), "the comparison of sessions")?;
-        let facts = Facts::find(&txns, limits)?;
+        let facts = Facts::apart(&txns, NULL, limits)?;
         let mut edges = base(&facts);
         let count = edges.len();
         let (mut all, _) = cycles(facts.len(), &edges);
