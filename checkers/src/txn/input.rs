@@ -176,7 +176,7 @@ impl<'h> Txns<'h> {
         for list in &mut self.lists {
             *list = match list.strip_prefix(&first[..]) {
                 Some(rest) => Cow::Owned(rest.to_vec()),
-                None => Cow::Owned([&list[..], &NULL.to_le_bytes()].concat()),
+                None => Cow::Owned([&list[..], &UNWRITTEN.to_le_bytes()].concat()),
             };
         }
         Ok(())

@@ -7,7 +7,7 @@
 //! Needed: no value is written twice to one key.
 
 use crate::limits::Limits;
-use crate::txn::input::{Act, Key, List, NULL, Outcome, Shape, Token, Txns};
+use crate::txn::input::{Act, Key, List, Outcome, Shape, Token, Txns, UNWRITTEN};
 use rustc_hash::FxHashMap;
 
 /// A transaction, by number.
@@ -82,12 +82,16 @@ pub(super) enum Sessions {
 }
 
 impl<'t, 'h> Facts<'t, 'h> {
-    /// Finds them; an error says why the history cannot be judged.
-    pub(super) fn find(txns: &'t Txns<'h>, limits: &Limits) -> Result<Facts<'t, 'h>, String> {
-        Facts::among(txns, Sessions::Processes, NULL, limits)
+    /// Finds them, of registers that begin with this value; an error says why the history cannot be judged.
+    pub(super) fn find(
+        txns: &'t Txns<'h>,
+        initial: Token,
+        limits: &Limits,
+    ) -> Result<Facts<'t, 'h>, String> {
+        Facts::among(txns, Sessions::Processes, initial, limits)
     }
 
-    /// The same, of these sessions and of registers that begin with this value.
+    /// The same, of these sessions.
     pub(super) fn among(
         txns: &'t Txns<'h>,
         sessions: Sessions,
@@ -338,7 +342,10 @@ impl<'t, 'h> Finder<'t, 'h> {
         let reader = self.txn(place);
         let saw = self.txns.element(token);
         let Some(write) = write else {
-            let text = format!("T1 read {saw}, and nobody wrote it");
+            let text = match token {
+                UNWRITTEN => "T1 read a list that does not begin as all lists do".to_owned(),
+                _ => format!("T1 read {saw}, and nobody wrote it"),
+            };
             return self.report("garbage-read", key, vec![reader], text);
         };
         let writer = self.txn(write);

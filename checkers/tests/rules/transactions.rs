@@ -789,3 +789,109 @@ fn a_valid_verdict_says_so_where_an_indeterminate_transaction_that_was_seen_has_
         assert!(finding.details["caveat"].is_string(), "{checker}, {model}");
     }
 }
+
+/// Lists that begin with 1, and registers that begin with 0.
+#[test]
+fn every_model_of_transactions_is_told_what_keys_begin_with() {
+    let lists: Tell = |story| {
+        read_list(story, 1, json!(["r", "x", [1]]));
+        wrote(story, 2, json!([["append", "x", 2]]));
+        read_list(story, 2, json!(["r", "x", [1, 2]]));
+    };
+    let without: Tell = |story| {
+        wrote(story, 2, json!([["append", "x", 2]]));
+        read_list(story, 2, json!(["r", "x", []]));
+    };
+    let registers: Tell = |story| {
+        read_list(story, 1, json!(["r", "x", 0]));
+        wrote(story, 2, json!([["w", "x", 2]]));
+        read_list(story, 2, json!(["r", "x", 2]));
+        read_list(story, 1, json!(["r", "x", 2]));
+    };
+    let goes_back: Tell = |story| {
+        wrote(story, 2, json!([["w", "x", 2]]));
+        read_list(story, 2, json!(["r", "x", 0]));
+    };
+    let nothing: Tell = |story| {
+        wrote(story, 2, json!([["w", "x", 2]]));
+        read_list(story, 2, json!(["r", "x", null]));
+    };
+    let written: Tell = |story| {
+        wrote(story, 2, json!([["w", "x", 0]]));
+        read_list(story, 2, json!(["r", "x", 0]));
+    };
+    let with = |initial: Value| Parameters {
+        initial: Some(initial),
+        ..Parameters::default()
+    };
+    let (first, zero) = (with(json!([1])), with(json!(0)));
+    for (model, back) in [
+        ("read-committed", "valid"),
+        ("read-atomic", "session-not-seen"),
+        ("causal", "causality-violation"),
+        ("session-guarantees", "read-your-writes"),
+    ] {
+        let garbage = "garbage-read";
+        hold(&first, &[("a list", model, "valid", lists)]);
+        hold(&first, &[("another list", model, garbage, without)]);
+        hold(&zero, &[("a register", model, "valid", registers)]);
+        hold(&zero, &[("back to the beginning", model, back, goes_back)]);
+        hold(&zero, &[("null is no beginning", model, garbage, nothing)]);
+        let either = "unknown: begins with it";
+        hold(&zero, &[("it was written, too", model, either, written)]);
+    }
+    let groups: Tell = |story| {
+        wrote(story, 1, json!([["w", "x", 1]]));
+        wrote(story, 2, json!([["w", "y", 1]]));
+        for told in [[0, 0], [0, 1], [1, 1]] {
+            let asked = json!([["r", "x", null], ["r", "y", null]]);
+            txn(
+                story,
+                3,
+                asked,
+                json!([["r", "x", told[0]], ["r", "y", told[1]]]),
+            );
+        }
+    };
+    let forked: Tell = |story| {
+        wrote(story, 1, json!([["w", "x", 1]]));
+        wrote(story, 2, json!([["w", "y", 1]]));
+        for told in [[1, 0], [0, 1]] {
+            let asked = json!([["r", "x", null], ["r", "y", null]]);
+            txn(
+                story,
+                3,
+                asked,
+                json!([["r", "x", told[0]], ["r", "y", told[1]]]),
+            );
+        }
+    };
+    hold(&zero, &[("a group", "long-fork", "valid", groups)]);
+    hold(&zero, &[("a fork", "long-fork", "long-fork", forked)]);
+    let either = "unknown: begins with it";
+    hold(
+        &zero,
+        &[("it was written, too", "long-fork", either, written)],
+    );
+}
+
+#[test]
+fn a_list_that_does_not_begin_as_all_do_is_told_so() {
+    let parameters = Parameters {
+        initial: Some(json!([1])),
+        ..Parameters::default()
+    };
+    for checker in ["list-append", "causal"] {
+        let mut story = Story::default();
+        read_list(&mut story, 1, json!(["r", "x", []]));
+        let finding = judge_with(checker, &parameters, &story.history);
+        let Verdict::Invalid(anomalies) = &finding.verdict else {
+            panic!("{checker}: {:?}", finding.verdict);
+        };
+        let summary = &anomalies[0].summary;
+        assert!(
+            summary.contains("does not begin as all lists do"),
+            "{checker}: {summary}"
+        );
+    }
+}
