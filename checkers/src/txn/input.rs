@@ -1,6 +1,7 @@
 //! Transactions as columns: what the checkers of this room work on.
 //!
-//! From a history: operations whose function is `txn` (or that have none), with a list of micro-operations `[f, key, value]` as value. Of a
+//! From a history: operations whose function is `txn` (or that have none; other ones are no transactions, and refused if they have the
+//! value of one), with a list of micro-operations `[f, key, value]` as value. Of a
 //! transaction that is `ok` the completion's list counts; of an indeterminate one only what it asked to write, since its reads were
 //! never told; of a failed one what it would have written, which nobody must see.
 //!
@@ -357,6 +358,16 @@ impl<'h> Txns<'h> {
     }
 }
 
+/// Whether what was asked is a list of micro-operations, as transactions have it.
+fn is_transaction(operation: Operation<'_>) -> bool {
+    let list = operation.invocation().value().as_list();
+    let first = list.and_then(|list| list.get(0)?.as_list());
+    first.is_some_and(|micro| {
+        let f = micro.get(0).and_then(ValueRef::as_str);
+        micro.len() > 1 && f.is_some_and(|f| matches!(f, "append" | "w" | "r"))
+    })
+}
+
 /// Text without quotes, anything else as JSON.
 fn plain(value: ValueRef<'_>) -> String {
     value
@@ -419,6 +430,14 @@ impl<'h> Reader<'h> {
             if matches!(operation.f(), "txn" | "") {
                 self.operation(place as u32, operation)
                     .map_err(Unread::Malformed)?;
+            } else if is_transaction(operation) {
+                return Err(Unread::Malformed(Malformed {
+                    index: operation.inv(),
+                    what: format!(
+                        "is `{}` with micro-operations, which would not be judged: transactions are called `txn`",
+                        operation.f()
+                    ),
+                }));
             }
         }
         Ok(())

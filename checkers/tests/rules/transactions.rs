@@ -895,3 +895,36 @@ fn a_list_that_does_not_begin_as_all_do_is_told_so() {
         );
     }
 }
+
+#[test]
+fn transactions_under_another_name_are_refused_with_their_line() {
+    let named = |story: &mut Story, name: &str, value: Value| {
+        let (asked, told) = (value.clone(), value);
+        story.done(0, name, "", (asked, Value::Null), (told, Value::Null));
+    };
+    for (checker, word, seen) in [
+        ("list-append", "append", json!([1])),
+        ("rw-register", "w", json!(1)),
+        ("read-committed", "append", json!([1])),
+        ("session-guarantees", "w", json!(1)),
+        ("long-fork", "w", json!(1)),
+    ] {
+        let mut story = Story::default();
+        wrote(&mut story, 1, json!([["r", "y", null]]));
+        named(&mut story, "write-txn", json!([[word, "x", 1]]));
+        read_list(&mut story, 1, json!(["r", "x", seen]));
+        let finding = judge(checker, &story.history);
+        let said = said(&finding);
+        let is_told = said.starts_with("unknown: ") && said.contains("write-txn");
+        assert!(is_told, "{checker}: {said}");
+        assert_eq!(finding.details["misfit"]["index"], 2, "{checker}");
+        // What is no transaction is none of these models' business.
+        let mut story = Story::default();
+        wrote(&mut story, 1, json!([[word, "x", 1]]));
+        named(&mut story, "write", json!(5));
+        named(&mut story, "read", json!([1, 2]));
+        named(&mut story, "cas", json!([1, 2]));
+        let said = crate::said(&judge(checker, &story.history));
+        assert!(!said.contains("with micro-operations"), "{checker}: {said}");
+    }
+}
