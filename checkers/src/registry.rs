@@ -491,10 +491,10 @@ const ROWS: &[Row] = &[
             about: "transactions: one order of commits that keeps each process's (Biswas & Enea; Adya's is list-append --consistency), in which what is read later is not older",
             operations: r#"txn([["w",key,value] or ["append",key,element],["r",key,what it holds],…])"#,
             example: r#"{"process":0,"type":"ok","f":"txn","value":[["w","x",1],["r","y",null]]}"#,
-            initial: false,
+            initial: true,
             model: true,
         },
-        build: |_| Box::new(Keyed(Weak::new(Level::ReadCommitted))),
+        build: |parameters| Box::new(Keyed(Weak::new(Level::ReadCommitted, parameters))),
     },
     Row {
         info: CheckerInfo {
@@ -503,10 +503,10 @@ const ROWS: &[Row] = &[
             about: "transactions: one order of commits that keeps each process's (Biswas & Enea; Cerone's is list-append --consistency), in which all or nothing of each is visible",
             operations: r#"txn([["w",key,value] or ["append",key,element],["r",key,what it holds],…])"#,
             example: r#"{"process":0,"type":"ok","f":"txn","value":[["w","x",1],["r","y",null]]}"#,
-            initial: false,
+            initial: true,
             model: true,
         },
-        build: |_| Box::new(Keyed(Weak::new(Level::ReadAtomic))),
+        build: |parameters| Box::new(Keyed(Weak::new(Level::ReadAtomic, parameters))),
     },
     Row {
         info: CheckerInfo {
@@ -515,10 +515,10 @@ const ROWS: &[Row] = &[
             about: "transactions: one order of commits that keeps each process's (Biswas & Enea; Cerone's is list-append --consistency), in which with each all that led to it is visible",
             operations: r#"txn([["w",key,value] or ["append",key,element],["r",key,what it holds],…])"#,
             example: r#"{"process":0,"type":"ok","f":"txn","value":[["w","x",1],["r","y",null]]}"#,
-            initial: false,
+            initial: true,
             model: true,
         },
-        build: |_| Box::new(Keyed(Weak::new(Level::Causal))),
+        build: |parameters| Box::new(Keyed(Weak::new(Level::Causal, parameters))),
     },
     Row {
         info: CheckerInfo {
@@ -527,10 +527,10 @@ const ROWS: &[Row] = &[
             about: "transactions: read your writes, monotonic reads and writes, writes follow reads, across all keys",
             operations: r#"txn([["w",key,value] or ["append",key,element],["r",key,what it holds],…])"#,
             example: r#"{"process":0,"type":"ok","f":"txn","value":[["w","x",1],["r","y",null]]}"#,
-            initial: false,
+            initial: true,
             model: true,
         },
-        build: |_| Box::new(Keyed(SessionGuarantees)),
+        build: |parameters| Box::new(Keyed(SessionGuarantees::new(parameters))),
     },
     Row {
         info: CheckerInfo {
@@ -539,10 +539,10 @@ const ROWS: &[Row] = &[
             about: "keys written once: no two reads that each see a write which the other one misses",
             operations: r#"txn([["w",key,value]]), each key once; txn([["r",key,value],…]) of whole groups"#,
             example: r#"{"process":0,"type":"ok","f":"txn","value":[["r","x",1],["r","y",null]]}"#,
-            initial: false,
+            initial: true,
             model: true,
         },
-        build: |_| Box::new(Keyed(LongFork)),
+        build: |parameters| Box::new(Keyed(LongFork::new(parameters))),
     },
     Row {
         info: CheckerInfo {

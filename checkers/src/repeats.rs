@@ -1,4 +1,5 @@
-//! What a completion repeats of its invocation: an answered operation wrote what it was asked to write.
+//! What a completion repeats of its invocation: an answered operation wrote what it was asked to write, and a lost one can have written
+//! nothing else.
 //!
 //! A completion that says otherwise was recorded wrongly, and would be judged wrongly whichever of the two was believed. But where
 //! only the completion says what was written, that is believed: [`Operation::argument`] is then the completion's. And where it
@@ -46,21 +47,28 @@ pub(crate) fn all_known(operations: &[Operation<'_>]) -> Result<(), Misfit> {
 /// Micro-operations that write.
 const MICRO_WRITES: [&str; 3] = ["append", "w", "write"];
 
-/// Refuses an answer that is about something else than what was asked.
+/// Refuses a completion that is about something else than what was asked. One that failed wrote neither.
 pub(crate) fn check(operation: &Operation<'_>) -> Result<(), Misfit> {
     check_with(operation, &[])
 }
 
 /// The same, where the model has more functions than the usual ones whose completion repeats what was asked.
 pub(crate) fn check_with(operation: &Operation<'_>, more: &[&str]) -> Result<(), Misfit> {
-    let Some(answer) = operation.answer() else {
+    let completion = operation.completion();
+    let Some(answer) = completion.filter(|completion| completion.kind() != Kind::Fail) else {
         return Ok(());
     };
     let (asked, told) = (operation.argument(), answer.value());
-    // Some recorders write no value where there is nothing new.
-    if told.is_null() || asked.is_null() || answer.get("error").is_some() {
+    // Some recorders write no value where there is nothing new. An answer that is an error may say anything.
+    let is_error = operation.is_ok() && answer.get("error").is_some();
+    if told.is_null() || asked.is_null() || is_error {
         return Ok(());
     }
+    let word = if operation.is_ok() {
+        "an answered"
+    } else {
+        "a lost"
+    };
     let f = operation.f();
     let repeats = || match f {
         "cas" => asked.as_list().is_some() && told.as_list().is_some(),
@@ -73,7 +81,7 @@ pub(crate) fn check_with(operation: &Operation<'_>, more: &[&str]) -> Result<(),
             .and_then(|(asked, told)| of_transactions(asked, told))
     } else if asked != told && repeats() {
         Some(format!(
-            "completes `{f}` of {asked} with the value {told}: an answered `{f}` repeats what was asked, or has no value"
+            "completes `{f}` of {asked} with the value {told}: {word} `{f}` repeats what was asked, or has no value"
         ))
     } else {
         None

@@ -38,7 +38,7 @@ pub(crate) struct Anomalies {
     nothing: bool,
     /// What stopped it before all was looked at.
     stopped: Option<Stop>,
-    /// How much has no known order: [`Facts::unordered`].
+    /// How much has no known order: [`Facts::unordered()`].
     unordered: usize,
 }
 
@@ -48,7 +48,8 @@ impl Judgement<'_> {
         let txns = self.txns;
         let mut stopped = inferred.stopped.or(self.has_room(&inferred.facts, budget));
         let mut facts = inferred.facts;
-        let unordered = facts.iter().map(|facts| facts.unordered).sum();
+        let happened = self.happened(&facts);
+        let unordered = facts.iter().map(|facts| facts.unordered(&happened)).sum();
         if stopped.is_some() {
             // What single keys show stands by itself; cycles need all of them.
             let directs = facts.into_iter().map(|facts| Facts {
@@ -57,7 +58,7 @@ impl Judgement<'_> {
             });
             facts = directs.collect();
         }
-        let (graph, mut directs) = self.graph(facts);
+        let (graph, mut directs) = self.graph(facts, &happened);
         if !self.asked.is_open_for("G-cursor") {
             // It shows as a cycle too, with more to see.
             directs.retain(|direct| direct.what.kind() != "G-cursor");
@@ -129,14 +130,20 @@ impl Judgement<'_> {
         Limits::of(budget).hold(held, &during).err()
     }
 
-    fn graph(&self, facts: Vec<Facts>) -> (Graph, Vec<Direct>) {
-        let txns = self.txns;
-        // An indeterminate transaction of which nothing was seen may not have happened: no cycle may go through it.
-        let mut counts: Vec<bool> = txns.outcome.iter().map(|o| *o == Outcome::Ok).collect();
+    /// Which transactions took effect. An indeterminate one of which nothing was seen may not have happened.
+    fn happened(&self, facts: &[Facts]) -> Vec<bool> {
+        let outcomes = self.txns.outcome.iter();
+        let mut happened: Vec<bool> = outcomes.map(|one| *one == Outcome::Ok).collect();
         for txn in facts.iter().flat_map(|facts| &facts.happened) {
-            counts[*txn as usize] = true;
+            happened[*txn as usize] = true;
         }
-        let counts = |txn: &Txn| counts[*txn as usize];
+        happened
+    }
+
+    fn graph(&self, facts: Vec<Facts>, happened: &[bool]) -> (Graph, Vec<Direct>) {
+        let txns = self.txns;
+        // No cycle may go through a transaction that may not have happened.
+        let counts = |txn: &Txn| happened[*txn as usize];
         let total = facts.iter().map(|facts| facts.edges.len()).sum::<usize>();
         let mut edges: Vec<Edge> = Vec::with_capacity(total + txns.len());
         let mut hubs: Vec<Hub> = Vec::new();

@@ -84,8 +84,9 @@ pub(crate) struct Facts {
     pub(crate) directs: Vec<Direct>,
     /// Indeterminate transactions of which something was seen: they did happen.
     pub(crate) happened: Vec<Txn>,
-    /// What the history does not tell the order of: of lists the appends that nobody read, beside others of the key; of registers 1, if
-    /// two values' order is open.
+    /// Of lists: the transactions that appended to the key and did not fail, and whose appends nobody read.
+    pub(crate) unseen: Vec<Txn>,
+    /// Of registers: 1, if two values' order is open.
     pub(crate) unordered: usize,
 }
 
@@ -93,6 +94,15 @@ impl Facts {
     pub(crate) fn edge(&mut self, from: Txn, to: Txn, relation: super::relation::Relations) {
         if from != to {
             self.edges.push(Edge { from, to, relation });
+        }
+    }
+
+    /// How much the history does not tell the order of, if these transactions took effect.
+    pub(crate) fn unordered(&self, happened: &[bool]) -> usize {
+        let unseen = self.unseen.iter().filter(|txn| happened[**txn as usize]);
+        match unseen.count() {
+            0 | 1 => self.unordered,
+            several => several,
         }
     }
 

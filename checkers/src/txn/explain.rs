@@ -7,7 +7,7 @@
 
 use super::direct::{Clash, Direct, What};
 use super::graph::Txn;
-use super::input::{Act, Key, Token, Txns};
+use super::input::{Act, Key, Token, Txns, UNWRITTEN};
 use super::relation::Relations;
 use super::search::{Cycle, Step};
 use crate::describe;
@@ -149,6 +149,9 @@ impl<'t> Explainer<'t> {
                 "T1 observed {} of {key} before it wrote it itself",
                 say(element)
             ),
+            What::GarbageRead(UNWRITTEN) => {
+                format!("T1 observed a list of {key} that does not begin as all lists do")
+            }
             What::GarbageRead(element) => {
                 format!("T1 observed {} of {key}, which nobody wrote", say(element))
             }

@@ -1,6 +1,7 @@
 //! Transactions as columns: what the checkers of this room work on.
 //!
-//! From a history: operations whose function is `txn` (or that have none), with a list of micro-operations `[f, key, value]` as value. Of a
+//! From a history: operations whose function is `txn` (or that have none; other ones are no transactions, and refused if they have the
+//! value of one), with a list of micro-operations `[f, key, value]` as value. Of a
 //! transaction that is `ok` the completion's list counts; of an indeterminate one only what it asked to write, since its reads were
 //! never told; of a failed one what it would have written, which nobody must see.
 //!
@@ -44,6 +45,9 @@ pub(crate) type Token = u32;
 
 /// The value of a register that nobody wrote.
 pub(crate) const NULL: Token = 0;
+
+/// A value that no history has.
+pub(crate) const UNWRITTEN: Token = 2;
 
 /// Operations between two looks at the limits.
 const STEPS: usize = 1 << 14;
@@ -173,7 +177,7 @@ impl<'h> Txns<'h> {
         for list in &mut self.lists {
             *list = match list.strip_prefix(&first[..]) {
                 Some(rest) => Cow::Owned(rest.to_vec()),
-                None => Cow::Owned([&list[..], &NULL.to_le_bytes()].concat()),
+                None => Cow::Owned([&list[..], &UNWRITTEN.to_le_bytes()].concat()),
             };
         }
         Ok(())
@@ -216,6 +220,11 @@ impl<'h> Txns<'h> {
         &self.operations[self.operation[txn as usize] as usize]
     }
 
+    /// Whether two transactions are parts of one that was taken apart.
+    pub(crate) fn are_one(&self, one: Txn, other: Txn) -> bool {
+        self.operation[one as usize] == self.operation[other as usize]
+    }
+
     pub(crate) fn is(&self, txn: Txn, outcome: Outcome) -> bool {
         self.outcome[txn as usize] == outcome
     }
@@ -251,9 +260,10 @@ impl<'h> Txns<'h> {
         !self.versions.is_empty() || !self.zxids.is_empty()
     }
 
-    /// The same history as if each micro-operation were a transaction, one behind the other in their process. What is read of a key
-    /// behind an own write of it is left out.
-    pub(crate) fn apart(&self) -> Txns<'h> {
+    /// The same history as if each micro-operation were a transaction, one behind the other in their process, of the transactions
+    /// that happened, or failed. Of a register, what is read behind an own write of it is left out: it says nothing of others. A
+    /// list that is read behind own appends keeps what others had appended: that came before them.
+    pub(crate) fn apart(&self, happened: &[bool]) -> Txns<'h> {
         let count = self.micros.len();
         let mut apart = Txns {
             shape: self.shape,
@@ -271,18 +281,30 @@ impl<'h> Txns<'h> {
             zxids: FxHashMap::default(),
         };
         let mut written: Vec<Key> = Vec::new();
-        for txn in 0..self.len() as Txn {
+        let counts = |txn: &Txn| happened[*txn as usize] || self.is(*txn, Outcome::Fail);
+        for txn in (0..self.len() as Txn).filter(counts) {
             written.clear();
             for micro in self.micros_of(txn) {
-                match micro.act {
-                    Act::Write(_) => written.push(micro.key),
-                    _ if written.contains(&micro.key) => continue,
-                    _ => {}
-                }
+                let own = written.iter().filter(|key| **key == micro.key).count();
+                let act = match micro.act {
+                    Act::Write(_) => {
+                        written.push(micro.key);
+                        micro.act
+                    }
+                    Act::Read(_) if own > 0 => continue,
+                    Act::ReadList(list) if own > 0 => {
+                        let list = &self.lists[list as usize];
+                        let others = list.len().saturating_sub(size_of::<Token>() * own);
+                        apart.lists.push(Cow::Owned(list[..others].to_vec()));
+                        Act::ReadList(apart.lists.len() as u32 - 1)
+                    }
+                    act => act,
+                };
                 let (part, whole) = (apart.spans.len() as Txn, txn as usize);
                 apart.micros.push(Micro {
                     txn: part,
-                    ..*micro
+                    key: micro.key,
+                    act,
                 });
                 apart.operation.push(self.operation[whole]);
                 apart.spans.push(self.spans[whole]);
@@ -334,6 +356,16 @@ impl<'h> Txns<'h> {
         }
         ByKey { starts, places }
     }
+}
+
+/// Whether what was asked is a list of micro-operations, as transactions have it.
+fn is_transaction(operation: Operation<'_>) -> bool {
+    let list = operation.invocation().value().as_list();
+    let first = list.and_then(|list| list.get(0)?.as_list());
+    first.is_some_and(|micro| {
+        let f = micro.get(0).and_then(ValueRef::as_str);
+        micro.len() > 1 && f.is_some_and(|f| matches!(f, "append" | "w" | "r"))
+    })
 }
 
 /// Text without quotes, anything else as JSON.
@@ -398,6 +430,14 @@ impl<'h> Reader<'h> {
             if matches!(operation.f(), "txn" | "") {
                 self.operation(place as u32, operation)
                     .map_err(Unread::Malformed)?;
+            } else if is_transaction(operation) {
+                return Err(Unread::Malformed(Malformed {
+                    index: operation.inv(),
+                    what: format!(
+                        "is `{}` with micro-operations, which would not be judged: transactions are called `txn`",
+                        operation.f()
+                    ),
+                }));
             }
         }
         Ok(())

@@ -401,22 +401,37 @@ impl<'t> KeyView<'t> {
         for own in places.chunk_by(|one, other| txn_of(one) == txn_of(other)) {
             let writes = |place: &u32| matches!(txns.micros[*place as usize].act, Act::Write(_));
             let txn = txn_of(&own[0]);
-            let Act::ReadList(list) = txns.micros[own[0] as usize].act else {
+            let Some(first) = own
+                .iter()
+                .position(writes)
+                .filter(|_| txns.is(txn, Outcome::Ok))
+            else {
                 continue;
             };
-            if txns.is(txn, Outcome::Ok) && own.iter().any(writes) {
-                let (list, place) = (txns.list(list), own[0]);
-                updates.push(Read { txn, place, list });
-                self.overtaken(Read { txn, place, list });
+            // Every list that it read before it appended: what others append between one of them and its own append overtakes it.
+            let reads = own[..first].iter().filter_map(|place| {
+                let Act::ReadList(list) = txns.micros[*place as usize].act else {
+                    return None;
+                };
+                let (list, place) = (txns.list(list), *place);
+                Some(Read { txn, place, list })
+            });
+            let reads: Vec<Read<'t>> = reads.collect();
+            let shortest = reads.iter().min_by_key(|read| read.list.len());
+            if let Some(shortest) = shortest {
+                self.overtaken(*shortest);
             }
+            updates.extend(reads);
         }
         if updates.len() < 2 {
             return;
         }
         updates.sort_by(|one, other| {
             let lengths = one.list.len().cmp(&other.list.len());
-            lengths.then_with(|| one.list.cmp(&other.list))
+            let lists = lengths.then_with(|| one.list.cmp(&other.list));
+            lists.then_with(|| (one.txn, one.place).cmp(&(other.txn, other.place)))
         });
+        updates.dedup_by(|one, other| (one.txn, one.list) == (other.txn, other.list));
         for same in updates.chunk_by(|one, other| one.list == other.list) {
             if same.len() > 1 {
                 let losers: Vec<Txn> = same.iter().map(|read| read.txn).collect();
@@ -519,9 +534,9 @@ impl<'t> KeyView<'t> {
         let mut unseen: Vec<Txn> = unseen.map(|(append, _)| append.txn).collect();
         unseen.sort_unstable();
         unseen.dedup();
-        let sure = unseen.iter().filter(|txn| self.txns.is(**txn, Outcome::Ok));
-        let sure = sure.count();
-        self.facts.unordered = if sure > 1 { sure } else { 0 };
+        if unseen.len() > 1 {
+            self.facts.unseen.clone_from(&unseen);
+        }
         if unseen.is_empty() {
             return;
         }

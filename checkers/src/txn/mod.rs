@@ -171,9 +171,11 @@ impl RwRegister {
         by_key: &ByKey,
         budget: &Budget,
     ) -> Result<Finding, String> {
+        let initial = txns.token_of(self.initial.as_ref().unwrap_or(&Value::Null));
         let grounds = Grounds {
             sources: sources.to_vec(),
-            initial: txns.token_of(self.initial.as_ref().unwrap_or(&Value::Null)),
+            initial,
+            happened: rw_register::happened(txns, initial),
             initial_is_known: self.initial.is_some()
                 || !self.assume.iter().any(|name| name == FRAGMENT),
         };

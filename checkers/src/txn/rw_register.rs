@@ -9,13 +9,16 @@
 //! one value of a key may be of unknown origin, where nobody read `null` of that key, and no write was acknowledged before the value was read. Nothing is
 //! concluded from it.
 //!
+//! The initial value may be written, too. Then a read of it shows either, and nothing is concluded from that read: what is concluded from
+//! all others holds whichever it was.
+//!
 //! What it proves: every anomaly reported is one, under what was assumed. What it cannot: without versions the order is partial, and what it leaves open may hide
 //! cycles. What it needs: every value is written to its key once only.
 
 use super::direct::{Clash, Facts, What};
 use super::explain::Because;
 use super::graph::{Hub, NONE, Txn};
-use super::input::{Act, ByKey, Key, Outcome, Token, Txns};
+use super::input::{Act, ByKey, Key, Outcome, Token, Txns, UNWRITTEN};
 use super::relation::Relations;
 use super::search::Step;
 use super::versions::{Source, Versions};
@@ -35,20 +38,18 @@ struct Write {
 #[derive(Debug, Clone, Copy)]
 struct Contact {
     txn: Txn,
-    /// What it read before it wrote anything, and where.
-    read: Option<(Token, u32)>,
+    /// Which of the key's reads it did before it wrote anything: from, and up to. Each of them may show another version.
+    reads: (u32, u32),
     /// What it wrote last.
     write: Option<Token>,
 }
 
-impl Contact {
-    fn first(&self) -> Option<Token> {
-        self.read.map(|(token, _)| token).or(self.write)
-    }
-
-    fn last(&self) -> Option<Token> {
-        self.write.or(self.read.map(|(token, _)| token))
-    }
+/// A read of the key.
+#[derive(Debug, Clone, Copy)]
+struct Read {
+    txn: Txn,
+    token: Token,
+    place: u32,
 }
 
 /// What is taken for granted.
@@ -59,6 +60,31 @@ pub(crate) struct Grounds {
     pub(crate) initial: Token,
     /// Whether that is certain, so that a value that nobody wrote cannot be it.
     pub(crate) initial_is_known: bool,
+    /// By transaction: [`happened`].
+    pub(crate) happened: Vec<bool>,
+}
+
+/// Which transactions took effect: those that are ok, and those of whose writes an ok one read any.
+pub(crate) fn happened(txns: &Txns<'_>, initial: Token) -> Vec<bool> {
+    let is = |outcome| move |txn: Txn| txns.is(txn, outcome);
+    let mut happened: Vec<bool> = (0..txns.len() as Txn).map(is(Outcome::Ok)).collect();
+    let mut doubtful: FxHashMap<(Key, Token), Txn> = FxHashMap::default();
+    for micro in &txns.micros {
+        if let Act::Write(token) = micro.act
+            && txns.is(micro.txn, Outcome::Info)
+        {
+            doubtful.insert((micro.key, token), micro.txn);
+        }
+    }
+    for micro in txns.micros.iter().filter(|_| !doubtful.is_empty()) {
+        if let Act::Read(token) = micro.act
+            && token != initial
+            && let Some(writer) = doubtful.get(&(micro.key, token))
+        {
+            happened[*writer as usize] = true;
+        }
+    }
+    happened
 }
 
 struct KeyView<'t> {
@@ -67,9 +93,11 @@ struct KeyView<'t> {
     key: Key,
     writes: Vec<Write>,
     by_token: FxHashMap<Token, u32>,
+    /// The version before everything: the initial value, or where somebody wrote that too, one that no read shows.
+    start: Token,
     contacts: Vec<Contact>,
-    /// All reads: who, what, where.
-    reads: Vec<(Txn, Token, u32)>,
+    /// All reads, each transaction's together.
+    reads: Vec<Read>,
     versions: Versions,
     facts: Facts,
 }
@@ -86,12 +114,12 @@ pub(crate) fn judge_key<'t>(
     view.within_transactions(places);
     view.lost_updates();
     view.order();
-    let sure = view
-        .contacts
-        .iter()
-        .filter(|contact| txns.is(contact.txn, Outcome::Ok));
+    // An indeterminate transaction that was seen, were it of another key, wrote what it wrote here.
+    let contacts = view.contacts.iter();
+    let sure = contacts.filter(|contact| grounds.happened[contact.txn as usize]);
     let written = sure.filter_map(|contact| contact.write);
-    view.facts.unordered = usize::from(view.versions.leaves_open(written));
+    let open = view.versions.leaves_open(written) || view.reads_either();
+    view.facts.unordered = usize::from(open);
     view.edges();
     Ok(view.facts)
 }
@@ -109,6 +137,7 @@ impl<'t> KeyView<'t> {
             key,
             writes: Vec::new(),
             by_token: FxHashMap::default(),
+            start: grounds.initial,
             contacts: Vec::new(),
             reads: Vec::new(),
             versions: Versions::default(),
@@ -116,6 +145,10 @@ impl<'t> KeyView<'t> {
         };
         for place in places {
             view.take(*place)?;
+        }
+        let writes_it = view.write_of(grounds.initial);
+        if writes_it.is_some_and(|write| !txns.is(write.txn, Outcome::Fail)) {
+            view.start = UNWRITTEN;
         }
         Ok(view)
     }
@@ -128,9 +161,10 @@ impl<'t> KeyView<'t> {
             .last()
             .is_none_or(|contact| contact.txn != txn)
         {
+            let none = self.reads.len() as u32;
             self.contacts.push(Contact {
                 txn,
-                read: None,
+                reads: (none, none),
                 write: None,
             });
         }
@@ -150,10 +184,10 @@ impl<'t> KeyView<'t> {
                 })
             }
             Act::Read(token) => {
-                if contact.read.is_none() && contact.write.is_none() {
-                    contact.read = Some((token, place));
+                self.reads.push(Read { txn, token, place });
+                if contact.write.is_none() {
+                    contact.reads.1 = self.reads.len() as u32;
                 }
-                self.reads.push((txn, token, place));
                 Ok(())
             }
             Act::ReadList(_) => Ok(()),
@@ -191,6 +225,34 @@ impl<'t> KeyView<'t> {
         Some(self.writes[*number as usize])
     }
 
+    /// What a transaction read before it wrote anything, where it is known which version that was.
+    fn external(&self, contact: &Contact) -> impl Iterator<Item = Read> {
+        let (from, to) = contact.reads;
+        let reads = self.reads[from as usize..to as usize].iter().copied();
+        reads.filter(|read| !self.is_either(read.token))
+    }
+
+    /// Whether a read of this value may show the initial state, or a write of the same value.
+    fn is_either(&self, token: Token) -> bool {
+        self.is_initial(token) && self.start != token
+    }
+
+    /// The versions that a transaction shows, in its order: what it read, and what it wrote last.
+    fn shown(&self, contact: &Contact) -> impl Iterator<Item = Token> {
+        let read = self.external(contact).map(|read| read.token);
+        read.chain(contact.write)
+    }
+
+    /// Whether any transaction shows a version of which it is not known which one it is.
+    fn reads_either(&self) -> bool {
+        let mut contacts = self.contacts.iter();
+        contacts.any(|contact| {
+            let (from, to) = contact.reads;
+            let mut reads = self.reads[from as usize..to as usize].iter();
+            reads.any(|read| self.is_either(read.token))
+        })
+    }
+
     fn is_initial(&self, token: Token) -> bool {
         token == self.grounds.initial
     }
@@ -200,10 +262,11 @@ impl<'t> KeyView<'t> {
         let mut unwritten: Vec<(Token, Txn, u32)> = Vec::new();
         let mut saw_initial = false;
         for number in 0..self.reads.len() {
-            let (txn, token, place) = self.reads[number];
+            let Read { txn, token, place } = self.reads[number];
             match self.write_of(token) {
+                // Of a transaction that failed it is none: the initial state it may always be.
+                _ if self.is_initial(token) => saw_initial = true,
                 Some(write) => self.read_of(txn, token, write),
-                None if self.is_initial(token) => saw_initial = true,
                 None => unwritten.push((token, txn, place)),
             }
         }
@@ -265,7 +328,7 @@ impl<'t> KeyView<'t> {
         for place in own {
             match self.txns.micros[*place as usize].act {
                 Act::Write(token) => {
-                    if !future && seen.contains(&token) {
+                    if !future && seen.contains(&token) && !self.is_initial(token) {
                         future = true;
                         self.facts.found(self.key, &[txn], What::FutureRead(token));
                     }
@@ -284,16 +347,19 @@ impl<'t> KeyView<'t> {
         }
     }
 
-    /// Transactions that first read the same value and then wrote.
+    /// Transactions that first read the same value and then wrote: what one of them wrote comes between that value and what the
+    /// other one wrote.
     fn lost_updates(&mut self) {
-        let updates = self.contacts.iter().filter_map(|contact| {
-            let (token, place) = contact.read.filter(|_| contact.write.is_some())?;
-            self.txns
-                .is(contact.txn, Outcome::Ok)
-                .then_some((token, contact.txn, place))
-        });
-        let mut updates: Vec<(Token, Txn, u32)> = updates.collect();
+        let updates = self
+            .contacts
+            .iter()
+            .filter(|contact| contact.write.is_some() && self.txns.is(contact.txn, Outcome::Ok));
+        let updates = updates.flat_map(|contact| self.external(contact));
+        let mut updates: Vec<(Token, Txn, u32)> = updates
+            .map(|read| (read.token, read.txn, read.place))
+            .collect();
         updates.sort_unstable();
+        updates.dedup_by_key(|(token, txn, _)| (*token, *txn));
         for same in updates.chunk_by(|one, other| one.0 == other.0) {
             if same.len() > 1 {
                 let losers: Vec<Txn> = same.iter().map(|(_, txn, _)| *txn).collect();
@@ -305,12 +371,10 @@ impl<'t> KeyView<'t> {
 
     /// Puts the versions in order, as far as it is known.
     fn order(&mut self) {
-        let initial = self.grounds.initial;
-        let all = self
-            .contacts
-            .iter()
-            .flat_map(|contact| [contact.first(), contact.last()]);
-        let others = all.flatten().filter(|token| *token != initial);
+        let initial = self.start;
+        let all = self.contacts.iter();
+        let all = all.flat_map(|contact| self.shown(contact));
+        let others = all.filter(|token| *token != initial);
         let mut pairs: Vec<(Token, Token)> = others.map(|token| (initial, token)).collect();
         pairs.sort_unstable();
         pairs.dedup();
@@ -336,12 +400,10 @@ impl<'t> KeyView<'t> {
         for circle in self.versions.add(source, pairs) {
             let whose = circle.iter().filter_map(|token| self.write_of(*token));
             let mut txns: Vec<Txn> = whose.map(|write| write.txn).collect();
-            let readers = self.contacts.iter().filter(|contact| {
-                contact
-                    .read
-                    .is_some_and(|(token, _)| circle.contains(&token))
-            });
-            txns.extend(readers.map(|contact| contact.txn));
+            let all = self.contacts.iter();
+            let reads = all.flat_map(|contact| self.external(contact));
+            let reads = reads.filter(|read| circle.contains(&read.token));
+            txns.extend(reads.map(|read| read.txn));
             txns.sort_unstable();
             txns.dedup();
             let what = What::CyclicVersions(circle, sources.clone());
@@ -357,8 +419,9 @@ impl<'t> KeyView<'t> {
         let writes = writes
             .filter_map(|write| Some((version(write.place)?, write.token, write.place, write.txn)));
         let reads = self.reads.iter();
+        let reads = reads.filter(|read| !self.is_either(read.token));
         let reads =
-            reads.filter_map(|(txn, token, place)| Some((version(*place)?, *token, *place, *txn)));
+            reads.filter_map(|read| Some((version(read.place)?, read.token, read.place, read.txn)));
         let mut told: Vec<(i64, Token, u32, Txn)> = writes.chain(reads).collect();
         told.sort_by_key(|(version, token, place, _)| (*version, *token, *place));
         for pair in told.windows(2) {
@@ -384,9 +447,11 @@ impl<'t> KeyView<'t> {
     fn writes_follow_reads(&self) -> Vec<(Token, Token)> {
         let ok = |contact: &&Contact| self.txns.is(contact.txn, Outcome::Ok);
         let contacts = self.contacts.iter().filter(ok);
-        contacts
-            .filter_map(|contact| Some((contact.read?.0, contact.write?)))
-            .collect()
+        let pairs = contacts.flat_map(|contact| {
+            let written = contact.write.into_iter();
+            written.flat_map(|token| self.external(contact).map(move |read| (read.token, token)))
+        });
+        pairs.collect()
     }
 
     fn in_processes(&self) -> Vec<(Token, Token)> {
@@ -397,17 +462,19 @@ impl<'t> KeyView<'t> {
             if self.txns.is(contact.txn, Outcome::Fail) {
                 continue;
             }
-            if let (Some(before), Some(after)) = (last.get(&process), contact.first()) {
-                pairs.push((*before, after));
+            let mut before = last.get(&process).copied();
+            for token in self.shown(contact) {
+                pairs.extend(before.map(|before| (before, token)));
+                before = Some(token);
             }
-            if let (true, Some(token)) = (self.txns.is(contact.txn, Outcome::Ok), contact.last()) {
+            if let (true, Some(token)) = (self.txns.is(contact.txn, Outcome::Ok), before) {
                 last.insert(process, token);
             }
         }
         pairs
     }
 
-    /// From what each contact ended with to what those begin with that were invoked afterwards, with nobody in between.
+    /// From what each contact ended with to what those begin with that were invoked afterwards, with nobody in between; and within each.
     fn in_real_time(&self) -> Vec<(Token, Token)> {
         let possible = self.contacts.iter();
         let possible = possible.filter(|contact| !self.txns.is(contact.txn, Outcome::Fail));
@@ -425,8 +492,14 @@ impl<'t> KeyView<'t> {
         for (_, begins, contact) in events {
             let begun = self.txns.spans[contact.txn as usize].invoked;
             if begins {
-                let before = frontier.iter().filter_map(|before| before.last());
-                pairs.extend(before.zip(contact.first().into_iter().cycle()));
+                let before = frontier.iter().filter_map(|one| self.shown(one).last());
+                let mut shown = self.shown(contact);
+                let mut one = shown.next();
+                pairs.extend(before.zip(one.into_iter().cycle()));
+                for next in shown {
+                    pairs.extend(one.map(|one| (one, next)));
+                    one = Some(next);
+                }
             } else {
                 frontier.retain(|before| self.txns.spans[before.txn as usize].completed > begun);
                 frontier.push(contact);
@@ -437,12 +510,13 @@ impl<'t> KeyView<'t> {
         pairs
     }
 
-    /// Who read each value first of all, of those that committed.
+    /// Who read each value before it wrote anything, of those that committed.
     fn readers(&self) -> FxHashMap<Token, Vec<Txn>> {
         let mut readers: FxHashMap<Token, Vec<Txn>> = FxHashMap::default();
-        for contact in &self.contacts {
-            if let Some((token, _)) = contact.read {
-                readers.entry(token).or_default().push(contact.txn);
+        for read in self.contacts.iter().flat_map(|one| self.external(one)) {
+            let readers = readers.entry(read.token).or_default();
+            if readers.last() != Some(&read.txn) {
+                readers.push(read.txn);
             }
         }
         readers
@@ -456,12 +530,19 @@ impl<'t> KeyView<'t> {
     }
 
     fn edges(&mut self) {
+        // Each read by itself shows a version: that of its writer, and older than all that come after it. This holds whatever else
+        // the transaction read of the key, so that reads that differ show both at once.
         let readers = self.readers();
-        for number in 0..self.contacts.len() {
-            let contact = self.contacts[number];
-            if let Some(writer) = contact.read.and_then(|(token, _)| self.installer(token)) {
-                self.facts.edge(writer, contact.txn, Relations::WR);
+        let mut read_from: Vec<(Txn, Txn)> = Vec::new();
+        for (token, readers) in &readers {
+            if let Some(writer) = self.installer(*token) {
+                read_from.extend(readers.iter().map(|reader| (*reader, writer)));
             }
+        }
+        read_from.sort_unstable();
+        read_from.dedup();
+        for (reader, writer) in read_from {
+            self.facts.edge(writer, reader, Relations::WR);
         }
         let pairs: Vec<(Token, Token, Source)> = self.versions.pairs().collect();
         for (before, after, source) in pairs {
@@ -482,10 +563,7 @@ impl<'t> KeyView<'t> {
         let mut installers: Vec<Txn> = installers.collect();
         installers.sort_unstable();
         installers.dedup();
-        let mut early = readers
-            .get(&self.grounds.initial)
-            .cloned()
-            .unwrap_or_default();
+        let mut early = readers.get(&self.start).cloned().unwrap_or_default();
         early.sort_unstable();
         early.dedup();
         self.facts.hub = (!early.is_empty() && !installers.is_empty()).then_some(Hub {
@@ -545,19 +623,21 @@ impl KeyView<'_> {
         let say = |token: Token| self.txns.element(token).to_string();
         let key = self.txns.key_text(self.key);
         if step.relation == Relations::WR {
-            let (token, _) = to.read?;
-            let theirs = self.installer(token) == Some(step.from);
-            return theirs.then(|| format!("{b} observed {a}'s write of {} to {key}", say(token)));
+            let mut reads = self.external(to);
+            let read = reads.find(|read| self.installer(read.token) == Some(step.from))?;
+            let value = say(read.token);
+            return Some(format!("{b} observed {a}'s write of {value} to {key}"));
         }
         let written = to
             .write
             .filter(|token| self.installer(*token) == Some(step.to))?;
-        let before = match step.relation {
-            Relations::WW => from.write?,
-            _ => from.read?.0,
+        let may_be_before = |token: Token| match step.relation {
+            Relations::WW => from.write == Some(token),
+            _ => self.external(from).any(|read| read.token == token),
         };
         let mut pairs = self.versions.pairs();
-        let (.., source) = pairs.find(|(one, other, _)| (*one, *other) == (before, written))?;
+        let (before, _, source) =
+            pairs.find(|(one, other, _)| *other == written && may_be_before(*one))?;
         let (one, other) = (say(before), say(written));
         Some(match step.relation {
             Relations::WW => format!(

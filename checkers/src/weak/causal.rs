@@ -1,7 +1,7 @@
 //! The edges of causal consistency, in O(n · k) for k chains.
 //!
 //! Transactions are visited so that all that leads to one comes before it. Each has a vector clock: how much of every chain it
-//! knows. A chain is a session; but a session that has ended lends its chain to the next that begins with knowledge of its end,
+//! knows. A chain is a session, without its indeterminate transactions, which stand on chains of their own; but a session that has ended lends its chain to the next that begins with knowledge of its end,
 //! since clients whose operations were lost go on under new processes, and clocks would grow without end. A clock is dropped as
 //! soon as nobody needs it. Where there are thousands of chains all the same, it stops rather than take steps in the square.
 //!
@@ -149,7 +149,7 @@ struct Walk<'f, 't, 'h> {
     chain: Vec<(u32, u32)>,
     /// By session: the chain that its next transaction goes on with.
     session: Vec<Option<u32>>,
-    /// By session: how many of its transactions are to come.
+    /// By session: how many of its complete transactions are to come.
     to_come: Vec<u32>,
     lengths: Vec<u32>,
     ended: Vec<u32>,
@@ -199,8 +199,8 @@ pub(super) fn causal(
         compared: false,
         steps: 0,
     };
-    for (txn, session) in facts.session.iter().enumerate() {
-        walk.to_come[*session as usize] += u32::from(facts.happened[txn]);
+    for (txn, session) in (0..).zip(&facts.session) {
+        walk.to_come[*session as usize] += u32::from(facts.is_complete(txn));
     }
     let mut needed = causes.needed.clone();
     let mut clocks: Vec<Option<Clock>> = vec![None; needed.len()];
@@ -273,8 +273,10 @@ impl Walk<'_, '_, '_> {
                 let visible = on_chain
                     .writes
                     .partition_point(|(place, _)| *place <= known);
-                let Some((place, from)) = visible.checked_sub(1).map(|last| on_chain.writes[last])
-                else {
+                // Behind what a transaction appended itself stands nothing: its lists were read without that.
+                let mut latest = on_chain.writes[..visible].iter().rev();
+                let others = latest.find(|(_, from)| !facts.txns.are_one(*from, txn));
+                let Some((place, from)) = others.copied() else {
                     continue;
                 };
                 self.compared |= from != read.writer;
@@ -312,12 +314,24 @@ impl Walk<'_, '_, '_> {
     /// The chain of a transaction, and its place there.
     fn place(&mut self, txn: Txn, clock: &Clock) -> (u32, u32) {
         let session = self.facts.session[txn as usize] as usize;
+        if !self.facts.is_complete(txn) {
+            // Its session goes on without it, and so does the session's chain.
+            let before = self.facts.part_before(txn);
+            let chain = match before {
+                Some(part) => self.chain[part as usize].0,
+                None => self.other_chain(clock),
+            };
+            self.lengths[chain as usize] += 1;
+            let goes_on =
+                txn + 1 < self.facts.len() as Txn && self.facts.txns.are_one(txn, txn + 1);
+            if !goes_on {
+                self.ended.push(chain);
+            }
+            return (chain, self.lengths[chain as usize]);
+        }
         let chain = match self.session[session] {
             Some(chain) => chain,
-            None => self.adopt(clock).unwrap_or_else(|| {
-                self.lengths.push(0);
-                self.lengths.len() as u32 - 1
-            }),
+            None => self.other_chain(clock),
         };
         self.session[session] = Some(chain);
         self.lengths[chain as usize] += 1;
@@ -328,8 +342,22 @@ impl Walk<'_, '_, '_> {
         (chain, self.lengths[chain as usize])
     }
 
+    /// One that has ended, or a new one.
+    fn other_chain(&mut self, clock: &Clock) -> u32 {
+        self.adopt(clock).unwrap_or_else(|| {
+            self.lengths.push(0);
+            self.lengths.len() as u32 - 1
+        })
+    }
+
     /// Nobody reads from it and its session ends with it: the chain ended before.
     fn last_of_session(&mut self, txn: Txn) {
+        if !self.facts.is_complete(txn) {
+            let before = self.facts.part_before(txn);
+            self.ended
+                .extend(before.map(|part| self.chain[part as usize].0));
+            return;
+        }
         let session = self.facts.session[txn as usize] as usize;
         self.to_come[session] -= 1;
         self.ended.extend(self.session[session]);

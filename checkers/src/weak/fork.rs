@@ -4,10 +4,11 @@ use super::nothing_tested;
 use crate::describe;
 use crate::history::History;
 use crate::limits::Limits;
-use crate::txn::input::{Act, Key, NULL, Outcome, Shape, Token, Txns};
+use crate::parameters::Parameters;
+use crate::txn::input::{Act, Key, Outcome, Shape, Token, Txns};
 use crate::verdict::{Anomaly, Budget, Checker, Finding, Misfit, Verdict};
 use rustc_hash::FxHashMap;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const NAME: &str = "long-fork";
 
@@ -29,8 +30,10 @@ const MOST: usize = 8;
 /// {"process":1,"type":"ok","f":"txn","value":[["r","x",1],["r","y",null]]}
 /// {"process":2,"type":"ok","f":"txn","value":[["r","x",null],["r","y",1]]}
 /// ```
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LongFork;
+#[derive(Debug, Clone, Default)]
+pub struct LongFork {
+    initial: Option<Value>,
+}
 
 /// A read of a whole group.
 struct Read {
@@ -43,6 +46,12 @@ struct Read {
 }
 
 impl LongFork {
+    /// With what every key begins with.
+    pub fn new(parameters: &Parameters) -> LongFork {
+        let initial = parameters.initial.clone();
+        LongFork { initial }
+    }
+
     fn judge(&self, history: &History, budget: &Budget) -> Result<Finding, Misfit> {
         let txns = Txns::read(history, Shape::Registers, None, &Limits::of(budget))?;
         if txns.len() == 0 {
@@ -50,9 +59,10 @@ impl LongFork {
                 "the history has no transactions: nothing was tested".to_owned(),
             ));
         }
-        let written = written(&txns)?;
+        let initial = txns.token_of(self.initial.as_ref().unwrap_or(&Value::Null));
+        let written = written(&txns, initial)?;
         let mut anomalies = Vec::new();
-        let (mut reads, groups) = reads(&txns, &written, &mut anomalies)?;
+        let (mut reads, groups) = reads(&txns, initial, &written, &mut anomalies)?;
         reads.sort_by_key(|read| (read.group, read.sees.len(), read.txn));
         let mut compared = 0_u64;
         for pair in reads.windows(2) {
@@ -88,7 +98,7 @@ impl Checker for LongFork {
 }
 
 /// What was written to each key, if anything may have been.
-fn written(txns: &Txns<'_>) -> Result<Vec<Option<Token>>, String> {
+fn written(txns: &Txns<'_>, initial: Token) -> Result<Vec<Option<Token>>, String> {
     let mut written: Vec<Option<Token>> = vec![None; txns.keys()];
     for micro in &txns.micros {
         let Act::Write(token) = micro.act else {
@@ -96,6 +106,12 @@ fn written(txns: &Txns<'_>) -> Result<Vec<Option<Token>>, String> {
         };
         if txns.is(micro.txn, Outcome::Fail) {
             continue;
+        }
+        if token == initial {
+            let (value, key) = (txns.element(token), txns.key_text(micro.key));
+            return Err(format!(
+                "{value} is written to key {key}, which begins with it: who sees the write is then not known; write another value"
+            ));
         }
         if written[micro.key as usize].replace(token).is_some() {
             let key = txns.key_text(micro.key);
@@ -109,6 +125,7 @@ fn written(txns: &Txns<'_>) -> Result<Vec<Option<Token>>, String> {
 
 fn reads(
     txns: &Txns<'_>,
+    initial: Token,
     written: &[Option<Token>],
     anomalies: &mut Vec<Anomaly>,
 ) -> Result<(Vec<Read>, usize), String> {
@@ -142,7 +159,7 @@ fn reads(
                 ));
             }
             match (*token, written[*key as usize]) {
-                (NULL, _) => {}
+                (token, _) if token == initial => {}
                 (token, Some(value)) if token == value => sees.push(place),
                 (token, _) if anomalies.len() < MOST => {
                     anomalies.push(garbage(txns, txn, *key, token))

@@ -9,7 +9,8 @@
 //!
 //! What they prove: an anomaly is one under every order of commits; without any there is such an order. What they cannot:
 //! they know no real time and no stronger level (see [`crate::txn`]). Where lists tell an order of versions, it is the order
-//! of commits. What they need: no value is written twice to one key; else the answer is unknown.
+//! of commits. What they need: no value is written twice to one key, and none that it begins with is written and read; else the answer
+//! is unknown.
 //!
 //! - `reads`: who wrote what was read, and what no level excuses; `order`, `causal`: the edges of each level;
 //! - `cycles`, `witness`: short cycles, and sentences about them;
@@ -49,7 +50,8 @@ pub use sessions::SessionGuarantees;
 
 use crate::history::History;
 use crate::limits::{Limits, Stop};
-use crate::txn::input::{Act, Micro, Shape, Token, Txns};
+use crate::parameters::Parameters;
+use crate::txn::input::{Act, Micro, NULL, Shape, Token, Txns};
 use crate::verdict::{Anomaly, Budget, Checker, Finding, Misfit, Reason, Verdict};
 use order::Edge;
 use reads::{Facts, Sessions, counts};
@@ -73,18 +75,20 @@ pub enum Level {
 ///
 /// `details`: `{"level", "transactions", "of": "lists"|"registers", "edges", "cycles", "anomalies": {kind: count}}`; for causal
 /// consistency also `"chains"`: the length of its clocks.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Weak {
     level: Level,
+    initial: Option<Value>,
 }
 
 /// Anomalies of one kind that are reported in full.
 const MOST_OF_A_KIND: usize = 8;
 
 impl Weak {
-    /// The checker of this level.
-    pub fn new(level: Level) -> Weak {
-        Weak { level }
+    /// The checker of this level, with what every key begins with.
+    pub fn new(level: Level, parameters: &Parameters) -> Weak {
+        let initial = parameters.initial.clone();
+        Weak { level, initial }
     }
 }
 
@@ -103,15 +107,24 @@ impl Checker for Weak {
     }
 }
 
-/// The transactions of a history, over lists or registers, whichever they are.
-fn transactions<'h>(history: &'h History, limits: &Limits) -> Result<Txns<'h>, Misfit> {
-    let txns = Txns::read(history, shape(history), None, limits)?;
+/// The transactions of a history, over lists or registers, whichever they are, and what a register begins with. A list that every key
+/// begins with is taken off all that were read.
+fn transactions<'h>(
+    history: &'h History,
+    initial: Option<&Value>,
+    limits: &Limits,
+) -> Result<(Txns<'h>, Token), Misfit> {
+    let txns = Txns::read(history, shape(history), initial, limits)?;
+    let token = match (txns.shape, initial) {
+        (Shape::Registers, Some(initial)) => txns.token_of(initial),
+        _ => NULL,
+    };
     match txns.len() {
         0 => {
             let text = "the history has no transactions: nothing was tested";
             Err(text.to_owned().into())
         }
-        _ => Ok(txns),
+        _ => Ok((txns, token)),
     }
 }
 
@@ -156,10 +169,10 @@ fn shape(history: &History) -> Shape {
 impl Weak {
     fn judge(&self, history: &History, budget: &Budget) -> Result<Finding, Misfit> {
         let limits = Limits::of(budget);
-        let txns = transactions(history, &limits)?;
-        let facts = Facts::find(&txns, &limits)?;
+        let (txns, initial) = transactions(history, self.initial.as_ref(), &limits)?;
+        let facts = Facts::find(&txns, initial, &limits)?;
         let mut anomalies = direct_anomalies(self.name(), &facts);
-        let ordered = match self.order(&facts, &limits) {
+        let ordered = match self.level.order(&facts, &limits) {
             Ok(ordered) => ordered,
             // What reads show by themselves stands.
             Err(stop) => {
@@ -221,15 +234,15 @@ struct Ordered {
     count: usize,
 }
 
-impl Weak {
-    fn order(&self, facts: &Facts<'_, '_>, limits: &Limits) -> Result<Ordered, Stop> {
+impl Level {
+    fn order(self, facts: &Facts<'_, '_>, limits: &Limits) -> Result<Ordered, Stop> {
         const DURING: &str = "the search for an order of commits";
         limits.time(DURING)?;
         let mut edges = order::base(facts);
         let base = edges.len();
         let mut chains = None;
         let (mut cycles, mut count) = (Vec::new(), 0);
-        match self.level {
+        match self {
             Level::ReadCommitted => order::read_committed(facts, &mut edges),
             Level::ReadAtomic => order::read_atomic(facts, &mut edges),
             Level::Causal => {
@@ -289,7 +302,7 @@ pub(crate) fn without_sessions(
         (Level::Causal, "causality-violation"),
     ];
     for (level, searched) in levels.into_iter().filter(|(level, _)| *level <= last) {
-        let ordered = match Weak::new(level).order(&facts, limits) {
+        let ordered = match level.order(&facts, limits) {
             Ok(ordered) => ordered,
             Err(stop) => {
                 all.stopped = Some(stop.to_string());

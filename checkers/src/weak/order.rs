@@ -8,6 +8,8 @@
 //! - read atomic: what T3 reads from anywhere, and what its session did before;
 //! - causal: all that leads to T3 by session order and reads.
 //!
+//! A session goes on behind what it has completed. An indeterminate transaction is behind that, too, but nothing is behind it.
+//!
 //! Of a list, the first two take T3 to have read from the last element's writer alone, causal from every element's.
 //!
 //! The edges T2 → T1 need not all be listed; the ones that follow from others are left out, as in AWDIT (Møldrup &
@@ -94,16 +96,11 @@ impl Arrow for Edge {
 pub(super) fn base(facts: &Facts<'_, '_>) -> Vec<Edge> {
     let mut edges = Vec::new();
     let mut firsts = Firsts::default();
-    let mut last: Vec<Txn> = Vec::new();
     for txn in 0..facts.len() as Txn {
         if !facts.happened[txn as usize] {
             continue;
         }
-        let session = facts.session[txn as usize] as usize;
-        if last.len() <= session {
-            last.resize(session + 1, INITIAL);
-        }
-        let before = std::mem::replace(&mut last[session], txn);
+        let before = facts.before[txn as usize];
         if before != INITIAL {
             edges.push(Edge {
                 from: before,
@@ -266,7 +263,7 @@ pub(super) fn read_atomic(facts: &Facts<'_, '_>, edges: &mut Vec<Edge>) {
             for read in firsts.among(facts.reads(txn)) {
                 both(facts, edges, read.writer, txn, &reads);
             }
-            for write in facts.writes(txn) {
+            for write in facts.writes(txn).iter().filter(|_| facts.is_complete(txn)) {
                 last_write.insert(write.key, txn);
             }
         }

@@ -7,7 +7,7 @@
 //! Needed: no value is written twice to one key.
 
 use crate::limits::Limits;
-use crate::txn::input::{Act, Key, List, NULL, Outcome, Shape, Token, Txns};
+use crate::txn::input::{Act, Key, List, Outcome, Shape, Token, Txns, UNWRITTEN};
 use rustc_hash::FxHashMap;
 
 /// A transaction, by number.
@@ -68,6 +68,8 @@ pub(super) struct Facts<'t, 'h> {
     pub(super) direct: Vec<Direct>,
     /// By transaction, the session that did it.
     pub(super) session: Vec<u32>,
+    /// By transaction, the last one that its session had completed before, or [`INITIAL`]; the part of it before, if it was taken apart.
+    pub(super) before: Vec<Txn>,
 }
 
 /// What a session is.
@@ -80,19 +82,48 @@ pub(super) enum Sessions {
 }
 
 impl<'t, 'h> Facts<'t, 'h> {
-    /// Finds them; an error says why the history cannot be judged.
-    pub(super) fn find(txns: &'t Txns<'h>, limits: &Limits) -> Result<Facts<'t, 'h>, String> {
-        Facts::among(txns, Sessions::Processes, NULL, limits)
+    /// Finds them, of registers that begin with this value; an error says why the history cannot be judged.
+    pub(super) fn find(
+        txns: &'t Txns<'h>,
+        initial: Token,
+        limits: &Limits,
+    ) -> Result<Facts<'t, 'h>, String> {
+        Facts::among(txns, Sessions::Processes, initial, limits)
     }
 
-    /// The same, of these sessions and of registers that begin with this value.
+    /// The same, of these sessions.
     pub(super) fn among(
         txns: &'t Txns<'h>,
         sessions: Sessions,
         initial: Token,
         limits: &Limits,
     ) -> Result<Facts<'t, 'h>, String> {
-        let mut finder = Finder::new(txns, initial);
+        let ok = |outcome: &Outcome| *outcome == Outcome::Ok;
+        let happened = txns.outcome.iter().map(ok).collect();
+        Facts::where_happened(txns, happened, sessions, initial, limits)
+    }
+
+    /// The same of transactions that were taken apart. All that did not fail happened: a part of an indeterminate transaction
+    /// of which another part was seen did, too.
+    pub(super) fn apart(
+        txns: &'t Txns<'h>,
+        initial: Token,
+        limits: &Limits,
+    ) -> Result<Facts<'t, 'h>, String> {
+        let failed = |outcome: &Outcome| *outcome == Outcome::Fail;
+        let happened = txns.outcome.iter().map(|outcome| !failed(outcome));
+        let happened = happened.collect();
+        Facts::where_happened(txns, happened, Sessions::Processes, initial, limits)
+    }
+
+    fn where_happened(
+        txns: &'t Txns<'h>,
+        happened: Vec<bool>,
+        sessions: Sessions,
+        initial: Token,
+        limits: &Limits,
+    ) -> Result<Facts<'t, 'h>, String> {
+        let mut finder = Finder::new(txns, happened, initial);
         let by_key = txns.by_key();
         for key in 0..txns.keys() as Key {
             limits.time("the search for the writers of what was read")?;
@@ -104,6 +135,7 @@ impl<'t, 'h> Facts<'t, 'h> {
             Sessions::Processes => txns.process.clone(),
             Sessions::None => (0..txns.len() as u32).collect(),
         };
+        facts.before = facts.in_sessions();
         Ok(facts)
     }
 
@@ -128,6 +160,33 @@ impl<'t, 'h> Facts<'t, 'h> {
         let writes = self.writes(txn);
         let at = writes.binary_search_by_key(&key, |write| write.key).ok()?;
         Some(writes[at].place)
+    }
+
+    /// Whether the session may go on from it: an indeterminate transaction may take effect after what its process does next, so that
+    /// nothing of its session is behind it.
+    pub(super) fn is_complete(&self, txn: Txn) -> bool {
+        self.txns.is(txn, Outcome::Ok)
+    }
+
+    /// The part in front of this one, of the same transaction.
+    pub(super) fn part_before(&self, txn: Txn) -> Option<Txn> {
+        let before = txn.checked_sub(1)?;
+        self.txns.are_one(before, txn).then_some(before)
+    }
+
+    /// For each committed transaction the last complete one before it in its session.
+    fn in_sessions(&self) -> Vec<Txn> {
+        let count = self.session.iter().max().map_or(0, |most| most + 1);
+        let mut last = vec![INITIAL; count as usize];
+        let mut before = vec![INITIAL; self.len()];
+        for txn in (0..self.len() as Txn).filter(|txn| self.happened[*txn as usize]) {
+            let last = &mut last[self.session[txn as usize] as usize];
+            before[txn as usize] = self.part_before(txn).unwrap_or(*last);
+            if self.is_complete(txn) {
+                *last = txn;
+            }
+        }
+        before
     }
 
     /// The committed transactions of each process, in its order.
@@ -173,9 +232,8 @@ impl Writers {
 }
 
 impl<'t, 'h> Finder<'t, 'h> {
-    fn new(txns: &'t Txns<'h>, initial: Token) -> Finder<'t, 'h> {
+    fn new(txns: &'t Txns<'h>, happened: Vec<bool>, initial: Token) -> Finder<'t, 'h> {
         let micros = txns.micros.len();
-        let ok = |outcome: &Outcome| *outcome == Outcome::Ok;
         Finder {
             txns,
             initial,
@@ -184,7 +242,7 @@ impl<'t, 'h> Finder<'t, 'h> {
             is_last: vec![false; micros],
             orders: Vec::new(),
             direct: Vec::new(),
-            happened: txns.outcome.iter().map(ok).collect(),
+            happened,
         }
     }
 
@@ -200,7 +258,7 @@ impl<'t, 'h> Finder<'t, 'h> {
             }
         }
         match self.txns.shape {
-            Shape::Registers => self.register(key, places, &writers),
+            Shape::Registers => self.register(key, places, &writers)?,
             Shape::Lists => self.list(key, places, &writers),
         }
         Ok(())
@@ -247,8 +305,11 @@ impl<'t, 'h> Finder<'t, 'h> {
         });
     }
 
-    fn register(&mut self, key: Key, places: &[Place], writers: &Writers) {
+    fn register(&mut self, key: Key, places: &[Place], writers: &Writers) -> Result<(), String> {
         let mut own: Option<(Txn, Token)> = None;
+        // A write of the initial value that failed is none.
+        let writes_initial = writers.of(self.initial);
+        let is_unwritten = writes_initial.is_none_or(|place| self.is(place, Outcome::Fail));
         for place in places.iter().copied() {
             let micro = self.txns.micros[place as usize];
             let mine = own.filter(|(txn, _)| *txn == micro.txn);
@@ -259,15 +320,21 @@ impl<'t, 'h> Finder<'t, 'h> {
                     let text = format!("T1 read {saw} although it had written {wrote} itself");
                     self.report("internal", key, vec![micro.txn], text);
                 }
-                (Act::Read(token), None)
-                    if token == self.initial && writers.of(token).is_none() =>
-                {
+                (Act::Read(token), None) if token == self.initial && is_unwritten => {
                     self.source[place as usize] = NOBODY;
+                }
+                (Act::Read(token), None) if token == self.initial => {
+                    return Err(format!(
+                        "{} is written to key {}, which begins with it: who wrote what was read is then not known; write another value",
+                        self.txns.element(token),
+                        self.txns.key_text(key)
+                    ));
                 }
                 (Act::Read(token), None) => self.shows(key, place, token, writers.of(token), true),
                 _ => {}
             }
         }
+        Ok(())
     }
 
     /// An external read shows a value, or a list that ends with it.
@@ -275,7 +342,10 @@ impl<'t, 'h> Finder<'t, 'h> {
         let reader = self.txn(place);
         let saw = self.txns.element(token);
         let Some(write) = write else {
-            let text = format!("T1 read {saw}, and nobody wrote it");
+            let text = match token {
+                UNWRITTEN => "T1 read a list that does not begin as all lists do".to_owned(),
+                _ => format!("T1 read {saw}, and nobody wrote it"),
+            };
             return self.report("garbage-read", key, vec![reader], text);
         };
         let writer = self.txn(write);
@@ -451,6 +521,7 @@ impl<'t, 'h> Finder<'t, 'h> {
             orders: self.orders,
             direct: self.direct,
             session: Vec::new(),
+            before: Vec::new(),
         };
         for txn in 0..txns.len() as Txn {
             let first_write = facts.writes.len();

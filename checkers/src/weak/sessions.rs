@@ -12,7 +12,8 @@ use super::{direct_anomalies, nothing_read, nothing_tested, transactions, witnes
 use crate::describe;
 use crate::history::History;
 use crate::limits::Limits;
-use crate::txn::input::{Key, Shape, Txns};
+use crate::parameters::Parameters;
+use crate::txn::input::{Key, Shape, Token};
 use crate::verdict::{Anomaly, Budget, Checker, Finding, Misfit, Verdict};
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value, json};
@@ -88,14 +89,22 @@ impl Arrow for Step {
 /// {"process":1,"type":"ok","f":"txn","value":[["append","x",1]]}
 /// {"process":1,"type":"ok","f":"txn","value":[["r","x",[]]]}              it does not read its own write
 /// ```
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SessionGuarantees;
+#[derive(Debug, Clone, Default)]
+pub struct SessionGuarantees {
+    initial: Option<Value>,
+}
 
 impl SessionGuarantees {
+    /// With what every key begins with.
+    pub fn new(parameters: &Parameters) -> SessionGuarantees {
+        let initial = parameters.initial.clone();
+        SessionGuarantees { initial }
+    }
+
     fn judge(&self, history: &History, budget: &Budget) -> Result<Finding, Misfit> {
         let limits = Limits::of(budget);
-        let txns = transactions(history, &limits)?;
-        let facts = Facts::find(&txns, &limits)?;
+        let (txns, initial) = transactions(history, self.initial.as_ref(), &limits)?;
+        let facts = Facts::find(&txns, initial, &limits)?;
         limits
             .time("the comparison of sessions")
             .map_err(String::from)?;
@@ -111,7 +120,7 @@ impl SessionGuarantees {
         };
         let mut across = Across::default();
         if back.is_empty() && facts.direct.is_empty() {
-            across = Across::of(&txns, &limits)?;
+            across = Across::of(&facts, initial, &limits)?;
         }
         let is_idle = back.is_empty() && !across.compared && !comes_back(&facts);
         if reasons.is_empty() && is_idle {
@@ -159,10 +168,11 @@ struct Across {
 }
 
 impl Across {
-    fn of(whole: &Txns<'_>, limits: &Limits) -> Result<Across, String> {
-        let txns = whole.apart();
+    fn of(facts: &Facts<'_, '_>, initial: Token, limits: &Limits) -> Result<Across, String> {
+        let whole = facts.txns;
+        let txns = whole.apart(&facts.happened);
         limits.hold(whole.bytes() + txns.bytes(), "the comparison of sessions")?;
-        let facts = Facts::find(&txns, limits)?;
+        let facts = Facts::apart(&txns, initial, limits)?;
         let mut edges = base(&facts);
         let count = edges.len();
         let (mut all, _) = cycles(facts.len(), &edges);
@@ -232,7 +242,10 @@ fn comes_back(facts: &Facts<'_, '_>) -> bool {
             let read = facts.reads(txn).iter().map(|read| read.key);
             let written = facts.writes(txn).iter().map(|write| write.key);
             let mut keys = read.chain(written);
-            keys.any(|key| *before.entry(key).or_insert(txn) != txn)
+            match facts.is_complete(txn) {
+                true => keys.any(|key| *before.entry(key).or_insert(txn) != txn),
+                false => keys.any(|key| before.contains_key(&key)),
+            }
         })
     })
 }
@@ -290,7 +303,9 @@ fn steps(facts: &Facts<'_, '_>) -> Vec<Step> {
                     last.read,
                     write.place,
                 );
-                last.write = Some((write.place, txn));
+                if facts.is_complete(txn) {
+                    last.write = Some((write.place, txn));
+                }
             }
         }
     }

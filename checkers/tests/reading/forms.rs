@@ -125,6 +125,10 @@ fn what_json_does_not_have_becomes_what_is_nearest() {
             "[5N +7 -9223372036854775808 0x1f]",
             json!([5, 7, i64::MIN, 31]),
         ),
+        (
+            "[017 -017 +017 00 017N 2r101 -16rFf 36RZz]",
+            json!([15, -15, 15, 0, 15, 5, -255, 1295]),
+        ),
         ("18446744073709551615", json!(u64::MAX)),
         ("18446744073709551616N", json!("18446744073709551616")),
         ("[1.5 1.5M -2e3 1.0]", json!([1.5, 1.5, -2000.0, 1.0])),
@@ -142,6 +146,16 @@ fn what_json_does_not_have_becomes_what_is_nearest() {
     ];
     for (form, expected) in cases {
         assert_eq!(value_of(form), expected, "{form}");
+    }
+}
+
+#[test]
+fn a_number_in_a_base_that_does_not_have_its_digits_is_none() {
+    for number in ["08", "2r2", "1r0", "37r1", "2r", "r1", "2r-1", "0x"] {
+        let text = format!("{{:process 0 :type :invoke :f :write :value {number}}}");
+        let read = History::read(text.as_bytes());
+        let is_symbol = number.starts_with('r');
+        assert_eq!(read.is_ok(), is_symbol, "{number}");
     }
 }
 

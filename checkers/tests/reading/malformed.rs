@@ -105,6 +105,11 @@ fn other_forms_are_refused_with_line_and_column_too() {
     }
     let first = r#"[{"process":0,"type":"invoke","f":"read","value":null}"#;
     let list = [
+        (",]", "line 1, column 55: expected an event after `,`"),
+        (
+            "\n , \n]\n",
+            "line 2, column 2: expected an event after `,`",
+        ),
         (
             ",\n 5]",
             "line 2, column 2: invalid type: integer `5`, expected one event as an object: {\"index\":0,\"time\":0,\"process\":3,\"type\":\"invoke\",\"f\":\"read\",\"value\":null}",

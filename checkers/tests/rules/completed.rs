@@ -144,15 +144,24 @@ const OTHERS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn an_answer_that_says_another_write_than_was_asked_is_refused() {
-    for (checker, f) in OTHERS {
+fn a_completion_that_says_another_write_than_was_asked_is_refused() {
+    let kinds = [Kind::Ok, Kind::Info];
+    let cases = OTHERS
+        .iter()
+        .flat_map(|case| kinds.map(|kind| (case, kind)));
+    for ((checker, f), kind) in cases {
         let mut story = Story::default();
-        story.done(1, f, "a", (json!(1), NULL), (json!(2), NULL));
+        story.ask(1, f, "a", json!(1), NULL);
+        let error = match kind {
+            Kind::Info => json!({ "error": "timeout" }),
+            _ => NULL,
+        };
+        story.line(Process::Client(1), kind, f, "a", json!(2), error);
         let finding = judge(checker, &story.history);
         let said = said(&finding);
         assert!(
             said.starts_with("unknown") && said.contains("with the value 2"),
-            "{checker}, {f}: {said}"
+            "{checker}, {f}, {kind:?}: {said}"
         );
         assert_eq!(
             finding.details["misfit"]["index"],
@@ -165,4 +174,30 @@ fn an_answer_that_says_another_write_than_was_asked_is_refused() {
     story.done(1, "cas", "a", (asked, NULL), (told, NULL));
     let said = said(&judge("cas-register", &story.history));
     assert!(said.contains("with the value [1,3]"), "{said}");
+}
+
+#[test]
+fn a_lost_transaction_that_says_another_write_than_was_asked_is_refused() {
+    for (checker, f) in [
+        ("rw-register", "w"),
+        ("list-append", "append"),
+        ("causal", "w"),
+    ] {
+        let mut story = Story::default();
+        story.ask(1, "txn", "", json!([[f, "x", 1]]), NULL);
+        let told = json!([[f, "x", 2]]);
+        story.line(Process::Client(1), Kind::Info, "txn", "", told, NULL);
+        let said = said(&judge(checker, &story.history));
+        let is_told = said.starts_with("unknown") && said.contains("what it was asked to write");
+        assert!(is_told, "{checker}: {said}");
+    }
+}
+
+#[test]
+fn a_refused_write_may_say_anything() {
+    let mut story = Story::default();
+    story.ask(1, "write", "a", json!(1), NULL);
+    story.line(Process::Client(1), Kind::Fail, "write", "a", json!(2), NULL);
+    story.done(2, "read", "a", (NULL, NULL), (NULL, NULL));
+    assert_eq!(said(&judge("register", &story.history)), "valid");
 }

@@ -1,6 +1,6 @@
 //! Transactions: versions that are told, and what is lost without an order of versions.
 
-use crate::common::judge;
+use crate::common::{judge, judge_with};
 use crate::{Rule, Story, Tell, hold, said};
 use keelhaul_checkers::{Budget, Parameters, Verdict, by_name};
 use serde_json::{Value, json};
@@ -595,4 +595,340 @@ fn versions_that_are_told() {
         ..Parameters::default()
     };
     hold(&nothing_assumed, REGISTERS);
+}
+
+/// One reads a key twice, and sees another version the second time; `told` is what it read.
+fn read_twice(story: &mut Story, told: Value) {
+    let asked = json!([["r", "x", null], ["r", "x", null]]);
+    txn(story, 3, asked, told);
+}
+
+#[test]
+fn each_read_of_a_key_counts_where_a_transaction_reads_it_twice() {
+    // That the two differ rules out read atomic and what is stronger; that they stand on both sides of a write rules out these.
+    let first_nothing: Tell = |story| {
+        wrote(story, 1, json!([["w", "x", 1]]));
+        read_twice(story, json!([["r", "x", null], ["r", "x", 1]]));
+    };
+    let early: Tell = |story| {
+        read_twice(story, json!([["r", "x", null], ["r", "x", 1]]));
+        wrote(story, 1, json!([["w", "x", 1]]));
+    };
+    let two: Tell = |story| {
+        wrote(story, 1, json!([["w", "x", 1, 1]]));
+        wrote(story, 2, json!([["w", "x", 2, 2]]));
+        read_twice(story, json!([["r", "x", 1], ["r", "x", 2]]));
+    };
+    let both = "outside: G-single-item internal";
+    for (model, tell, expected) in [
+        ("repeatable-read", first_nothing, "G-single-item"),
+        ("consistent-view", first_nothing, "G-single-item"),
+        ("repeatable-read", two, "G-single-item"),
+        ("read-committed", first_nothing, both),
+        ("read-committed", two, both),
+        ("strong-read-committed", early, "G1c-realtime"),
+        (
+            "read-committed",
+            early,
+            "outside: G-single-item internal G1c-realtime",
+        ),
+    ] {
+        let parameters = Parameters {
+            consistency: vec![model.to_owned()],
+            assume: vec!["none".to_owned()],
+            ..Parameters::default()
+        };
+        hold(&parameters, &[(model, "rw-register", expected, tell)]);
+    }
+}
+
+#[test]
+fn who_updates_any_version_that_another_one_updates_loses_it() {
+    let tell: Tell = |story| {
+        wrote(story, 1, json!([["w", "x", 1]]));
+        txn(
+            story,
+            2,
+            json!([["r", "x", null], ["w", "x", 2]]),
+            json!([["r", "x", 1], ["w", "x", 2]]),
+        );
+        txn(
+            story,
+            3,
+            json!([["r", "x", null], ["r", "x", null], ["w", "x", 3]]),
+            json!([["r", "x", null], ["r", "x", 1], ["w", "x", 3]]),
+        );
+    };
+    let parameters = Parameters {
+        consistency: vec!["cursor-stability".to_owned()],
+        assume: vec!["none".to_owned()],
+        ..Parameters::default()
+    };
+    hold(
+        &parameters,
+        &[("a later read", "rw-register", "lost-update", tell)],
+    );
+}
+
+/// One appends 1, or 2, behind what it read.
+fn appended(story: &mut Story, process: u64, read: &[Value], element: u64) {
+    let nothing = read.iter().map(|_| json!(["r", "x", null]));
+    let lists = read.iter().map(|list| json!(["r", "x", list]));
+    let append = || std::iter::once(json!(["append", "x", element]));
+    let asked = nothing.chain(append()).collect();
+    txn(story, process, asked, lists.chain(append()).collect());
+}
+
+#[test]
+fn what_comes_between_any_list_that_was_read_and_an_append_overtakes_it() {
+    let later: Tell = |story| {
+        wrote(story, 1, json!([["append", "x", 2]]));
+        appended(story, 2, &[json!([2]), json!([])], 1);
+    };
+    let earlier: Tell = |story| {
+        wrote(story, 1, json!([["append", "x", 2]]));
+        appended(story, 2, &[json!([]), json!([2])], 1);
+    };
+    let both: Tell = |story| {
+        appended(story, 1, &[json!([])], 2);
+        appended(story, 2, &[json!([2]), json!([])], 1);
+        read_list(story, 3, json!(["r", "x", [2, 1]]));
+    };
+    let none: Tell = |story| {
+        wrote(story, 1, json!([["append", "x", 2]]));
+        appended(story, 2, &[json!([2]), json!([2])], 1);
+    };
+    let parameters = Parameters {
+        consistency: vec!["cursor-stability".to_owned()],
+        ..Parameters::default()
+    };
+    for (tell, expected) in [
+        (later, "G-cursor"),
+        (earlier, "G-cursor"),
+        (both, "G-cursor lost-update"),
+        (none, "valid"),
+    ] {
+        hold(&parameters, &[("cursors", "list-append", expected, tell)]);
+    }
+}
+
+#[test]
+fn a_read_of_an_initial_value_that_was_written_too_may_be_of_either() {
+    let parameters = |model: &str| Parameters {
+        initial: Some(json!(5)),
+        consistency: vec![model.to_owned()],
+        ..Parameters::default()
+    };
+    let updated: Tell = |story| {
+        wrote(story, 1, json!([["w", "x", 5]]));
+        let asked = json!([["r", "x", null], ["w", "x", 6]]);
+        txn(story, 2, asked, json!([["r", "x", 5], ["w", "x", 6]]));
+    };
+    // It is there before it is written, and once more when it was.
+    let written_back: Tell = |story| {
+        let asked = json!([["r", "x", null], ["w", "x", 5]]);
+        txn(story, 1, asked, json!([["r", "x", 5], ["w", "x", 5]]));
+    };
+    let failed: Tell = |story| {
+        story.failed(1, "txn", "", json!([["w", "x", 5]]));
+        wrote(story, 2, json!([["r", "x", 5]]));
+        wrote(story, 2, json!([["w", "x", 6]]));
+        wrote(story, 3, json!([["r", "x", 5]]));
+    };
+    for (model, tell, expected) in [
+        ("serializable", updated, "unknown: nothing was tested"),
+        ("strict-serializable", updated, "valid"),
+        ("read-atomic", updated, "unknown: which begins with it"),
+        ("serializable", written_back, "unknown: nothing was tested"),
+        ("serializable", failed, "outside: G-single-item-realtime"),
+        (
+            "strict-serializable",
+            failed,
+            "G-single-item-realtime cyclic-versions",
+        ),
+    ] {
+        hold(
+            &parameters(model),
+            &[(model, "rw-register", expected, tell)],
+        );
+    }
+}
+
+#[test]
+fn a_valid_verdict_says_so_where_an_indeterminate_transaction_that_was_seen_has_no_order() {
+    let registers: Tell = |story| {
+        let asked = json!([["r", "x", null], ["w", "x", 2]]);
+        txn(story, 3, asked.clone(), asked);
+        let asked = json!([["w", "y", 1], ["r", "x", null]]);
+        txn(story, 2, asked, json!([["w", "y", 1], ["r", "x", 2]]));
+        story.lost(
+            0,
+            "txn",
+            "",
+            json!([["w", "y", 2], ["w", "x", 1]]),
+            Value::Null,
+        );
+        let asked = json!([["r", "y", null], ["r", "x", null]]);
+        txn(story, 1, asked, json!([["r", "y", 1], ["r", "x", 1]]));
+    };
+    let lists: Tell = |story| {
+        wrote(story, 1, json!([["append", "y", 1]]));
+        let lost = json!([["append", "y", 2], ["append", "x", 1]]);
+        story.lost(2, "txn", "", lost, Value::Null);
+        read_list(story, 3, json!(["r", "x", [1]]));
+    };
+    for (checker, model, tell) in [
+        ("rw-register", "serializable", registers),
+        ("rw-register", "snapshot-isolation", registers),
+        ("list-append", "snapshot-isolation", lists),
+    ] {
+        let parameters = Parameters {
+            consistency: vec![model.to_owned()],
+            ..Parameters::default()
+        };
+        let mut story = Story::default();
+        tell(&mut story);
+        let finding = judge_with(checker, &parameters, &story.history);
+        assert_eq!(said(&finding), "valid", "{checker}, {model}");
+        assert!(finding.details["caveat"].is_string(), "{checker}, {model}");
+    }
+}
+
+/// Lists that begin with 1, and registers that begin with 0.
+#[test]
+fn every_model_of_transactions_is_told_what_keys_begin_with() {
+    let lists: Tell = |story| {
+        read_list(story, 1, json!(["r", "x", [1]]));
+        wrote(story, 2, json!([["append", "x", 2]]));
+        read_list(story, 2, json!(["r", "x", [1, 2]]));
+    };
+    let without: Tell = |story| {
+        wrote(story, 2, json!([["append", "x", 2]]));
+        read_list(story, 2, json!(["r", "x", []]));
+    };
+    let registers: Tell = |story| {
+        read_list(story, 1, json!(["r", "x", 0]));
+        wrote(story, 2, json!([["w", "x", 2]]));
+        read_list(story, 2, json!(["r", "x", 2]));
+        read_list(story, 1, json!(["r", "x", 2]));
+    };
+    let goes_back: Tell = |story| {
+        wrote(story, 2, json!([["w", "x", 2]]));
+        read_list(story, 2, json!(["r", "x", 0]));
+    };
+    let nothing: Tell = |story| {
+        wrote(story, 2, json!([["w", "x", 2]]));
+        read_list(story, 2, json!(["r", "x", null]));
+    };
+    let written: Tell = |story| {
+        wrote(story, 2, json!([["w", "x", 0]]));
+        read_list(story, 2, json!(["r", "x", 0]));
+    };
+    let with = |initial: Value| Parameters {
+        initial: Some(initial),
+        ..Parameters::default()
+    };
+    let (first, zero) = (with(json!([1])), with(json!(0)));
+    for (model, back) in [
+        ("read-committed", "valid"),
+        ("read-atomic", "session-not-seen"),
+        ("causal", "causality-violation"),
+        ("session-guarantees", "read-your-writes"),
+    ] {
+        let garbage = "garbage-read";
+        hold(&first, &[("a list", model, "valid", lists)]);
+        hold(&first, &[("another list", model, garbage, without)]);
+        hold(&zero, &[("a register", model, "valid", registers)]);
+        hold(&zero, &[("back to the beginning", model, back, goes_back)]);
+        hold(&zero, &[("null is no beginning", model, garbage, nothing)]);
+        let either = "unknown: begins with it";
+        hold(&zero, &[("it was written, too", model, either, written)]);
+    }
+    let groups: Tell = |story| {
+        wrote(story, 1, json!([["w", "x", 1]]));
+        wrote(story, 2, json!([["w", "y", 1]]));
+        for told in [[0, 0], [0, 1], [1, 1]] {
+            let asked = json!([["r", "x", null], ["r", "y", null]]);
+            txn(
+                story,
+                3,
+                asked,
+                json!([["r", "x", told[0]], ["r", "y", told[1]]]),
+            );
+        }
+    };
+    let forked: Tell = |story| {
+        wrote(story, 1, json!([["w", "x", 1]]));
+        wrote(story, 2, json!([["w", "y", 1]]));
+        for told in [[1, 0], [0, 1]] {
+            let asked = json!([["r", "x", null], ["r", "y", null]]);
+            txn(
+                story,
+                3,
+                asked,
+                json!([["r", "x", told[0]], ["r", "y", told[1]]]),
+            );
+        }
+    };
+    hold(&zero, &[("a group", "long-fork", "valid", groups)]);
+    hold(&zero, &[("a fork", "long-fork", "long-fork", forked)]);
+    let either = "unknown: begins with it";
+    hold(
+        &zero,
+        &[("it was written, too", "long-fork", either, written)],
+    );
+}
+
+#[test]
+fn a_list_that_does_not_begin_as_all_do_is_told_so() {
+    let parameters = Parameters {
+        initial: Some(json!([1])),
+        ..Parameters::default()
+    };
+    for checker in ["list-append", "causal"] {
+        let mut story = Story::default();
+        read_list(&mut story, 1, json!(["r", "x", []]));
+        let finding = judge_with(checker, &parameters, &story.history);
+        let Verdict::Invalid(anomalies) = &finding.verdict else {
+            panic!("{checker}: {:?}", finding.verdict);
+        };
+        let summary = &anomalies[0].summary;
+        assert!(
+            summary.contains("does not begin as all lists do"),
+            "{checker}: {summary}"
+        );
+    }
+}
+
+#[test]
+fn transactions_under_another_name_are_refused_with_their_line() {
+    let named = |story: &mut Story, name: &str, value: Value| {
+        let (asked, told) = (value.clone(), value);
+        story.done(0, name, "", (asked, Value::Null), (told, Value::Null));
+    };
+    for (checker, word, seen) in [
+        ("list-append", "append", json!([1])),
+        ("rw-register", "w", json!(1)),
+        ("read-committed", "append", json!([1])),
+        ("session-guarantees", "w", json!(1)),
+        ("long-fork", "w", json!(1)),
+    ] {
+        let mut story = Story::default();
+        wrote(&mut story, 1, json!([["r", "y", null]]));
+        named(&mut story, "write-txn", json!([[word, "x", 1]]));
+        read_list(&mut story, 1, json!(["r", "x", seen]));
+        let finding = judge(checker, &story.history);
+        let said = said(&finding);
+        let is_told = said.starts_with("unknown: ") && said.contains("write-txn");
+        assert!(is_told, "{checker}: {said}");
+        assert_eq!(finding.details["misfit"]["index"], 2, "{checker}");
+        // What is no transaction is none of these models' business.
+        let mut story = Story::default();
+        wrote(&mut story, 1, json!([[word, "x", 1]]));
+        named(&mut story, "write", json!(5));
+        named(&mut story, "read", json!([1, 2]));
+        named(&mut story, "cas", json!([1, 2]));
+        let said = crate::said(&judge(checker, &story.history));
+        assert!(!said.contains("with micro-operations"), "{checker}: {said}");
+    }
 }

@@ -3,7 +3,8 @@
 use crate::story::{Micro, Outcome, Shape, Txn};
 use std::collections::BTreeMap;
 
-type State = BTreeMap<u8, Vec<u8>>;
+/// What each key holds.
+pub type State = BTreeMap<u8, Vec<u8>>;
 
 /// What orders transactions beside their data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,13 +26,13 @@ impl Order {
 
 /// Whether some order of all committed and some indeterminate transactions, one after the other, explains all reads.
 pub fn serializable(txns: &[Txn], order: Order, shape: Shape) -> bool {
-    place(
-        txns,
-        &|one, other| order.holds(one, other),
-        shape,
-        &mut State::new(),
-        0,
-    )
+    serializable_from(txns, order, shape, &State::new())
+}
+
+/// The same, where the keys begin with this.
+pub fn serializable_from(txns: &[Txn], order: Order, shape: Shape, begin: &State) -> bool {
+    let holds = |one: &Txn, other: &Txn| order.holds(one, other);
+    place(txns, &holds, shape, &mut begin.clone(), 0)
 }
 
 /// The same, where the committed writers of a key installed their versions in the order of these numbers.

@@ -139,7 +139,7 @@ fn holds_with(small: &Small, level: Level, externals: &[External], happened: &[b
     let mut leads = vec![vec![false; count]; count];
     for one in 0..count {
         for other in one + 1..count {
-            let session = small.txns[one].process == small.txns[other].process;
+            let session = small.in_session(one, other);
             if session && happened[one] && happened[other] {
                 before[one][other] = true;
                 leads[one][other] = true;
@@ -183,10 +183,10 @@ fn holds_with(small: &Small, level: Level, externals: &[External], happened: &[b
                     other.reader == read.reader && other.at < most && other.writer == Some(visible)
                 })
             };
-            let same = small.txns[visible].process == small.txns[read.reader].process;
+            let same = small.in_session(visible, read.reader);
             let is_visible = match level {
                 Level::ReadCommitted => reads_from(read.at),
-                Level::ReadAtomic => reads_from(usize::MAX) || (same && visible < read.reader),
+                Level::ReadAtomic => reads_from(usize::MAX) || same,
                 Level::Causal => leads[visible][read.reader],
             };
             if is_visible {

@@ -64,9 +64,10 @@ pub(crate) fn random(rng: &mut ChaCha8Rng, lists: bool, wild: [f64; 3]) -> Small
             micros,
         });
     }
-    // After an indeterminate operation its client goes on under another process.
+    // After an indeterminate operation its client goes on under another process, or, with some recorders, under the same one.
+    let goes_on = rng.random_bool(0.3);
     for at in 0..count {
-        if txns[at].kind == Kind::Info {
+        if txns[at].kind == Kind::Info && !goes_on {
             let process = txns[at].process;
             for txn in &mut txns[at + 1..] {
                 if txn.process == process {
@@ -124,6 +125,12 @@ impl Small {
             _ => None,
         });
         writes.collect()
+    }
+
+    /// Whether one transaction's session did it before the other one: what is indeterminate may take effect whenever afterwards.
+    pub(crate) fn in_session(&self, one: usize, other: usize) -> bool {
+        let same = self.txns[one].process == self.txns[other].process;
+        same && one < other && self.txns[one].kind == Kind::Ok
     }
 
     /// Whether the transaction writes the key.

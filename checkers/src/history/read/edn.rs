@@ -8,7 +8,7 @@
 //! | list `(1 2)` | list |
 //! | set `#{1 2}` | list of its elements in one order; it is not equal to a list of them |
 //! | map with numbers as keys `{0 10}` | map with texts as names `{"0": 10}` |
-//! | whole numbers up to 2^64 - 1, `5N` | number; a greater one is a text of its digits |
+//! | whole numbers up to 2^64 - 1, `5N`, octal `017`, `0x1f`, `2r101` | number; a greater one is a text of its digits |
 //! | `1.5`, `1.5M` | floating-point number; of more than 17 digits: a text of them |
 //! | ratio `1/2`, `##Inf`, `##NaN` | text, as it is written |
 //! | tagged literal `#inst "…"`, metadata `^{…} form` | the form without its tag, without its metadata |
@@ -541,12 +541,28 @@ fn is_delimiter(character: char) -> bool {
     )
 }
 
+/// A whole number in a base that is not ten; `signed` has its sign.
+fn in_base(signed: &str, digits: &str, base: u32, writer: &mut Writer) -> Option<Cell> {
+    if !digits.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let number = i64::from_str_radix(digits, base).ok()?;
+    Some(writer.int(match signed.starts_with('-') {
+        true => -number,
+        false => number,
+    }))
+}
+
 fn number(token: &str, writer: &mut Writer) -> Option<Cell> {
     let digits = token.strip_prefix('+').unwrap_or(token);
     let bare = digits.strip_prefix('-').unwrap_or(digits);
     let whole = bare.strip_suffix('N').unwrap_or(bare);
     if whole.bytes().all(|byte| byte.is_ascii_digit()) && !whole.is_empty() {
         let digits = digits.strip_suffix('N').unwrap_or(digits);
+        // As Clojure has it: a zero in front makes a number octal.
+        if whole.len() > 1 && whole.starts_with('0') {
+            return in_base(digits, whole, 8, writer);
+        }
         if let Ok(number) = digits.parse() {
             return Some(writer.int(number));
         }
@@ -556,12 +572,11 @@ fn number(token: &str, writer: &mut Writer) -> Option<Cell> {
         });
     }
     if let Some(hexadecimal) = bare.strip_prefix("0x").or(bare.strip_prefix("0X")) {
-        let number = i64::from_str_radix(hexadecimal, 16).ok()?;
-        return Some(writer.int(if digits.len() > bare.len() {
-            -number
-        } else {
-            number
-        }));
+        return in_base(digits, hexadecimal, 16, writer);
+    }
+    if let Some((base, rest)) = bare.split_once(['r', 'R']) {
+        let base = base.parse().ok().filter(|base| (2..=36).contains(base))?;
+        return in_base(digits, rest, base, writer);
     }
     if let Some((above, below)) = bare.split_once('/') {
         let whole = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());

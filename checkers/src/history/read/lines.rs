@@ -80,6 +80,7 @@ pub(super) fn elements(chunk: &Chunk) -> Parsed {
         places: Places::new(chunk),
         parsed: Parsed::default(),
         may_follow: chunk.first,
+        comma: None,
         chunk,
     };
     let (text, broken) = super::text(&chunk.bytes);
@@ -97,6 +98,8 @@ struct Elements<'t> {
     parsed: Parsed,
     /// Whether an element may stand here: at the beginning, and after a comma.
     may_follow: bool,
+    /// Where the comma is that no event follows, so far.
+    comma: Option<usize>,
     chunk: &'t Chunk,
 }
 
@@ -104,14 +107,21 @@ impl Elements<'_> {
     /// Reads one element, and says where it ended.
     fn element(&mut self, text: &str, mut at: usize) -> Option<usize> {
         loop {
-            match text.as_bytes().get(at)? {
-                b',' if !self.may_follow => self.may_follow = true,
+            let Some(byte) = text.as_bytes().get(at) else {
+                return self.end();
+            };
+            match byte {
+                b',' if !self.may_follow => {
+                    self.may_follow = true;
+                    self.comma = Some(at);
+                }
                 b' ' | b'\t' | b'\r' | b'\n' => {}
                 _ => break,
             }
             at += 1;
         }
         let begins = self.places.of(at);
+        self.comma = None;
         if !std::mem::replace(&mut self.may_follow, false) {
             return self.refuse(begins, "expected `,` or `]` after an event".to_owned());
         }
@@ -145,6 +155,15 @@ impl Elements<'_> {
                 self.refuse(place, line::said(&error))
             }
         }
+    }
+
+    /// Refuses a comma in front of the list's end.
+    fn end(&mut self) -> Option<usize> {
+        if let Some(comma) = self.comma.filter(|_| self.chunk.closed) {
+            let at = self.places.of(comma);
+            return self.refuse(at, "expected an event after `,`".to_owned());
+        }
+        None
     }
 
     fn take(&mut self, mut draft: Draft, end: usize) -> Option<usize> {

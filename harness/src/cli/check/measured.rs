@@ -18,7 +18,15 @@ pub(super) fn told(results: &Results) -> String {
             "set-full" => set_full(&mut text, details),
             _ => {}
         }
-        if let Some(caveat) = details["caveat"].as_str() {
+    }
+    text + &caveats(results)
+}
+
+/// What valid verdicts rest on, where the history does not tell all.
+pub(super) fn caveats(results: &Results) -> String {
+    let mut text = String::new();
+    for (name, checked) in &results.checkers {
+        if let Some(caveat) = checked["details"]["caveat"].as_str() {
             line(&mut text, format_args!("{name}: {caveat}"));
         }
     }

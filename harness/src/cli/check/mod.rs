@@ -409,7 +409,7 @@ impl<'a> Task<'a> {
     fn found(&self, judged: &Judged) -> String {
         let results = &judged.results;
         match self.args.brief {
-            true => summary::in_short(results),
+            true => summary::in_short(results) + &measured::caveats(results),
             false => summary::findings(results) + &measured::told(results),
         }
     }
