@@ -115,7 +115,7 @@ pub use parameters::{NullReads, Parameters};
 pub use reads::ReadMode;
 pub use recorder::{Call, Caller, Recorder};
 pub use recovery::Recovery;
-pub use registry::{CheckerInfo, by_name, list, reading_null};
+pub use registry::{CheckerInfo, asking_contract, by_name, list, reading_null};
 pub use render::render;
 pub use results::{Checked, Results, Validity, merge};
 pub use set::Set;

@@ -578,6 +578,17 @@ pub fn by_name(name: &str, parameters: &Parameters) -> Option<Box<dyn Checker>> 
 /// Those whose reads tell a value, or `null` where there is none.
 const MAY_BE_UNREAD: [&str; 4] = ["register", "cas-register", "multi-register", "kv"];
 
+/// The checkers that look at [`Parameters::contract`] where they judge a bare history.
+pub fn asking_contract() -> &'static [&'static str] {
+    &[
+        "register-linearizable",
+        "versioned-register",
+        "session-order",
+        "zxid-audit",
+        "znodes",
+    ]
+}
+
 /// The checkers that look at [`Parameters::null_reads`].
 pub fn reading_null() -> &'static [&'static str] {
     &MAY_BE_UNREAD

@@ -1,9 +1,10 @@
 //! What a completion repeats of its invocation: an answered operation wrote what it was asked to write, and a lost one can have written
 //! nothing else.
 //!
-//! A completion that says otherwise was recorded wrongly, and would be judged wrongly whichever of the two was believed. But where
-//! only the completion says what was written, that is believed: [`Operation::argument`] is then the completion's. And where it
-//! does, a write that was lost without a value may have written anything.
+//! A completion that says otherwise was recorded wrongly, and would be judged wrongly whichever of the two was believed. But a text that a lost
+//! operation ends with may be why it was lost: Jepsen's older tests put `:timed-out` in the place of the value. And where
+//! only the completion says what was written, that is believed: [`Operation::argument`] is then the completion's. Where it
+//! does, a write that was lost without a value, or with such a text, may have written anything.
 
 use crate::history::{Kind, ListRef, Operation, ValueRef};
 use crate::verdict::Misfit;
@@ -61,7 +62,8 @@ pub(crate) fn check_with(operation: &Operation<'_>, more: &[&str]) -> Result<(),
     let (asked, told) = (operation.argument(), answer.value());
     // Some recorders write no value where there is nothing new. An answer that is an error may say anything.
     let is_error = operation.is_ok() && answer.get("error").is_some();
-    if told.is_null() || asked.is_null() || is_error {
+    let is_reason = !operation.is_ok() && told.as_str().is_some();
+    if told.is_null() || asked.is_null() || is_error || is_reason {
         return Ok(());
     }
     let word = if operation.is_ok() {
@@ -78,6 +80,8 @@ pub(crate) fn check_with(operation: &Operation<'_>, more: &[&str]) -> Result<(),
         asked
             .as_list()
             .zip(told.as_list())
+            // One that was lost may say how far it came.
+            .filter(|(asked, told)| operation.is_ok() || asked.len() == told.len())
             .and_then(|(asked, told)| of_transactions(asked, told))
     } else if asked != told && repeats() {
         Some(format!(

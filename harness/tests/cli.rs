@@ -594,6 +594,9 @@ fn a_bare_history_is_judged_by_the_contract_of_its_system() {
     assert_eq!(judged(&["--contract", "keelhaul-node"]), 1);
     assert_eq!(judged(&[]), 1);
     assert_eq!(judged(&["--contract", "etcd"]), 64);
+    let models = ["check", "--model", "register", "--contract", "zookeeper"];
+    let output = keelhaul(&models).arg(&path).output().unwrap();
+    assert_eq!(code(&output), 64, "a register asks for no contract");
 }
 
 #[test]

@@ -100,13 +100,15 @@ impl<'h> Operation<'h> {
     }
 
     /// What was asked; of a write whose invocation has no value and whose completion has one, the completion's, if the write
-    /// happened or may have: some recorders choose what is written when they send it, and Knossos completes such histories so, too.
+    /// happened or may have: some recorders choose what is written when they send it, and Knossos completes such histories so, too. A text
+    /// with which a lost one ends may be why it was lost, and is not taken for it.
     pub fn argument(&self) -> ValueRef<'h> {
         let asked = self.invocation().value();
         if !asked.is_null() || !is_completed(self.f()) {
             return asked;
         }
         match self.completion() {
+            Some(told) if told.kind() == Kind::Info && told.value().as_str().is_some() => asked,
             Some(told) if told.kind() != Kind::Fail => told.value(),
             _ => asked,
         }

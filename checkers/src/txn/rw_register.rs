@@ -478,6 +478,8 @@ impl<'t> KeyView<'t> {
     fn in_real_time(&self) -> Vec<(Token, Token)> {
         let possible = self.contacts.iter();
         let possible = possible.filter(|contact| !self.txns.is(contact.txn, Outcome::Fail));
+        // What shows nothing stands between nobody.
+        let possible = possible.filter(|contact| self.shown(contact).next().is_some());
         let mut events: Vec<(u32, bool, &Contact)> = Vec::new();
         for contact in possible {
             let span = self.txns.spans[contact.txn as usize];

@@ -194,8 +194,10 @@ impl<'h> Decoded<'h> {
         if f == "close" {
             return Ok(Call::Write(Write::Close));
         }
+        let made_nothing =
+            operation.kind() == Kind::Fail || operation.is_ok() && operation.error().is_some();
         if f == "multi" {
-            return Ok(Call::Write(Write::Multi(self.parts(value)?)));
+            return Ok(Call::Write(Write::Multi(self.parts(value, made_nothing)?)));
         }
         let key = operation
             .key()
@@ -210,7 +212,9 @@ impl<'h> Decoded<'h> {
             "exists" => return Ok(read(Look::Exists, &mut self.paths)),
             "children" => return Ok(read(Look::Children, &mut self.paths)),
             "create" => {
-                stays(|name| asked.get(name))?;
+                if !made_nothing {
+                    stays(|name| asked.get(name))?;
+                }
                 let flags = (asked.flag("sequential"), asked.flag("ephemeral"));
                 self.create(key, value, flags)
             }
@@ -273,7 +277,7 @@ impl<'h> Decoded<'h> {
         }
     }
 
-    fn parts(&mut self, value: ValueRef<'h>) -> Result<Vec<Step<'h>>, String> {
+    fn parts(&mut self, value: ValueRef<'h>, made_nothing: bool) -> Result<Vec<Step<'h>>, String> {
         let wrong = |part: ValueRef<'_>| {
             format!(
                 "has the part {part}; expected [\"check\"|\"delete\", path, version], [\"create\", path, data, {{…}}] or \
@@ -310,7 +314,9 @@ impl<'h> Decoded<'h> {
                 },
                 "create" => {
                     let flags = word(3).and_then(ValueRef::as_map);
-                    stays(|name| flags.and_then(|flags| flags.get(name)))?;
+                    if !made_nothing {
+                        stays(|name| flags.and_then(|flags| flags.get(name)))?;
+                    }
                     let flag = |name| {
                         let value = flags.and_then(|flags| flags.get(name));
                         value.and_then(ValueRef::as_bool).unwrap_or(false)
@@ -459,7 +465,7 @@ impl<'h> Decoded<'h> {
         (!is_right).then_some((reply, own))
     }
 
-    /// The zxid of the reply as it stands on the line: for a write, at least its own.
+    /// The zxid of the reply as it stands on the line.
     pub(super) fn reply(op: &Op<'h>) -> Option<Zxid> {
         op.operation.answer().and_then(|answer| answer.int("zxid"))
     }
@@ -477,9 +483,13 @@ pub(super) fn number(asked: &str, made: &str) -> Option<i32> {
 /// The server takes containers and znodes with a time to live away by itself, by its own clock: no history tells when, so that none that
 /// makes such znodes can be judged.
 fn stays<'h>(flag: impl Fn(&str) -> Option<ValueRef<'h>>) -> Result<(), String> {
-    let is_asked = |name: &&str| {
-        flag(name).is_some_and(|value| !value.is_null() && value.as_bool() != Some(false))
+    // No time is none to live.
+    let is_none = |value: ValueRef<'_>| {
+        value.is_null()
+            || value.as_bool() == Some(false)
+            || value.as_i64().is_some_and(|ms| ms <= 0)
     };
+    let is_asked = |name: &&str| flag(name).is_some_and(|value| !is_none(value));
     match ["container", "ttl"].into_iter().find(is_asked) {
         Some(name) => Err(format!(
             "makes a znode with `{name}`, which the server takes away by itself: the tree does not have such"

@@ -18,14 +18,15 @@ type Zxid = i64;
 /// system, and that is reported, not judged. What must hold is the fence: each effect goes through `multi(check(lock node),
 /// setData(resource))` with the lock node's `czxid` as its token, so that
 /// - effects under one lock are accepted in the order of their tokens, whatever they are effects on (`effect-out-of-order`): when a later
-///   token's effect was accepted, its holder had been the first, so that no earlier lock node was there to be checked any more;
+///   token's effect was accepted, its holder had been the first, so that no earlier lock node was there to be checked any more. (The lock excludes
+///   everybody else: not a shared lock, whose readers hold it together);
 /// - none is accepted at a zxid after the one at which a later token's holder had seen itself alone (`effect-after-successor`), nor
 ///   before its own token (`effect-before-token`);
 /// - tokens are unique (`token-reused`) and agree with real time: who asked after another had acquired has the greater one
 ///   (`token-against-real-time`).
 ///
 /// An indeterminate effect takes part where a read of its resource shows what nobody else can have written: its value, which no other
-/// indeterminate write of the resource has, with an `mzxid` that no acknowledged write has and that is not from before the history. That
+/// indeterminate write of the resource has under another token, with an `mzxid` that no acknowledged write has and that is not from before the history. That
 /// is its zxid.
 ///
 /// Operations: `acquire` (`elect`) answers with `token`, the czxid, and with the `zxid` of the view in which it was the first; its key
@@ -264,6 +265,9 @@ impl Fencing {
 /// A resource and what it holds.
 type Holds<'h> = (Option<&'h str>, ValueRef<'h>);
 
+/// A write that may have happened, by the line of its invocation, and the lock and the token under which it was tried.
+type Attempt<'h> = (u64, (Option<&'h str>, Option<i64>));
+
 /// Each value of a resource that reads show with zxids of no acknowledged write: these zxids, and the first line with which it was read.
 fn sights<'h>(
     operations: &[Operation<'h>],
@@ -290,8 +294,8 @@ impl Fencing {
     /// Of each indeterminate effect that reads show, by the line of its invocation, its zxid.
     ///
     /// A zxid belongs to one write, so one that an acknowledged write has is none of it; what was there before the history is older
-    /// than all that the history tells; and what was read before it was invoked is not its work. If one write is left that can have
-    /// written the value, and one zxid, that is its own.
+    /// than all that the history tells, tokens of locks that were held before it included; and what was read before it was invoked is not its work. If one write is left that can have
+    /// written the value, or several under one token of one lock, and no more zxids than those, they are their own.
     fn shown(&self, operations: &[Operation<'_>]) -> FxHashMap<u64, Zxid> {
         let is_done = |operation: &&Operation<'_>| operation.is_ok() && operation.error().is_none();
         let told = |f: &'static str, name: &'static str| {
@@ -306,24 +310,35 @@ impl Fencing {
             !acknowledged.contains(&zxid) && oldest.is_none_or(|oldest| zxid >= oldest)
         };
         let sights = sights(operations, is_unclaimed);
-        let mut writers: FxHashMap<Holds<'_>, Vec<u64>> = FxHashMap::default();
+        let mut writers: FxHashMap<Holds<'_>, Vec<Attempt<'_>>> = FxHashMap::default();
         for operation in operations
             .iter()
             .filter(|operation| operation.f() == "write")
         {
             if matches!(operation.kind(), Kind::Info | Kind::Invoke) {
                 let holds = (operation.key(), operation.argument());
-                writers.entry(holds).or_default().push(operation.inv());
+                let asked = operation.invocation();
+                let under = (asked.text("lock"), asked.int("token"));
+                writers
+                    .entry(holds)
+                    .or_default()
+                    .push((operation.inv(), under));
             }
         }
-        let sure = writers.into_iter().filter_map(|(holds, writers)| {
-            let (zxids, read) = sights.get(&holds)?;
-            match (&writers[..], zxids.first()) {
-                ([write], Some(zxid)) if zxids.len() == 1 && write < read => Some((*write, *zxid)),
-                _ => None,
+        let mut shown = FxHashMap::default();
+        for (holds, attempts) in writers {
+            let Some((zxids, read)) = sights.get(&holds) else {
+                continue;
+            };
+            let (first, under) = attempts[0];
+            let is_one = attempts.iter().all(|(_, other)| *other == under);
+            // Which of several attempts under one token it was makes no difference.
+            if is_one && zxids.len() <= attempts.len() && first < *read {
+                let writes = attempts.iter().map(|(write, _)| *write);
+                shown.extend(writes.zip(zxids.iter().copied()));
             }
-        });
-        sure.collect()
+        }
+        shown
     }
 }
 

@@ -177,6 +177,45 @@ fn a_completion_that_says_another_write_than_was_asked_is_refused() {
 }
 
 #[test]
+fn a_text_with_which_a_lost_write_ends_may_be_why_it_was_lost() {
+    let lost = |asked: Value| {
+        let mut story = Story::default();
+        story.done(3, "write", "a", (NULL, NULL), (json!(4), NULL));
+        story.ask(1, "write", "a", asked, NULL);
+        let why = json!("timed-out");
+        story.line(Process::Client(1), Kind::Info, "write", "a", why, NULL);
+        story
+    };
+    for (shown, expected) in [(4, "valid"), (3, "valid"), (5, "nonlinearizable")] {
+        let mut story = lost(json!(3));
+        story.done(2, "read", "a", (NULL, NULL), (json!(shown), NULL));
+        assert_eq!(
+            said(&judge("register", &story.history)),
+            expected,
+            "{shown}"
+        );
+    }
+    let mut story = lost(NULL);
+    story.done(2, "read", "a", (NULL, NULL), (json!(3), NULL));
+    let said = said(&judge("register", &story.history));
+    assert!(
+        said.contains("anything"),
+        "nobody knows what it wrote: {said}"
+    );
+}
+
+#[test]
+fn a_lost_transaction_may_say_how_far_it_came() {
+    let mut story = Story::default();
+    story.ask(1, "txn", "", json!([["w", "x", 1], ["w", "y", 2]]), NULL);
+    let told = json!([["w", "x", 1]]);
+    story.line(Process::Client(1), Kind::Info, "txn", "", told, NULL);
+    let read = |value: Value| json!([["r", "y", value]]);
+    story.done(2, "txn", "", (read(NULL), NULL), (read(json!(2)), NULL));
+    assert_eq!(said(&judge("rw-register", &story.history)), "valid");
+}
+
+#[test]
 fn a_lost_transaction_that_says_another_write_than_was_asked_is_refused() {
     for (checker, f) in [
         ("rw-register", "w"),

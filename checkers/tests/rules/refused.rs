@@ -2,7 +2,7 @@
 
 use crate::common::judge_with;
 use crate::{Rule, Story, hold, said};
-use keelhaul_checkers::{History, Parameters, list};
+use keelhaul_checkers::{History, Kind, Parameters, Process, list};
 use serde_json::{Value, json};
 
 const NULL: Value = Value::Null;
@@ -435,10 +435,11 @@ fn znodes_that_the_server_takes_away_by_itself_are_refused_by_line() {
         story.done(1, "multi", "", (asked.clone(), NULL), (asked, told));
         story
     };
-    let kinds: [(Value, bool); 4] = [
+    let kinds: [(Value, bool); 5] = [
         (json!({ "container": true }), true),
         (json!({ "ttl": 5000 }), true),
         (json!({ "container": false, "ttl": null }), false),
+        (json!({ "container": false, "ttl": -1 }), false),
         (json!({ "sequential": false }), false),
     ];
     for (flags, is_refused) in kinds {
@@ -458,4 +459,27 @@ fn znodes_that_the_server_takes_away_by_itself_are_refused_by_line() {
             }
         }
     }
+    // Where none was made, none is taken away.
+    let mut story = Story::default();
+    let flags = json!({ "container": true, "session": "0x1" });
+    story.ask(1, "create", "/c", json!(1), flags);
+    let why = json!({ "error": "unimplemented" });
+    story.line(
+        Process::Client(1),
+        Kind::Fail,
+        "create",
+        "/c",
+        json!(1),
+        why,
+    );
+    let told = json!({ "session": "0x1", "zxid": 10, "czxid": 10, "mzxid": 10 });
+    story.done(1, "create", "/d", (json!(1), NULL), (json!(1), told));
+    assert_eq!(
+        said(&judge_with(
+            "znodes",
+            &Parameters::default(),
+            &story.history
+        )),
+        "valid"
+    );
 }

@@ -735,7 +735,22 @@ fn a_read_of_an_initial_value_that_was_written_too_may_be_of_either() {
         wrote(story, 2, json!([["w", "x", 6]]));
         wrote(story, 3, json!([["r", "x", 5]]));
     };
+    // What shows nothing does not stand between what was before it and what came after it.
+    let between: Tell = |story| {
+        let both = || json!([["w", "x", 2], ["w", "y", 2]]);
+        story.ask(9, "txn", "", json!([["w", "x", 5]]), Value::Null);
+        wrote(story, 1, json!([["w", "x", 1]]));
+        story.answer(9, "txn", "", json!([["w", "x", 5]]), Value::Null);
+        wrote(story, 1, json!([["r", "x", 5]]));
+        story.ask(2, "txn", "", both(), Value::Null);
+        let asked = json!([["r", "y", null], ["r", "x", null]]);
+        story.ask(3, "txn", "", asked, Value::Null);
+        story.answer(2, "txn", "", both(), Value::Null);
+        let told = json!([["r", "y", 2], ["r", "x", 1]]);
+        story.answer(3, "txn", "", told, Value::Null);
+    };
     for (model, tell, expected) in [
+        ("strict-serializable", between, "G-single-item"),
         ("serializable", updated, "unknown: nothing was tested"),
         ("strict-serializable", updated, "valid"),
         ("read-atomic", updated, "unknown: which begins with it"),

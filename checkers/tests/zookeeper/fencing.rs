@@ -295,6 +295,10 @@ fn a_lost_effect_is_shown_by_what_nobody_else_can_have_written() {
         r#"2 invoke write r1 7 "lock":"l1","token":9"#,
         r#"2 info write r1 7 "lock":"l1","token":9"#,
     ];
+    let again = [
+        r#"3 invoke write r1 7 "lock":"l1","token":3"#,
+        r#"3 info write r1 7 "lock":"l1","token":3"#,
+    ];
     let read = |mzxid: &'static str| [READ, mzxid];
     let (at_50, at_51) = (
         read(r#"2 ok read r1 7 "zxid":51,"mzxid":50"#),
@@ -315,6 +319,9 @@ fn a_lost_effect_is_shown_by_what_nobody_else_can_have_written() {
     for parts in [
         vec![HELD, LOST, HELD_NEXT, written, at_51],
         vec![HELD, LOST, HELD_NEXT, other, at_51],
+        // It was tried again: which of the two it was makes no difference.
+        vec![HELD, LOST, again, HELD_NEXT, other, at_51],
+        vec![HELD, LOST, again, HELD_NEXT, other, at_50, at_51],
     ] {
         let finding = judge("lock", &story(&parts.concat()));
         assert_eq!(validity(&finding), Some(false), "{parts:?}");

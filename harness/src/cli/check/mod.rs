@@ -66,16 +66,15 @@ pub(super) struct CheckArgs {
     /// For set-full: every read must show all that was acknowledged before it began, so that a stale one is an anomaly
     #[arg(long, requires = "model")]
     linearizable_reads: bool,
-    /// What the system owes that wrote the history: of Apache ZooKeeper, zookeeper. Its replies to reads may be stamped later than the
-    /// read, and a read after its sync owes session order only
+    /// What the system owes that wrote the history [default: keelhaul-node]: of Apache ZooKeeper, zookeeper. Its replies may be stamped later
+    /// than what they tell, and a read after its sync owes session order only
     #[arg(
         long,
         value_name = "NAME",
         value_parser = PossibleValuesParser::new(contract::names()),
-        default_value = "keelhaul-node",
         requires = "model"
     )]
-    contract: String,
+    contract: Option<String>,
     /// Write a picture (.svg), a graph (.dot), the words (.txt) and the smallest sub-history (.jsonl) of each anomaly into DIR
     #[arg(long, value_name = "DIR")]
     explain: Option<PathBuf>,
@@ -165,6 +164,13 @@ impl<'a> Task<'a> {
                 begin.join(", ")
             )));
         }
+        let asking = keelhaul_checkers::asking_contract();
+        if args.contract.is_some() && !any_of(asking) {
+            return Err(Failure::Usage(format!(
+                "--contract is for --model {}",
+                asking.join(", ")
+            )));
+        }
         let reads_null = keelhaul_checkers::reading_null();
         if args.null_reads == Null::Unknown && !any_of(reads_null) {
             return Err(Failure::Usage(format!(
@@ -185,6 +191,7 @@ impl<'a> Task<'a> {
         args.consistency
             .iter()
             .try_for_each(|name| is_consistency(name))?;
+        let contract = args.contract.clone();
         let parameters = Parameters {
             initial: args.initial.as_deref().map(initial).transpose()?,
             null_reads: match args.null_reads {
@@ -194,7 +201,7 @@ impl<'a> Task<'a> {
             consistency: args.consistency.clone(),
             assume: args.assume.clone(),
             reads: args.linearizable_reads.then_some(ReadMode::Fenced),
-            contract: args.contract.clone(),
+            contract: contract.unwrap_or_else(|| Parameters::default().contract),
             ..Parameters::default()
         };
         let threads = limits::threads(args.what.len());
