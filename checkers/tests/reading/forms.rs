@@ -1,7 +1,7 @@
 //! The same history in each form in which it may be recorded, and what each form has of its own.
 
 use crate::common::text;
-use keelhaul_checkers::{History, Note, ReadOptions};
+use keelhaul_checkers::{Budget, History, Note, Parameters, ReadOptions, Verdict, by_name};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -96,6 +96,24 @@ fn errors_of_a_log_are_forms_or_words() {
     );
     assert_eq!(history.event(4).value(), json!("#<Partition@3f>"));
     assert_eq!(history.event(5).value(), json!("timed-out"));
+}
+
+/// As Jepsen's first test of etcd wrote its logs.
+#[test]
+fn a_lost_write_of_a_log_ends_with_why_it_was_lost() {
+    let judged = |shown: u32| {
+        let log = format!(
+            "INFO  jepsen.util - 0\t:invoke\t:write\t4\nINFO  jepsen.util - 0\t:ok\t:write\t4\n\
+             INFO  jepsen.util - 1\t:invoke\t:write\t3\nINFO  jepsen.util - 1\t:info\t:write\t:timed-out\n\
+             INFO  jepsen.util - 2\t:invoke\t:cas\t[3 2]\nINFO  jepsen.util - 2\t:info\t:cas\t:timed-out\n\
+             INFO  jepsen.util - 3\t:invoke\t:read\tnil\nINFO  jepsen.util - 3\t:ok\t:read\t{shown}\n"
+        );
+        let checker = by_name("cas-register", &Parameters::default()).unwrap();
+        let finding = checker.check(&read(&log).0, &Budget::default());
+        matches!(finding.verdict, Verdict::Valid)
+    };
+    assert!(judged(4) && judged(3) && judged(2));
+    assert!(!judged(5));
 }
 
 #[test]
