@@ -178,8 +178,10 @@ impl Names {
             maker, asked, inv, ..
         } in lost(decoded)
         {
-            // No path that ZooKeeper makes has a character 0.
-            let own = decoded.paths.id(format!("{asked}\0{inv}.{}", maker.1));
+            // The character that stands for an unknown one: ZooKeeper refuses it in a path.
+            let own = decoded
+                .paths
+                .id(format!("{asked}\u{fffd}{inv}.{}", maker.1));
             name(decoded, maker, own);
         }
     }
