@@ -252,8 +252,8 @@ fn lends() -> String {
     )
 }
 
-#[test]
-fn who_holds_the_seat_of_one_that_is_removed_keeps_it_and_the_log_says_so() {
+/// An ensemble whose observer, the fourth, has the seat of a voter that is away: who leads, and who is away. The client is at the leader.
+fn with_a_lent_seat() -> (Cluster, [usize; 2], Client) {
     let mut cluster = Cluster::with_observers(3, 1, &lends());
     let leader = cluster.wait();
     let mut client = as_root(&cluster, leader);
@@ -263,6 +263,12 @@ fn who_holds_the_seat_of_one_that_is_removed_keeps_it_and_the_log_says_so() {
     eventually("the seat", || {
         cluster.servers[3].mode().filter(|mode| mode == "follower")
     });
+    (cluster, [leader, away], client)
+}
+
+#[test]
+fn who_holds_the_seat_of_one_that_is_removed_keeps_it_and_the_log_says_so() {
+    let (cluster, [leader, away], mut client) = with_a_lent_seat();
     let id = (away + 1).to_string();
     eventually("the removal", || reconfig(&mut client, "", &id, -1).ok());
     eventually("the log", || {
@@ -277,15 +283,7 @@ fn who_holds_the_seat_of_one_that_is_removed_keeps_it_and_the_log_says_so() {
 
 #[test]
 fn a_seat_whose_holder_is_removed_goes_back_to_its_owner() {
-    let mut cluster = Cluster::with_observers(3, 1, &lends());
-    let leader = cluster.wait();
-    let mut client = as_root(&cluster, leader);
-    config(&mut client);
-    let away = (leader + 1) % 3;
-    cluster.servers[away].kill();
-    eventually("the seat", || {
-        cluster.servers[3].mode().filter(|mode| mode == "follower")
-    });
+    let (mut cluster, [leader, away], mut client) = with_a_lent_seat();
     eventually("the removal", || reconfig(&mut client, "", "4", -1).ok());
     eventually("the note of it", || {
         let notes = client.get("/zookeeper/seats").ok()?.0;
