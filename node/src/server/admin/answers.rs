@@ -371,11 +371,15 @@ impl Engine {
             }
             _ => "synchronization",
         };
+        let (peers, servers) = (self.home.peers.now(), self.servers());
+        // Nobody is there, but it is what the configuration says.
+        let elections = servers.get(&self.config.id).map(Member::election_port);
+        let elections = SocketAddr::new(peers.ip(), elections.unwrap_or(peers.port()));
         json!({
             "myid": self.config.id.0,
             "is_leader": self.status.leads(),
-            "quorum_address": addresses(self.home.peers.now()),
-            "election_address": addresses(self.home.peers.now()),
+            "quorum_address": addresses(peers),
+            "election_address": addresses(elections),
             "client_address": self.client_address().to_string(),
             "voting": self.replica.is_voter(),
             "last_zxid": zxid.to_string(),
