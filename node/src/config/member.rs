@@ -69,6 +69,13 @@ impl Address {
     }
 }
 
+/// What a name stands for, IPv4 first: the same on every member, whatever its resolver prefers.
+pub(crate) fn in_order(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let mut found: Vec<SocketAddr> = found.collect();
+    found.sort_by_key(|address| (address.is_ipv6(), *address));
+    found
+}
+
 fn is_name(host: &str) -> bool {
     let may = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     !host.is_empty() && host.len() <= LONGEST_HOST && host.chars().all(may)

@@ -10,7 +10,7 @@ mod properties;
 mod secure;
 
 use super::check::Illegal;
-use super::member::LEGAL_IDS;
+use super::member::{LEGAL_IDS, in_order};
 use super::{
     Address, Admin, ConfigError, File, Limits, Log, Member, NodeConfig, Reconfig, Ticks, Timing,
     Znodes,
@@ -155,12 +155,9 @@ struct Reader<'a> {
     resolver: Resolver,
 }
 
-/// IPv4 first: the same on every member, whatever its resolver prefers.
 fn look_up(host: &str, port: u16) -> Option<SocketAddr> {
     let found = (host, port).to_socket_addrs().ok();
-    let mut found: Vec<SocketAddr> = found.into_iter().flatten().collect();
-    found.sort_by_key(|address| (address.is_ipv6(), *address));
-    found.first().copied()
+    in_order(found.into_iter().flatten()).first().copied()
 }
 
 impl Reader<'_> {

@@ -123,6 +123,13 @@ impl Engine {
         clients.map_or(self.config.client_address, Place::now)
     }
 
+    /// The port that ZooKeeper would hold elections on. Nobody is there, but it is what the configuration says.
+    pub(super) fn election_port(&self) -> u16 {
+        let servers = self.servers();
+        let own = servers.get(&self.config.id);
+        own.map_or(self.home.peers.now().port(), Member::election_port)
+    }
+
     /// The version of the configuration in force, if this server is not in it.
     pub(super) fn outside_of(&self) -> Option<Zxid> {
         let (view, me) = (&self.newest, self.config.id);

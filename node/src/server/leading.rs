@@ -3,12 +3,12 @@
 use super::engine::Engine;
 use super::forward::{Downward, Upward};
 use crate::config::NodeConfig;
-use crate::prep::{self, Changes, Overlay, Prepared, Sessions};
+use crate::prep::{self, Overlay, Prepared, Sessions};
 use crate::request::{ErrorCode, Password, SessionId, Write};
 use crate::seats::Seats;
 use crate::storage;
 use crate::tree::{Outcome, Tree};
-use crate::txn::{Body, Incarnation, Origin, Txn};
+use crate::txn::{Incarnation, Origin, Txn};
 use crate::warn::Observation;
 use crate::zab::{Millis, NodeId, Zxid};
 use bytes::Bytes;
@@ -207,27 +207,24 @@ impl Engine {
         prepared: Prepared,
     ) {
         let Prepared { body, mut changes } = prepared;
-        let txn = Txn {
-            origin,
-            session,
-            cxid,
-            time_ms: wall_clock_ms(),
-            state: Some(self.tree.checkpoint()),
-            body,
+        let (time_ms, state) = (wall_clock_ms(), Some(self.tree.checkpoint()));
+        let encoded = |body| {
+            let txn = Txn {
+                origin,
+                session,
+                cxid,
+                time_ms,
+                state,
+                body,
+            };
+            txn.encode()
         };
-        let mut bytes = txn.encode();
+        let mut bytes = encoded(body);
         if bytes.len() > LONGEST {
             // Requests have a limit, and so has what they grow by: none is near it.
             tracing::error!(%session, bytes = bytes.len(), "refused: a transaction that no log can hold");
-            let code = ErrorCode::Marshalling;
-            (bytes, changes) = (
-                Txn {
-                    body: Body::Error(code),
-                    ..txn
-                }
-                .encode(),
-                Changes::default(),
-            );
+            let refusal = Prepared::error(ErrorCode::Marshalling);
+            (bytes, changes) = (encoded(refusal.body), refusal.changes);
         }
         // Without a zxid this server leads no longer, and everything here is about to be forgotten.
         let size = bytes.len();

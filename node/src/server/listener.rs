@@ -5,7 +5,7 @@
 
 use super::NodeError;
 use super::port::{Port, listen_at};
-use crate::config::Address;
+use crate::config::{Address, in_order};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -66,8 +66,11 @@ pub(super) struct Listener {
     /// Why it could not, as it was said.
     said: String,
     /// What the next address stands for, while that is looked up.
-    looking_up: Option<(Address, JoinHandle<io::Result<Vec<SocketAddr>>>)>,
+    looking_up: Option<LookUp>,
 }
+
+/// An address, and the numbers that it stands for when they are known.
+type LookUp = (Address, JoinHandle<io::Result<Vec<SocketAddr>>>);
 
 impl Listener {
     /// Listens on a port that was taken.
@@ -137,8 +140,6 @@ impl Listener {
             numbers.retain(|number| !number.ip().is_loopback());
             problem = io::Error::other("its name stands for no address at which others reach it");
         }
-        // As when it starts.
-        numbers.sort_by_key(|number| (number.is_ipv6(), *number));
         for number in numbers {
             match listen_at(number) {
                 Ok(listener) => {
@@ -157,7 +158,7 @@ async fn next_place(
     at: &Address,
     wanted: &mut watch::Receiver<Address>,
     again: Instant,
-    looking_up: &mut Option<(Address, JoinHandle<io::Result<Vec<SocketAddr>>>)>,
+    looking_up: &mut Option<LookUp>,
 ) -> (Address, io::Result<Vec<SocketAddr>>) {
     if looking_up.is_none() {
         if wanted.wait_for(|wanted| wanted != at).await.is_err() {
@@ -182,5 +183,5 @@ async fn look_up(address: Address) -> io::Result<Vec<SocketAddr>> {
         return Ok(vec![number]);
     }
     let found = lookup_host((address.host(), address.port()));
-    Ok(tokio::time::timeout(PATIENCE, found).await??.collect())
+    Ok(in_order(tokio::time::timeout(PATIENCE, found).await??))
 }

@@ -181,10 +181,10 @@ fn last_incident(said: &[Alert]) -> Vec<&Alert> {
     }
     let mut latest_first: Vec<&Alert> = said.iter().collect();
     latest_first.sort_by_key(|alert| Reverse(alert.cleared_ms));
-    let mut began = i64::MAX;
+    let mut began = None;
     let meanwhile = |alert: &&Alert| {
-        let is = began == i64::MAX || alert.cleared_ms >= Some(began);
-        began = began.min(alert.raised_ms);
+        let is = began.is_none_or(|began| alert.cleared_ms >= Some(began));
+        began = Some(began.map_or(alert.raised_ms, |began| alert.raised_ms.min(began)));
         is
     };
     latest_first.into_iter().take_while(meanwhile).collect()

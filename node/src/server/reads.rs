@@ -126,8 +126,11 @@ const LONGEST: usize = 64 << 20;
 fn put_multi(at: &mut Surroundings<'_>, out: &mut BytesMut, reads: &[Read]) {
     let begin = out.len();
     for read in reads {
-        match find(at, read) {
-            _ if out.len() - begin >= LONGEST => put_failed_part(out, ErrorCode::Marshalling),
+        let found = match out.len() - begin < LONGEST {
+            true => find(at, read),
+            false => Err(ErrorCode::Marshalling),
+        };
+        match found {
             Err(code) => put_failed_part(out, code),
             Ok(view) => {
                 let code = match read {

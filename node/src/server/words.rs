@@ -3,7 +3,6 @@
 use super::engine::Engine;
 use super::facts::environment;
 use super::metrics::{java_float, mntr_lines};
-use crate::config::Member;
 use crate::jute::Word;
 use crate::zab::Status;
 use std::fmt::{Arguments, Display, Write};
@@ -157,13 +156,11 @@ impl Engine {
             return out;
         }
         let servers = self.servers();
-        let (own, peers) = (servers.get(&config.id), self.home.peers.now());
-        let election = own.map_or(peers.port(), Member::election_port);
         line("initLimit", &ticks.init_limit);
         line("syncLimit", &ticks.sync_limit);
         line("electionAlg", &3);
-        line("electionPort", &election);
-        line("quorumPort", &peers.port());
+        line("electionPort", &self.election_port());
+        line("quorumPort", &self.home.peers.now().port());
         line("peerType", &usize::from(!self.replica.is_voter()));
         out.push_str("membership: \n");
         out.push_str(&crate::ensemble::text(&servers));

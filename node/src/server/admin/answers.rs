@@ -371,10 +371,8 @@ impl Engine {
             }
             _ => "synchronization",
         };
-        let (peers, servers) = (self.home.peers.now(), self.servers());
-        // Nobody is there, but it is what the configuration says.
-        let elections = servers.get(&self.config.id).map(Member::election_port);
-        let elections = SocketAddr::new(peers.ip(), elections.unwrap_or(peers.port()));
+        let peers = self.home.peers.now();
+        let elections = SocketAddr::new(peers.ip(), self.election_port());
         json!({
             "myid": self.config.id.0,
             "is_leader": self.status.leads(),
